@@ -1,0 +1,2 @@
+//! weft-chaos.
+fn main() {}

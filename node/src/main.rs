@@ -1,0 +1,3 @@
+//! Weft node.
+/// Entry.
+fn main() {}
