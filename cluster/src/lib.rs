@@ -1,1 +1,24 @@
-//! Fabric.
+//! The fabric of Weft: stream logs, path actors, ownership. Blind to protocols.
+//!
+//! Doors (protocol servers) see [`Fabric`]: publish, subscribe, describe. A door never learns where a path's owner is.
+//! Actors decide who may publish and when to let go; media never passes through a mailbox: a [`Publication`] appends to
+//! the stream's log, a [`Subscription`] reads from it, and the readers' workers are rung once per batch.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod fabric;
+pub mod limits;
+pub mod path;
+mod publication;
+mod storage;
+pub mod stream;
+mod subscription;
+
+pub use clock::Clock;
+pub use fabric::{
+    Assignment, Fabric, FabricConfig, MoveError, PathDescription, PathPolicy, Policy, PublishError, SessionDescription,
+    SubscribeError,
+};
+pub use publication::Publication;
+pub use storage::{NodeState, Storage};
+pub use subscription::{Subscription, map_tracks};

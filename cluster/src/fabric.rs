@@ -1,0 +1,374 @@
+//! The interface that doors see, the same whether a path lives here or on another node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix::{Actor, Addr};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::media::Tracks;
+use weft_proto::time::WallClock;
+
+use crate::clock::Clock;
+use crate::path::{
+    EndReason, Notice, PathSettings, PathShared, PublishRequest, PublisherEvent, Registry, SessionId, SessionInfo,
+    SubscribeRequest,
+};
+use crate::publication::Publication;
+use crate::stream::{Budget, Cursor, Join, StartLimits, StreamSettings, WakeGate};
+use crate::subscription::Subscription;
+
+/// What the configuration says of one path.
+#[derive(Clone, Debug)]
+pub struct PathPolicy {
+    /// Name of the configuration entry that matched.
+    pub conf_name: String,
+    /// Who may publish and read, and for how long.
+    pub life: PathSettings,
+    /// What is kept.
+    pub stream: StreamSettings,
+    /// With what players start.
+    pub start: StartLimits,
+}
+
+/// Answers for the configuration.
+pub trait Policy: Send + Sync + 'static {
+    /// The settings of a path; `None` when no entry allows it.
+    fn path(&self, path: &PathName) -> Option<PathPolicy>;
+}
+
+/// How a fabric begins.
+pub struct FabricConfig {
+    /// The node's label.
+    pub node: String,
+    /// Epochs of this start are above this.
+    pub epoch_base: u64,
+    /// Bytes that all stream logs may hold together.
+    pub budget_bytes: usize,
+    /// The configuration.
+    pub policy: Arc<dyn Policy>,
+    /// The node's clock.
+    pub clock: Clock,
+}
+
+/// Why a publisher is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The path's configuration keeps the present publisher.
+    #[error("someone is already publishing to this path, and overridePublisher is off")]
+    AlreadyPublished,
+    /// No configuration entry allows the path, or there are too many paths.
+    #[error("the path is not configured")]
+    NotConfigured,
+    /// The node takes no new sessions.
+    #[error("the node is being drained")]
+    Draining,
+    /// The fabric cannot answer.
+    #[error("the node cannot take publishers right now")]
+    Unavailable,
+}
+
+/// Why a reader is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// Nobody publishes to the path.
+    #[error("no one is publishing to this path")]
+    NoStream,
+    /// The path has all the readers it may have.
+    #[error("the path has reached its maximum number of readers")]
+    TooManyReaders,
+    /// No configuration entry allows the path, or there are too many paths.
+    #[error("the path is not configured")]
+    NotConfigured,
+    /// The node takes no new sessions.
+    #[error("the node is being drained")]
+    Draining,
+    /// The fabric cannot answer.
+    #[error("the node cannot take readers right now")]
+    Unavailable,
+}
+
+/// Why a path cannot be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MoveError {
+    /// There is no other node.
+    #[error("this node is alone: there is nowhere to move a path to")]
+    NoSuchNode,
+}
+
+/// A source that this node is to pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// For which path.
+    pub path: PathName,
+    /// From where.
+    pub source: String,
+}
+
+/// A session in a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionDescription {
+    /// The door's name for its kind.
+    pub kind: &'static str,
+    /// Its public id.
+    pub id: String,
+}
+
+/// A path as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathDescription {
+    /// The path.
+    pub name: PathName,
+    /// The configuration entry that it matched.
+    pub conf_name: String,
+    /// The owner's label.
+    pub node: String,
+    /// The ownership.
+    pub epoch: Epoch,
+    /// Since when somebody publishes; `None` while nobody does.
+    pub online_since: Option<WallClock>,
+    /// Since when the path lives.
+    pub available_since: WallClock,
+    /// Who publishes.
+    pub publisher: Option<SessionDescription>,
+    /// Who reads.
+    pub readers: Vec<SessionDescription>,
+    /// The tracks in force.
+    pub tracks: Option<Tracks>,
+    /// Payload bytes from publishers.
+    pub inbound_bytes: u64,
+    /// Bytes to readers.
+    pub outbound_bytes: u64,
+    /// Units lost or damaged on the way in.
+    pub inbound_units_in_error: u64,
+    /// The newest group outgrew `groupMax`: new readers start live.
+    pub group_overgrown: bool,
+}
+
+/// A node's fabric. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fabric {
+    inner: Arc<Inner>,
+}
+
+/// What the fabric's parts share.
+pub(crate) struct Inner {
+    pub(crate) node: String,
+    pub(crate) epoch_base: u64,
+    pub(crate) clock: Clock,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) paths: RwLock<BTreeMap<PathName, Arc<PathShared>>>,
+    registry: OnceLock<Addr<Registry>>,
+    draining: AtomicBool,
+    assignments: watch::Sender<Vec<Assignment>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fabric").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Fabric {
+    /// Begins on the current thread, which must run an actix system: the control thread.
+    pub fn start(config: FabricConfig) -> Self {
+        let inner = Arc::new(Inner {
+            node: config.node,
+            epoch_base: config.epoch_base,
+            clock: config.clock,
+            budget: Budget::new(config.budget_bytes),
+            policy: config.policy,
+            paths: RwLock::default(),
+            registry: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            assignments: watch::Sender::default(),
+        });
+        let registry = Registry::new(inner.clone()).start();
+        let _ = inner.registry.set(registry);
+        Self { inner }
+    }
+
+    /// Publishes to a path.
+    pub async fn publish(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        tracks: Tracks,
+    ) -> Result<Publication, PublishError> {
+        if self.is_draining() {
+            return Err(PublishError::Draining);
+        }
+        let registry = self.inner.registry.get().ok_or(PublishError::Unavailable)?;
+        let request = PublishRequest { path, info, tracks: tracks.clone() };
+        let answer = registry.send(request).await.map_err(|_| PublishError::Unavailable)?;
+        let (shared, accepted) = answer?;
+        let inner = self.inner.clone();
+        Ok(Publication::new(inner, shared, accepted.slot, accepted.generation, tracks, accepted.events))
+    }
+
+    /// Reads a path. `gate` is rung when there is something to read.
+    pub async fn subscribe(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        join: Join,
+        gate: &Arc<WakeGate>,
+    ) -> Result<Subscription, SubscribeError> {
+        if self.is_draining() {
+            return Err(SubscribeError::Draining);
+        }
+        let start = self.inner.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
+        let registry = self.inner.registry.get().ok_or(SubscribeError::Unavailable)?;
+        let request = SubscribeRequest { path, info, gate: gate.clone() };
+        let answer = registry.send(request).await.map_err(|_| SubscribeError::Unavailable)?;
+        let (shared, slot) = answer?;
+        let tracks = shared.stream.tracks().ok_or(SubscribeError::NoStream)?;
+        Ok(Subscription::new(self.inner.clone(), shared, slot, Cursor::new(join, start), tracks))
+    }
+
+    /// Which sources this node is to pull, as that changes.
+    pub fn assignments(&self) -> watch::Receiver<Vec<Assignment>> {
+        self.inner.assignments.subscribe()
+    }
+
+    /// What is known of a path; `None` when it is not live.
+    pub fn describe(&self, path: &PathName) -> Option<PathDescription> {
+        self.inner.find(path).map(|shared| self.description(&shared))
+    }
+
+    /// All live paths, by name.
+    pub fn list(&self) -> Vec<PathDescription> {
+        let paths: Vec<Arc<PathShared>> = self.inner.paths.read().values().cloned().collect();
+        paths.iter().map(|shared| self.description(shared)).collect()
+    }
+
+    /// Who owns a path, since when, under which epoch: in a sentence.
+    pub fn why(&self, path: &PathName) -> String {
+        let Some(description) = self.describe(path) else {
+            return format!("{path}: nobody publishes or reads it, so no node owns it");
+        };
+        let Epoch(epoch) = description.epoch;
+        let publisher = match &description.publisher {
+            Some(publisher) => format!("{} {} publishes", publisher.kind, publisher.id),
+            None => "its publisher is gone and its readers are held".to_owned(),
+        };
+        format!("{path}: node {} owns it under epoch {epoch}; {publisher}", description.node)
+    }
+
+    /// Ends the session with this public id; says whether there was one.
+    pub fn kick(&self, id: &str) -> bool {
+        self.inner.paths.read().values().any(|shared| {
+            let publisher = shared.publisher.lock().clone().filter(|slot| slot.info.id == id);
+            let reader = shared.readers.lock().values().find(|slot| slot.info.id == id).cloned();
+            if let Some(slot) = &publisher {
+                slot.end(EndReason::Kicked);
+            }
+            if let Some(slot) = &reader {
+                let _ = slot.ended.set(EndReason::Kicked);
+                shared.stream.bells().ring();
+            }
+            publisher.is_some() || reader.is_some()
+        })
+    }
+
+    /// Moves a path's publisher to another node.
+    pub fn move_path(&self, _path: &PathName, _node: &str) -> Result<(), MoveError> {
+        Err(MoveError::NoSuchNode)
+    }
+
+    /// Takes no new sessions and asks publishers to connect elsewhere. Idempotent.
+    pub fn drain(&self) {
+        if !self.inner.draining.swap(true, Ordering::AcqRel) {
+            for shared in self.inner.paths.read().values() {
+                if let Some(slot) = &*shared.publisher.lock() {
+                    let _ = slot.events.try_send(PublisherEvent::Drain);
+                }
+            }
+        }
+    }
+
+    /// Takes new sessions again.
+    pub fn undrain(&self) {
+        self.inner.draining.store(false, Ordering::Release);
+    }
+
+    /// Whether the node takes no new sessions.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends every session: the node shuts down.
+    pub fn shut_down(&self) {
+        self.inner.draining.store(true, Ordering::Release);
+        for shared in self.inner.paths.read().values() {
+            if let Some(slot) = &*shared.publisher.lock() {
+                slot.end(EndReason::Shutdown);
+            }
+            shared.end_readers(EndReason::Shutdown);
+        }
+    }
+
+    /// The node's label.
+    pub fn node(&self) -> &str {
+        &self.inner.node
+    }
+
+    /// The node's clock.
+    pub fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
+    /// Makes the path's actor panic at its next message; for the test of the rebuild.
+    #[doc(hidden)]
+    pub fn panic_next(&self, path: &PathName) {
+        if let Some(shared) = self.inner.find(path) {
+            shared.panic_next.store(true, Ordering::Release);
+        }
+    }
+
+    fn description(&self, shared: &PathShared) -> PathDescription {
+        let describe = |info: &SessionInfo| SessionDescription { kind: info.kind, id: info.id.clone() };
+        let publisher = shared.publisher.lock().clone();
+        let stream = &shared.stream;
+        let counters = stream.counters();
+        PathDescription {
+            name: stream.path().clone(),
+            conf_name: shared.conf_name.clone(),
+            node: self.inner.node.clone(),
+            epoch: stream.epoch(),
+            online_since: publisher.as_ref().map(|slot| slot.since),
+            available_since: stream.born_wall(),
+            publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
+            readers: shared.readers.lock().values().map(|slot| describe(&slot.info)).collect(),
+            tracks: stream.tracks(),
+            inbound_bytes: counters.inbound_bytes.load(Ordering::Relaxed),
+            outbound_bytes: counters.outbound_bytes.load(Ordering::Relaxed),
+            inbound_units_in_error: counters.inbound_units_in_error.load(Ordering::Relaxed),
+            group_overgrown: stream.is_overgrown(),
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn find(&self, path: &PathName) -> Option<Arc<PathShared>> {
+        self.paths.read().get(path).cloned()
+    }
+
+    /// Tells the registry that a session ended.
+    pub(crate) fn notice(&self, path: PathName, publisher: bool, id: SessionId) {
+        if let Some(registry) = self.registry.get() {
+            registry.do_send(Notice { path, publisher, id });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "fabric_test.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use super::*;
+use crate::path::Identity;
+use crate::stream::testing::{tracks, unit};
+use crate::stream::{Delivery, LogLimits, Start, Times};
+
+struct Everything(PathSettings);
+
+impl Policy for Everything {
+    fn path(&self, _: &PathName) -> Option<PathPolicy> {
+        Some(PathPolicy {
+            conf_name: "all_others".into(),
+            life: self.0.clone(),
+            stream: StreamSettings { log: LogLimits::default(), cadence: Default::default() },
+            start: StartLimits::default(),
+        })
+    }
+}
+
+fn fabric(settings: PathSettings) -> Fabric {
+    Fabric::start(FabricConfig {
+        node: "a".into(),
+        epoch_base: 1000,
+        budget_bytes: 64 << 20,
+        policy: Arc::new(Everything(settings)),
+        clock: Clock::start(),
+    })
+}
+
+fn info(id: &str) -> SessionInfo {
+    SessionInfo { kind: "test", id: id.into(), identity: Identity { user: String::new(), address: None } }
+}
+
+fn cam() -> PathName {
+    PathName::new("cam").unwrap()
+}
+
+const JOIN: Join = Join { from: Start::NewestGroup, times: Times::Squeezed, pace: None };
+
+async fn publish(fabric: &Fabric, id: &str) -> Publication {
+    fabric.publish(cam(), info(id), tracks()).await.unwrap()
+}
+
+fn push(publication: &mut Publication, frames: std::ops::Range<i64>) {
+    for n in frames {
+        publication.push(unit(0, n * 3600, n % 25 == 0, 100));
+    }
+    publication.flush().unwrap();
+}
+
+fn seqs(subscription: &mut Subscription) -> Vec<u64> {
+    let mut out: Vec<Delivery> = Vec::new();
+    subscription.read(&mut out);
+    out.iter().map(|delivery| delivery.entry.position.seq).collect()
+}
+
+/// Waits until `condition` holds: states, never times.
+async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[actix::test]
+async fn what_is_published_is_read_and_the_gate_rings_once() {
+    let fabric = fabric(PathSettings::default());
+    let mut publication = publish(&fabric, "p").await;
+    push(&mut publication, 0..30);
+    let gate = WakeGate::new();
+    let mut subscription = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    assert_eq!(seqs(&mut subscription), [25, 26, 27, 28, 29]);
+    push(&mut publication, 30..32);
+    let mut keys = Vec::new();
+    gate.rung(&mut keys).await;
+    assert_eq!(keys, [subscription.key()]);
+    assert_eq!(seqs(&mut subscription), [30, 31]);
+}
+
+#[actix::test]
+async fn readers_outlive_a_publisher_that_is_replaced() {
+    let fabric = fabric(PathSettings::default());
+    let mut first = publish(&fabric, "p1").await;
+    push(&mut first, 0..2);
+    let gate = WakeGate::new();
+    let mut subscription = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    assert_eq!(seqs(&mut subscription), [0, 1]);
+    let mut second = publish(&fabric, "p2").await;
+    assert_eq!(first.event().await, PublisherEvent::Ended(EndReason::Replaced));
+    first.push(unit(0, 0, true, 1));
+    assert!(first.flush().is_err());
+    drop(first);
+    push(&mut second, 0..2);
+    let mut out = Vec::new();
+    subscription.read(&mut out);
+    assert_eq!(out.iter().map(|delivery| delivery.entry.generation).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(subscription.ended(), None);
+    assert_eq!(fabric.describe(&cam()).unwrap().publisher.unwrap().id, "p2");
+}
+
+#[actix::test]
+async fn a_path_without_publisher_and_readers_is_forgotten() {
+    let fabric = fabric(PathSettings::default());
+    let publication = publish(&fabric, "p").await;
+    assert_eq!(fabric.list().len(), 1);
+    drop(publication);
+    until(|| fabric.list().is_empty()).await;
+    let refused = fabric.subscribe(cam(), info("r"), JOIN, &WakeGate::new()).await;
+    assert_eq!(refused.err(), Some(SubscribeError::NoStream));
+    until(|| fabric.list().is_empty()).await;
+}
+
+#[actix::test]
+async fn held_readers_are_told_when_nobody_returns() {
+    let fabric = fabric(PathSettings { reader_hold: Duration::from_millis(20), ..PathSettings::default() });
+    let mut publication = publish(&fabric, "p").await;
+    push(&mut publication, 0..1);
+    let gate = WakeGate::new();
+    let subscription = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    drop(publication);
+    until(|| subscription.ended() == Some(EndReason::PublisherGone)).await;
+    drop(subscription);
+    until(|| fabric.list().is_empty()).await;
+}
+
+#[actix::test]
+async fn a_lost_actor_is_rebuilt_and_nobody_notices() {
+    let fabric = fabric(PathSettings { override_publisher: false, ..PathSettings::default() });
+    let mut publication = publish(&fabric, "p").await;
+    push(&mut publication, 0..1);
+    let gate = WakeGate::new();
+    let mut subscription = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    fabric.panic_next(&cam());
+    let other = fabric.subscribe(cam(), info("r2"), JOIN, &gate).await.unwrap();
+    // The rebuilt actor still knows the publisher: a second one is refused.
+    let refused = fabric.publish(cam(), info("p2"), tracks()).await;
+    assert_eq!(refused.err(), Some(PublishError::AlreadyPublished));
+    push(&mut publication, 1..2);
+    assert_eq!(seqs(&mut subscription), [0, 1]);
+    // And it ends like any other.
+    fabric.panic_next(&cam());
+    drop((publication, subscription, other));
+    until(|| fabric.list().is_empty()).await;
+}
+
+#[actix::test]
+async fn sessions_can_be_kicked_and_a_draining_node_takes_nobody() {
+    let fabric = fabric(PathSettings::default());
+    let mut publication = publish(&fabric, "p").await;
+    push(&mut publication, 0..1);
+    let gate = WakeGate::new();
+    let subscription = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    assert!(!fabric.kick("nobody"));
+    assert!(fabric.kick("r"));
+    assert_eq!(subscription.ended(), Some(EndReason::Kicked));
+    assert!(fabric.kick("p"));
+    assert_eq!(publication.event().await, PublisherEvent::Ended(EndReason::Kicked));
+    fabric.drain();
+    assert_eq!(fabric.publish(cam(), info("p"), tracks()).await.err(), Some(PublishError::Draining));
+    fabric.undrain();
+    assert!(fabric.why(&cam()).contains("epoch 1001"));
+}

@@ -1,0 +1,247 @@
+//! The thin half of a path actor: feeds the core, carries out its commands.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
+use weft_proto::media::Tracks;
+
+use super::core::{Command, Core, Event, Refusal, SessionId};
+use super::registry::{PathClosed, Registry};
+use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
+use crate::clock::Clock;
+use crate::fabric::{PublishError, SubscribeError};
+use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
+use crate::stream::WakeGate;
+
+/// One path's actor. Holds nothing that [`PathShared`] does not tell as well.
+pub(crate) struct PathActor {
+    core: Core,
+    /// Commands of a rebuilt core, to be carried out at start.
+    first: Vec<Command>,
+    shared: Arc<PathShared>,
+    registry: Addr<Registry>,
+    clock: Clock,
+    timer: Option<SpawnHandle>,
+    publishing: HashMap<SessionId, Publishing>,
+    joining: HashMap<SessionId, Joining>,
+}
+
+struct Publishing {
+    info: SessionInfo,
+    tracks: Tracks,
+    reply: oneshot::Sender<Result<Accepted, PublishError>>,
+}
+
+struct Joining {
+    slot: Arc<ReaderSlot>,
+    reply: oneshot::Sender<Result<Arc<ReaderSlot>, SubscribeError>>,
+}
+
+/// What an accepted publisher gets.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) slot: Arc<PublisherSlot>,
+    pub(crate) generation: u32,
+    pub(crate) events: mpsc::Receiver<PublisherEvent>,
+}
+
+/// A publisher for this path.
+#[derive(Message)]
+#[rtype(result = "Result<Accepted, PublishError>")]
+pub(crate) struct Publish {
+    pub(crate) id: SessionId,
+    pub(crate) info: SessionInfo,
+    pub(crate) tracks: Tracks,
+}
+
+/// A reader for this path.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<ReaderSlot>, SubscribeError>")]
+pub(crate) struct Subscribe {
+    pub(crate) id: SessionId,
+    pub(crate) info: SessionInfo,
+    pub(crate) gate: Arc<WakeGate>,
+}
+
+/// A publisher or reader has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum Gone {
+    Publisher(SessionId),
+    Reader(SessionId),
+}
+
+impl PathActor {
+    /// A new path's actor.
+    pub(crate) fn new(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
+        let core = Core::new(shared.settings.clone());
+        Self::with_core((core, Vec::new()), shared, registry, clock)
+    }
+
+    /// The successor of an actor that was lost.
+    pub(crate) fn rebuild(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
+        let publisher = shared.publisher.lock().as_ref().map(|slot| (slot.id, slot.info.identity.clone()));
+        let readers: Vec<SessionId> = shared.readers.lock().keys().copied().collect();
+        let core = Core::rebuild(shared.settings.clone(), publisher, readers, clock.now());
+        Self::with_core(core, shared, registry, clock)
+    }
+
+    fn with_core(
+        (core, first): (Core, Vec<Command>),
+        shared: Arc<PathShared>,
+        registry: Addr<Registry>,
+        clock: Clock,
+    ) -> Self {
+        let (publishing, joining) = (HashMap::new(), HashMap::new());
+        Self { core, first, shared, registry, clock, timer: None, publishing, joining }
+    }
+
+    fn feed(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let commands = self.core.handle(event, self.clock.now());
+        self.carry_out(commands, ctx);
+    }
+
+    fn carry_out(&mut self, commands: Vec<Command>, ctx: &mut Context<Self>) {
+        for command in commands {
+            match command {
+                Command::Accept(id) => self.accept(id),
+                Command::RefusePublisher(id) => {
+                    if let Some(publishing) = self.publishing.remove(&id) {
+                        let _ = publishing.reply.send(Err(PublishError::AlreadyPublished));
+                    }
+                }
+                Command::Replace(id) => self.replace(id),
+                Command::Attach(id) => self.attach(id),
+                Command::Wait(_) => {}
+                Command::RefuseReader(id, refusal) => self.refuse_reader(id, refusal),
+                Command::EndReaders => self.shared.end_readers(EndReason::PublisherGone),
+                // Sources that a node pulls will listen here; until there are any, nobody does.
+                Command::Demand => debug!(path = %self.shared.stream.path(), "publisher wanted"),
+                Command::DemandGone => self.tell_publisher(PublisherEvent::DemandGone),
+                Command::Arm(at) => {
+                    let delay = at.since(self.clock.now());
+                    let armed = ctx.run_later(delay, |actor, ctx| actor.feed(Event::Timer, ctx));
+                    if let Some(old) = self.timer.replace(armed) {
+                        ctx.cancel_future(old);
+                    }
+                }
+                Command::Close => {
+                    let stream = &self.shared.stream;
+                    self.registry.do_send(PathClosed { path: stream.path().clone(), key: stream.key() });
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, id: SessionId) {
+        let Some(Publishing { info, tracks, reply }) = self.publishing.remove(&id) else { return };
+        let (sender, events) = mpsc::channel(PATH_EVENTS_MAX);
+        let slot = Arc::new(PublisherSlot {
+            id,
+            info,
+            since: self.clock.wall(),
+            events: sender,
+            ended: Default::default(),
+            last_push_micros: AtomicU64::new(self.clock.now().micros()),
+        });
+        let generation = self.shared.stream.begin(tracks);
+        *self.shared.publisher.lock() = Some(slot.clone());
+        // If the session is gone meanwhile, dropping the reply tells the registry, which sends `Gone`.
+        let _ = reply.send(Ok(Accepted { slot, generation, events }));
+    }
+
+    fn replace(&self, id: SessionId) {
+        let mut publisher = self.shared.publisher.lock();
+        if let Some(slot) = publisher.take_if(|slot| slot.id == id) {
+            slot.end(EndReason::Replaced);
+        }
+    }
+
+    fn attach(&mut self, id: SessionId) {
+        let Some(Joining { slot, reply }) = self.joining.remove(&id) else { return };
+        self.shared.readers.lock().insert(id, slot.clone());
+        let _ = reply.send(Ok(slot));
+    }
+
+    fn refuse_reader(&mut self, id: SessionId, refusal: Refusal) {
+        let Some(joining) = self.joining.remove(&id) else { return };
+        let error = match refusal {
+            Refusal::NoStream => SubscribeError::NoStream,
+            Refusal::TooManyReaders => SubscribeError::TooManyReaders,
+        };
+        let _ = joining.reply.send(Err(error));
+    }
+
+    fn tell_publisher(&self, event: PublisherEvent) {
+        if let Some(slot) = &*self.shared.publisher.lock() {
+            let _ = slot.events.try_send(event);
+        }
+    }
+
+    /// A request left the registry's hands.
+    fn arrived(&self) {
+        self.shared.pending.fetch_sub(1, Ordering::AcqRel);
+        if self.shared.panic_next.swap(false, Ordering::AcqRel) {
+            panic!("asked to by a test");
+        }
+    }
+}
+
+impl Actor for PathActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(PATH_MAILBOX);
+        let first = core::mem::take(&mut self.first);
+        self.carry_out(first, ctx);
+    }
+}
+
+impl Handler<Publish> for PathActor {
+    type Result = ResponseFuture<Result<Accepted, PublishError>>;
+
+    fn handle(&mut self, message: Publish, ctx: &mut Self::Context) -> Self::Result {
+        self.arrived();
+        let Publish { id, info, tracks } = message;
+        let identity = info.identity.clone();
+        let (reply, answer) = oneshot::channel();
+        self.publishing.insert(id, Publishing { info, tracks, reply });
+        let silent_for = self.shared.silent_for(self.clock.now());
+        self.feed(Event::Publish { id, identity, silent_for }, ctx);
+        Box::pin(async { answer.await.unwrap_or(Err(PublishError::Unavailable)) })
+    }
+}
+
+impl Handler<Subscribe> for PathActor {
+    type Result = ResponseFuture<Result<Arc<ReaderSlot>, SubscribeError>>;
+
+    fn handle(&mut self, message: Subscribe, ctx: &mut Self::Context) -> Self::Result {
+        self.arrived();
+        let Subscribe { id, info, gate } = message;
+        let (reply, answer) = oneshot::channel();
+        let (ended, skipped) = (Default::default(), AtomicU64::new(0));
+        let slot = Arc::new(ReaderSlot { id, info, gate, ended, skipped });
+        self.joining.insert(id, Joining { slot, reply });
+        self.feed(Event::Subscribe { id }, ctx);
+        Box::pin(async { answer.await.unwrap_or(Err(SubscribeError::Unavailable)) })
+    }
+}
+
+impl Handler<Gone> for PathActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Gone, ctx: &mut Self::Context) {
+        self.arrived();
+        match message {
+            Gone::Publisher(id) => self.feed(Event::PublisherGone { id }, ctx),
+            Gone::Reader(id) => {
+                self.joining.remove(&id);
+                self.feed(Event::ReaderGone { id }, ctx);
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One path's life: who publishes, who waits, when to pull, when to let go. Pure: events in, commands out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use weft_proto::time::Now;
+
+/// Names a publisher or reader on this node. Never reused within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// What a path's configuration says of its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathSettings {
+    /// Readers at once; 0 for no limit.
+    pub max_readers: usize,
+    /// A second publisher takes over; otherwise it is refused.
+    pub override_publisher: bool,
+    /// How long readers are kept without a publisher.
+    pub reader_hold: Duration,
+    /// Somebody can be asked for a publisher; readers wait this long for it.
+    pub on_demand: Option<OnDemand>,
+}
+
+/// A path whose publisher is brought when it is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnDemand {
+    /// How long readers wait for the publisher.
+    pub start_timeout: Duration,
+    /// How long the publisher is kept after the last reader.
+    pub close_after: Duration,
+}
+
+impl Default for PathSettings {
+    fn default() -> Self {
+        Self { max_readers: 0, override_publisher: true, reader_hold: Duration::from_secs(10), on_demand: None }
+    }
+}
+
+/// Who a publisher is, for deciding whether it is the same one come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user it authenticated as; empty for anybody.
+    pub user: String,
+    /// Where it connects from.
+    pub address: Option<IpAddr>,
+}
+
+/// What happens to a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody wants to publish. `silent_for`: how long the present publisher has sent nothing.
+    Publish {
+        /// Its id, if it is accepted.
+        id: SessionId,
+        /// Who it is.
+        identity: Identity,
+        /// How long the present publisher has sent nothing.
+        silent_for: Duration,
+    },
+    /// A publisher ended.
+    PublisherGone {
+        /// Which.
+        id: SessionId,
+    },
+    /// Somebody wants to read.
+    Subscribe {
+        /// Its id, if it is accepted.
+        id: SessionId,
+    },
+    /// A reader ended.
+    ReaderGone {
+        /// Which.
+        id: SessionId,
+    },
+    /// The armed timer ran out.
+    Timer,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The publisher is accepted and becomes the active one.
+    Accept(SessionId),
+    /// The publisher is refused: another one is active.
+    RefusePublisher(SessionId),
+    /// Tell this publisher that another one has taken its place.
+    Replace(SessionId),
+    /// The reader is attached.
+    Attach(SessionId),
+    /// The reader waits until a publisher comes or [`Command::RefuseReader`] follows.
+    Wait(SessionId),
+    /// The reader is refused.
+    RefuseReader(SessionId, Refusal),
+    /// End all readers: no publisher came back.
+    EndReaders,
+    /// Ask for a publisher.
+    Demand,
+    /// Nobody wants the publisher any more.
+    DemandGone,
+    /// Send [`Event::Timer`] at this time, instead of any time armed before.
+    Arm(Now),
+    /// Nothing is left: the path may be forgotten.
+    Close,
+}
+
+/// Why a reader is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody publishes.
+    NoStream,
+    /// `maxReaders` are there.
+    TooManyReaders,
+}
+
+/// A silent publisher may be replaced by its own return although others are refused.
+const HALF_OPEN: Duration = Duration::from_secs(1);
+
+/// The life of one path.
+#[derive(Clone, Debug)]
+pub struct Core {
+    settings: PathSettings,
+    publisher: Option<(SessionId, Identity)>,
+    readers: Vec<SessionId>,
+    waiting: Vec<SessionId>,
+    timer: Option<(Now, Purpose)>,
+    demanded: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Readers are kept until then.
+    Hold,
+    /// Waiting readers are refused then.
+    Start,
+    /// The demanded publisher is let go then.
+    Idle,
+}
+
+impl Core {
+    /// A path that nobody uses yet.
+    pub const fn new(settings: PathSettings) -> Self {
+        Self { settings, publisher: None, readers: Vec::new(), waiting: Vec::new(), timer: None, demanded: false }
+    }
+
+    /// A path as the registry knows it, after its actor was lost.
+    pub fn rebuild(
+        settings: PathSettings,
+        publisher: Option<(SessionId, Identity)>,
+        readers: Vec<SessionId>,
+        now: Now,
+    ) -> (Self, Vec<Command>) {
+        let mut core = Self { publisher, readers, ..Self::new(settings) };
+        let mut commands = Vec::new();
+        if core.publisher.is_none() {
+            core.without_publisher(now, &mut commands);
+        }
+        (core, commands)
+    }
+
+    /// The active publisher.
+    pub fn publisher(&self) -> Option<SessionId> {
+        self.publisher.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Takes an event and says what is to be done.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match event {
+            Event::Publish { id, identity, silent_for } => self.publish(id, identity, silent_for, &mut commands),
+            Event::PublisherGone { id } => {
+                // A replaced publisher's end concerns nobody.
+                if self.publisher() == Some(id) {
+                    self.publisher = None;
+                    self.without_publisher(now, &mut commands);
+                }
+            }
+            Event::Subscribe { id } => self.subscribe(id, now, &mut commands),
+            Event::ReaderGone { id } => self.reader_gone(id, now, &mut commands),
+            Event::Timer => self.timer(now, &mut commands),
+        }
+        commands
+    }
+
+    // Empty | Held => Active; Active => Active (takeover) | refused
+    fn publish(&mut self, id: SessionId, identity: Identity, silent_for: Duration, commands: &mut Vec<Command>) {
+        if let Some((old, old_identity)) = &self.publisher {
+            let returned = *old_identity == identity && silent_for >= HALF_OPEN;
+            if !self.settings.override_publisher && !returned {
+                commands.push(Command::RefusePublisher(id));
+                return;
+            }
+            commands.push(Command::Replace(*old));
+        }
+        self.publisher = Some((id, identity));
+        self.timer = None;
+        commands.push(Command::Accept(id));
+        for reader in core::mem::take(&mut self.waiting) {
+            self.readers.push(reader);
+            commands.push(Command::Attach(reader));
+        }
+    }
+
+    // Active => Held (readers) | Closed
+    fn without_publisher(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.readers.is_empty() && self.waiting.is_empty() {
+            self.close(commands);
+        } else {
+            self.arm(now.after(self.settings.reader_hold), Purpose::Hold, commands);
+        }
+    }
+
+    fn subscribe(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
+        let readers = self.readers.len() + self.waiting.len();
+        if self.settings.max_readers != 0 && readers >= self.settings.max_readers {
+            commands.push(Command::RefuseReader(id, Refusal::TooManyReaders));
+        } else if self.publisher.is_some() || matches!(self.timer, Some((_, Purpose::Hold))) {
+            if matches!(self.timer, Some((_, Purpose::Idle))) {
+                self.timer = None;
+            }
+            self.readers.push(id);
+            commands.push(Command::Attach(id));
+        } else if let Some(on_demand) = self.settings.on_demand {
+            self.waiting.push(id);
+            commands.push(Command::Wait(id));
+            if !core::mem::replace(&mut self.demanded, true) {
+                commands.push(Command::Demand);
+                self.arm(now.after(on_demand.start_timeout), Purpose::Start, commands);
+            }
+        } else {
+            commands.push(Command::RefuseReader(id, Refusal::NoStream));
+            if readers == 0 {
+                commands.push(Command::Close);
+            }
+        }
+    }
+
+    fn reader_gone(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
+        self.readers.retain(|reader| *reader != id);
+        self.waiting.retain(|reader| *reader != id);
+        if !self.readers.is_empty() || !self.waiting.is_empty() {
+            return;
+        }
+        match (self.publisher.is_some(), self.settings.on_demand) {
+            (true, Some(on_demand)) if self.demanded => {
+                self.arm(now.after(on_demand.close_after), Purpose::Idle, commands);
+            }
+            (true, _) => {}
+            (false, _) => self.close(commands),
+        }
+    }
+
+    fn timer(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let Some((at, purpose)) = self.timer else { return };
+        if now < at {
+            commands.push(Command::Arm(at));
+            return;
+        }
+        self.timer = None;
+        match purpose {
+            Purpose::Hold => {
+                self.readers.clear();
+                commands.push(Command::EndReaders);
+                self.close(commands);
+            }
+            Purpose::Start => {
+                let refused = self.waiting.drain(..).map(|id| Command::RefuseReader(id, Refusal::NoStream));
+                commands.extend(refused);
+                self.close(commands);
+            }
+            Purpose::Idle => {
+                self.demanded = false;
+                commands.push(Command::DemandGone);
+            }
+        }
+    }
+
+    fn close(&mut self, commands: &mut Vec<Command>) {
+        self.timer = None;
+        if core::mem::take(&mut self.demanded) {
+            commands.push(Command::DemandGone);
+        }
+        commands.push(Command::Close);
+    }
+
+    fn arm(&mut self, at: Now, purpose: Purpose, commands: &mut Vec<Command>) {
+        self.timer = Some((at, purpose));
+        commands.push(Command::Arm(at));
+    }
+}
+
+#[cfg(test)]
+#[path = "core_test.rs"]
+mod tests;

@@ -1,0 +1,12 @@
+//! Paths: one actor per live path decides who may publish, who waits, when to let go. Media never passes through it.
+
+mod actor;
+mod core;
+mod registry;
+mod shared;
+
+pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, Refusal, SessionId};
+pub use shared::{EndReason, PublisherEvent, SessionInfo};
+
+pub(crate) use registry::{Notice, PublishRequest, Registry, SubscribeRequest};
+pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};

@@ -1,0 +1,233 @@
+//! The registry: finds or makes a path's actor, forwards to it, and makes a new one when it is lost.
+//!
+//! actix drops an actor whose handler panicked and does not restart it. The registry notices (a refused message, or its
+//! own round once a second), rebuilds the core from [`PathShared`] and goes on: publishers and readers feel nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tracing::error;
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::media::Tracks;
+
+use super::actor::{Accepted, Gone, PathActor, Publish, Subscribe};
+use super::core::SessionId;
+use super::shared::{PathShared, ReaderSlot, SessionInfo};
+use crate::fabric::{Inner, PublishError, SubscribeError};
+use crate::limits::PATHS_MAX;
+use crate::stream::{Stream, StreamKey, WakeGate};
+
+/// How often lost actors are looked for.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Knows the actor of every live path.
+pub(crate) struct Registry {
+    inner: Arc<Inner>,
+    actors: HashMap<PathName, Addr<PathActor>>,
+    next_session: AtomicU64,
+    /// Stands in for the Raft log index while there is one node.
+    next_claim: u64,
+}
+
+/// A publisher for a path.
+#[derive(Message)]
+#[rtype(result = "Result<(Arc<PathShared>, Accepted), PublishError>")]
+pub(crate) struct PublishRequest {
+    pub(crate) path: PathName,
+    pub(crate) info: SessionInfo,
+    pub(crate) tracks: Tracks,
+}
+
+/// A reader for a path.
+#[derive(Message)]
+#[rtype(result = "Result<(Arc<PathShared>, Arc<ReaderSlot>), SubscribeError>")]
+pub(crate) struct SubscribeRequest {
+    pub(crate) path: PathName,
+    pub(crate) info: SessionInfo,
+    pub(crate) gate: Arc<WakeGate>,
+}
+
+/// A session ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Notice {
+    pub(crate) path: PathName,
+    pub(crate) publisher: bool,
+    pub(crate) id: SessionId,
+}
+
+/// An actor has nothing left to do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct PathClosed {
+    pub(crate) path: PathName,
+    pub(crate) key: StreamKey,
+}
+
+impl Registry {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, actors: HashMap::new(), next_session: AtomicU64::new(1), next_claim: 0 }
+    }
+
+    fn session(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The path's record, made anew when there is none; `None` when no configuration allows it or there are too many.
+    fn find_or_make(&mut self, path: &PathName) -> Option<Arc<PathShared>> {
+        if let Some(shared) = self.inner.find(path) {
+            return Some(shared);
+        }
+        let policy = self.inner.policy.path(path)?;
+        let mut paths = self.inner.paths.write();
+        if paths.len() >= PATHS_MAX {
+            return None;
+        }
+        self.next_claim += 1;
+        let epoch = Epoch(self.inner.epoch_base + self.next_claim);
+        let born = (self.inner.clock.now(), self.inner.clock.wall());
+        let stream = Stream::new(path.clone(), epoch, born, &policy.stream, &self.inner.budget);
+        let shared = Arc::new(PathShared {
+            stream,
+            settings: policy.life,
+            conf_name: policy.conf_name,
+            publisher: Default::default(),
+            readers: Default::default(),
+            pending: AtomicUsize::new(0),
+            panic_next: Default::default(),
+        });
+        paths.insert(path.clone(), shared.clone());
+        Some(shared)
+    }
+
+    /// The path's actor, alive.
+    fn actor(&mut self, shared: &Arc<PathShared>, registry: &Addr<Self>) -> Addr<PathActor> {
+        let path = shared.stream.path();
+        if let Some(addr) = self.actors.get(path).filter(|addr| addr.connected()) {
+            return addr.clone();
+        }
+        let (record, registry, clock) = (shared.clone(), registry.clone(), self.inner.clock);
+        let actor = if self.actors.contains_key(path) {
+            error!(%path, "path actor lost, rebuilding it");
+            shared.pending.store(0, Ordering::Release);
+            PathActor::rebuild(record, registry, clock)
+        } else {
+            PathActor::new(record, registry, clock)
+        };
+        let addr = actor.start();
+        self.actors.insert(path.clone(), addr.clone());
+        addr
+    }
+
+    /// Sends to the path's actor and, when that is lost under the message, once more to its successor.
+    fn forward<M>(&mut self, shared: Arc<PathShared>, make: impl Fn() -> M + 'static, ctx: &Context<Self>) -> Forward<M>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        PathActor: Handler<M>,
+    {
+        let registry = ctx.address();
+        let first = self.actor(&shared, &registry);
+        shared.pending.fetch_add(1, Ordering::AcqRel);
+        let sent = first.send(make()).into_actor(self);
+        Box::pin(sent.then(move |result, this, _| {
+            let retry = result.is_err().then(|| {
+                let second = this.actor(&shared, &registry);
+                shared.pending.fetch_add(1, Ordering::AcqRel);
+                second.send(make())
+            });
+            async move {
+                match (result, retry) {
+                    (Ok(answer), _) => Some(answer),
+                    (Err(_), Some(retry)) => retry.await.ok(),
+                    (Err(_), None) => None,
+                }
+            }
+            .into_actor(this)
+        }))
+    }
+}
+
+type Forward<M> = ResponseActFuture<Registry, Option<<M as Message>::Result>>;
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(PATHS_MAX);
+        ctx.run_interval(ROUND, |this, ctx| {
+            let lost: Vec<PathName> =
+                this.actors.iter().filter(|(_, addr)| !addr.connected()).map(|(path, _)| path.clone()).collect();
+            for path in lost {
+                match this.inner.find(&path) {
+                    Some(shared) => drop(this.actor(&shared, &ctx.address())),
+                    None => drop(this.actors.remove(&path)),
+                }
+            }
+        });
+    }
+}
+
+impl Handler<PublishRequest> for Registry {
+    type Result = ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>>;
+
+    fn handle(&mut self, request: PublishRequest, ctx: &mut Self::Context) -> Self::Result {
+        let Some(shared) = self.find_or_make(&request.path) else {
+            return Box::pin(fut::err(PublishError::NotConfigured));
+        };
+        let id = self.session();
+        let PublishRequest { info, tracks, .. } = request;
+        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone() };
+        let answer = self.forward(shared.clone(), make, ctx);
+        Box::pin(answer.map(|answer, _, _| {
+            let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
+            Ok((shared, accepted))
+        }))
+    }
+}
+
+impl Handler<SubscribeRequest> for Registry {
+    type Result = ResponseActFuture<Self, Result<(Arc<PathShared>, Arc<ReaderSlot>), SubscribeError>>;
+
+    fn handle(&mut self, request: SubscribeRequest, ctx: &mut Self::Context) -> Self::Result {
+        let Some(shared) = self.find_or_make(&request.path) else {
+            return Box::pin(fut::err(SubscribeError::NotConfigured));
+        };
+        let id = self.session();
+        let SubscribeRequest { info, gate, .. } = request;
+        let make = move || Subscribe { id, info: info.clone(), gate: gate.clone() };
+        let answer = self.forward(shared.clone(), make, ctx);
+        Box::pin(answer.map(|answer, _, _| {
+            let slot = answer.unwrap_or(Err(SubscribeError::Unavailable))?;
+            Ok((shared, slot))
+        }))
+    }
+}
+
+impl Handler<Notice> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        let Some(shared) = self.inner.find(&notice.path) else { return };
+        let addr = self.actor(&shared, &ctx.address());
+        shared.pending.fetch_add(1, Ordering::AcqRel);
+        addr.do_send(if notice.publisher { Gone::Publisher(notice.id) } else { Gone::Reader(notice.id) });
+    }
+}
+
+impl Handler<PathClosed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, closed: PathClosed, _: &mut Self::Context) {
+        let mut paths = self.inner.paths.write();
+        let forget =
+            paths.get(&closed.path).is_some_and(|shared| shared.stream.key() == closed.key && shared.is_unused());
+        if forget {
+            paths.remove(&closed.path);
+            self.actors.remove(&closed.path);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is known of a path outside its actor: enough to rebuild the actor when it is lost.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use weft_proto::time::{Now, WallClock};
+
+use super::core::{Identity, PathSettings, SessionId};
+use crate::stream::{Stream, WakeGate};
+
+/// How a door describes one of its sessions. The fabric only passes it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The door's name for the kind of session, e.g. `rtspSession`.
+    pub kind: &'static str,
+    /// The session's public id.
+    pub id: String,
+    /// Who it is.
+    pub identity: Identity,
+}
+
+/// Why a publication or subscription ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The publisher left and none followed within `readerHold`.
+    PublisherGone,
+    /// An operator ended it.
+    Kicked,
+    /// Another publisher took the path over.
+    Replaced,
+    /// The node shuts down.
+    Shutdown,
+}
+
+impl EndReason {
+    /// The reason in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PublisherGone => "the publisher left and none followed",
+            Self::Kicked => "kicked by an operator",
+            Self::Replaced => "replaced by another publisher",
+            Self::Shutdown => "the node shuts down",
+        }
+    }
+}
+
+/// What a publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublisherEvent {
+    /// A reader waits for a random access point.
+    KeyframeWanted,
+    /// No reader is left on an on-demand path.
+    DemandGone,
+    /// The node is being drained: connect elsewhere.
+    Drain,
+    /// It is over.
+    Ended(EndReason),
+}
+
+/// A publisher as others see it.
+#[derive(Debug)]
+pub(crate) struct PublisherSlot {
+    pub(crate) id: SessionId,
+    pub(crate) info: SessionInfo,
+    pub(crate) since: WallClock,
+    pub(crate) events: mpsc::Sender<PublisherEvent>,
+    pub(crate) ended: OnceLock<EndReason>,
+    pub(crate) last_push_micros: AtomicU64,
+}
+
+impl PublisherSlot {
+    /// Ends it with a reason; the first reason counts.
+    pub(crate) fn end(&self, reason: EndReason) {
+        if self.ended.set(reason).is_ok() {
+            // A full queue wakes the publisher all the same, and it looks at `ended` first.
+            let _ = self.events.try_send(PublisherEvent::Ended(reason));
+        }
+    }
+}
+
+/// A reader as others see it.
+#[derive(Debug)]
+pub(crate) struct ReaderSlot {
+    pub(crate) id: SessionId,
+    pub(crate) info: SessionInfo,
+    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) ended: OnceLock<EndReason>,
+    pub(crate) skipped: AtomicU64,
+}
+
+/// A path's stream, sessions and settings.
+#[derive(Debug)]
+pub(crate) struct PathShared {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) settings: PathSettings,
+    /// Name of the configuration entry that the path matched.
+    pub(crate) conf_name: String,
+    pub(crate) publisher: Mutex<Option<Arc<PublisherSlot>>>,
+    pub(crate) readers: Mutex<HashMap<SessionId, Arc<ReaderSlot>>>,
+    /// Requests on their way to the actor: while there are any, the path must not be forgotten.
+    pub(crate) pending: AtomicUsize,
+    /// The test of the rebuild makes the actor panic.
+    pub(crate) panic_next: AtomicBool,
+}
+
+impl PathShared {
+    /// How long the publisher has pushed nothing; zero without one.
+    pub(crate) fn silent_for(&self, now: Now) -> std::time::Duration {
+        self.publisher.lock().as_ref().map_or(std::time::Duration::ZERO, |slot| {
+            now.since(Now::from_micros(slot.last_push_micros.load(Ordering::Relaxed)))
+        })
+    }
+
+    /// Whether nobody uses the path.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.pending.load(Ordering::Acquire) == 0 && self.publisher.lock().is_none() && self.readers.lock().is_empty()
+    }
+
+    /// Ends all readers.
+    pub(crate) fn end_readers(&self, reason: EndReason) {
+        for slot in self.readers.lock().values() {
+            let _ = slot.ended.set(reason);
+        }
+        self.stream.bells().ring();
+    }
+}

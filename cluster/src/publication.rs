@@ -1,0 +1,100 @@
+//! A publisher's handle. Ends when dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use weft_proto::id::PathName;
+use weft_proto::media::{Codec, TrackId, Tracks, Unit};
+
+use crate::fabric::Inner;
+use crate::path::{EndReason, PathShared, PublisherEvent, PublisherSlot};
+use crate::stream::{Replaced, Stream};
+
+/// What a publisher pushes into.
+#[derive(Debug)]
+pub struct Publication {
+    inner: Arc<Inner>,
+    shared: Arc<PathShared>,
+    slot: Arc<PublisherSlot>,
+    generation: u32,
+    tracks: Tracks,
+    staged: Vec<Unit>,
+    events: mpsc::Receiver<PublisherEvent>,
+}
+
+impl Publication {
+    pub(crate) const fn new(
+        inner: Arc<Inner>,
+        shared: Arc<PathShared>,
+        slot: Arc<PublisherSlot>,
+        generation: u32,
+        tracks: Tracks,
+        events: mpsc::Receiver<PublisherEvent>,
+    ) -> Self {
+        Self { inner, shared, slot, generation, tracks, staged: Vec::new(), events }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &PathName {
+        self.shared.stream.path()
+    }
+
+    /// The stream that is published.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.shared.stream
+    }
+
+    /// Whether this publisher is the active one; a standby waits its turn.
+    pub fn is_active(&self) -> bool {
+        self.slot.ended.get().is_none()
+    }
+
+    /// Stages a unit. Its times are the publisher's own, with one zero for all tracks; the fabric ties them to path time.
+    pub fn push(&mut self, unit: Unit) {
+        self.staged.push(unit);
+    }
+
+    /// Hands the staged units to the readers: one append, one wake-up per worker.
+    pub fn flush(&mut self) -> Result<(), Replaced> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        let now = self.inner.clock.now();
+        self.slot.last_push_micros.store(now.micros(), Ordering::Relaxed);
+        self.shared.stream.push(self.generation, &mut self.staged, now)
+    }
+
+    /// Units were lost on the way in; readers see a hole in positions.
+    pub fn lose(&mut self, units: u32) {
+        self.shared.stream.lose(self.generation, units);
+    }
+
+    /// A track's parameters changed in the stream. What is staged is flushed under the old ones.
+    pub fn set_codec(&mut self, track: TrackId, codec: Codec) -> Result<(), Replaced> {
+        self.flush()?;
+        self.tracks = self.tracks.with_codec(track, codec);
+        self.shared.stream.set_tracks(self.generation, self.tracks.clone())
+    }
+
+    /// Whether a reader waits for a random access point. Requests are coalesced until this takes them.
+    pub fn take_keyframe_wanted(&self) -> bool {
+        self.shared.stream.take_keyframe_wanted()
+    }
+
+    /// Waits for what the fabric has to say.
+    pub async fn event(&mut self) -> PublisherEvent {
+        if let Some(reason) = self.slot.ended.get() {
+            return PublisherEvent::Ended(*reason);
+        }
+        self.events.recv().await.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown))
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        let _ = self.flush();
+        self.shared.publisher.lock().take_if(|slot| slot.id == self.slot.id);
+        self.inner.notice(self.path().clone(), true, self.slot.id);
+    }
+}

@@ -1,0 +1,275 @@
+//! A stream: the live media of one path on this node. Log, cursors, start and skip rules, budget, wake-ups.
+
+mod budget;
+mod cursor;
+mod entry;
+mod log;
+mod start;
+#[cfg(test)]
+pub(crate) mod testing;
+mod wake;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::media::marks::Cadence;
+use weft_proto::media::{Tracks, Unit};
+use weft_proto::time::{Now, WallClock};
+
+pub use budget::Budget;
+pub use cursor::{Cursor, Delivery, ReadState};
+pub use entry::Entry;
+pub use log::{EntryPoint, Log, LogLimits};
+pub use start::{Join, Squeeze, Start, StartLimits, Times};
+pub use wake::{StreamKey, WakeGate};
+pub use writer::Writer;
+
+pub(crate) use wake::Bells;
+
+/// What flowed through a stream since it was born.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Payload bytes pushed by publishers.
+    pub inbound_bytes: AtomicU64,
+    /// Bytes sent to readers, as their protocols count them.
+    pub outbound_bytes: AtomicU64,
+    /// Units lost or damaged on the way in.
+    pub inbound_units_in_error: AtomicU64,
+}
+
+/// The live media of one path on this node.
+#[derive(Debug)]
+pub struct Stream {
+    key: StreamKey,
+    path: PathName,
+    epoch: Epoch,
+    born: Now,
+    born_wall: WallClock,
+    log: Mutex<Log>,
+    writer: Mutex<Writer>,
+    tracks: RwLock<Option<Tracks>>,
+    bells: Bells,
+    keyframe_wanted: AtomicBool,
+    counters: Counters,
+    budget: Arc<Budget>,
+}
+
+/// How a stream is made.
+#[derive(Clone, Debug)]
+pub struct StreamSettings {
+    /// What the log keeps.
+    pub log: LogLimits,
+    /// How segments and parts are marked.
+    pub cadence: Cadence,
+}
+
+/// A publisher pushed although another one has taken its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another publisher has taken over the path")]
+pub struct Replaced;
+
+impl Stream {
+    pub(crate) fn new(
+        path: PathName,
+        epoch: Epoch,
+        born: (Now, WallClock),
+        settings: &StreamSettings,
+        budget: &Arc<Budget>,
+    ) -> Arc<Self> {
+        static KEYS: AtomicU64 = AtomicU64::new(1);
+        let key = StreamKey(KEYS.fetch_add(1, Ordering::Relaxed));
+        let stream = Arc::new(Self {
+            key,
+            path,
+            epoch,
+            born: born.0,
+            born_wall: born.1,
+            log: Mutex::new(Log::new(settings.log)),
+            writer: Mutex::new(Writer::new(epoch, born.0, settings.cadence)),
+            tracks: RwLock::new(None),
+            bells: Bells::new(key),
+            keyframe_wanted: AtomicBool::new(false),
+            counters: Counters::default(),
+            budget: budget.clone(),
+        });
+        budget.register(&stream);
+        stream
+    }
+
+    /// Its name for workers.
+    pub const fn key(&self) -> StreamKey {
+        self.key
+    }
+
+    /// The path it belongs to.
+    pub const fn path(&self) -> &PathName {
+        &self.path
+    }
+
+    /// The ownership it was made under.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// When the path was born: zero of path time.
+    pub const fn born(&self) -> Now {
+        self.born
+    }
+
+    /// When the path was born, for people.
+    pub const fn born_wall(&self) -> WallClock {
+        self.born_wall
+    }
+
+    /// The tracks in force; `None` before the first publisher.
+    pub fn tracks(&self) -> Option<Tracks> {
+        self.tracks.read().clone()
+    }
+
+    /// What flowed so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Bytes that the log weighs.
+    pub fn log_bytes(&self) -> usize {
+        self.log.lock().bytes()
+    }
+
+    /// Whether the newest group outgrew `groupMax`, so that new readers start live.
+    pub fn is_overgrown(&self) -> bool {
+        self.log.lock().is_overgrown()
+    }
+
+    /// Begins a publisher's time; says the generation that its pushes must carry.
+    pub(crate) fn begin(&self, tracks: Tracks) -> u32 {
+        let generation = self.writer.lock().begin(tracks.clone());
+        *self.tracks.write() = Some(tracks);
+        self.bells.ring();
+        generation
+    }
+
+    /// Changes parameters of the running publisher's tracks.
+    pub(crate) fn set_tracks(&self, generation: u32, tracks: Tracks) -> Result<(), Replaced> {
+        let mut writer = self.writer.lock();
+        if writer.generation() != generation {
+            return Err(Replaced);
+        }
+        writer.set_tracks(tracks.clone());
+        *self.tracks.write() = Some(tracks);
+        Ok(())
+    }
+
+    /// Appends a batch and wakes each worker that reads the stream, once.
+    pub(crate) fn push(&self, generation: u32, units: &mut Vec<Unit>, now: Now) -> Result<(), Replaced> {
+        let mut writer = self.writer.lock();
+        if writer.generation() != generation {
+            units.clear();
+            return Err(Replaced);
+        }
+        let inbound: usize = units.iter().map(|unit| unit.payload.len()).sum();
+        self.counters.inbound_bytes.fetch_add(inbound as u64, Ordering::Relaxed);
+        let overdrawn = {
+            let mut log = self.log.lock();
+            let before = log.bytes();
+            for unit in units.drain(..) {
+                if let Some(entry) = writer.admit(unit, now) {
+                    log.push(Arc::new(entry));
+                }
+            }
+            self.budget.note(before, log.bytes())
+        };
+        drop(writer);
+        self.bells.ring();
+        if overdrawn {
+            self.budget.enforce();
+        }
+        Ok(())
+    }
+
+    /// Counts units that were lost on the way in and leaves a hole for them.
+    pub(crate) fn lose(&self, generation: u32, units: u32) {
+        self.counters.inbound_units_in_error.fetch_add(u64::from(units), Ordering::Relaxed);
+        let mut writer = self.writer.lock();
+        if writer.generation() == generation {
+            writer.lose(units);
+        }
+    }
+
+    /// Reads on for a cursor.
+    pub(crate) fn read(&self, cursor: &mut Cursor, now: Now, out: &mut Vec<Delivery>) -> ReadState {
+        let state = cursor.read(&self.log.lock(), now, out);
+        if state.keyframe_wanted {
+            self.want_keyframe();
+        }
+        state
+    }
+
+    /// Notes that a reader waits for a random access point; requests are coalesced until the publisher takes them.
+    pub(crate) fn want_keyframe(&self) {
+        self.keyframe_wanted.store(true, Ordering::Release);
+    }
+
+    /// Takes the coalesced keyframe request.
+    pub(crate) fn take_keyframe_wanted(&self) -> bool {
+        self.keyframe_wanted.load(Ordering::Relaxed) && self.keyframe_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) const fn bells(&self) -> &Bells {
+        &self.bells
+    }
+
+    fn shed(&self, over: usize) {
+        let mut log = self.log.lock();
+        let before = log.bytes();
+        log.shed(before.saturating_sub(over));
+        self.budget.note(before, log.bytes());
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.budget.note(self.log.get_mut().bytes(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{at, tracks, unit};
+    use super::*;
+
+    fn stream(name: &str, budget: &Arc<Budget>) -> Arc<Stream> {
+        let settings = StreamSettings { log: LogLimits::default(), cadence: Cadence::default() };
+        Stream::new(PathName::new(name).unwrap(), Epoch(1), (at(0), WallClock::default()), &settings, budget)
+    }
+
+    #[test]
+    fn a_replaced_publisher_cannot_push() {
+        let budget = Budget::new(1 << 20);
+        let stream = stream("a", &budget);
+        let old = stream.begin(tracks());
+        let new = stream.begin(tracks());
+        assert_eq!(stream.push(old, &mut vec![unit(0, 0, true, 10)], at(0)), Err(Replaced));
+        assert_eq!(stream.push(new, &mut vec![unit(0, 0, true, 10)], at(0)), Ok(()));
+    }
+
+    #[test]
+    fn the_largest_stream_pays_for_an_overdrawn_budget() {
+        let budget = Budget::new(1 << 20);
+        let (small, large) = (stream("small", &budget), stream("large", &budget));
+        let generation = small.begin(tracks());
+        small.push(generation, &mut vec![unit(0, 0, true, 100_000)], at(0)).unwrap();
+        let held = small.log_bytes();
+        let generation = large.begin(tracks());
+        for n in 0..100 {
+            large.push(generation, &mut vec![unit(0, n * 3600, n == 0, 20_000)], at(n as u64)).unwrap();
+        }
+        assert!(budget.held() <= budget.max());
+        assert_eq!(small.log_bytes(), held);
+        drop((small, large));
+        assert_eq!(budget.held(), 0);
+    }
+}

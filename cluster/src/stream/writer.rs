@@ -1,0 +1,236 @@
+//! The owner's side of a log: path time, positions, groups and marks, given to each unit once. Pure.
+
+use smallvec::SmallVec;
+use weft_proto::id::{Epoch, Position};
+use weft_proto::media::marks::{Cadence, Lead, Numbers, Stamper};
+use weft_proto::media::{Track, TrackId, Tracks, Unit};
+use weft_proto::time::Now;
+
+use super::entry::Entry;
+
+/// A new publisher's first unit comes this long after the last of the one before, so that players see a gap, not an overlap.
+const SPLICE_GAP_MICROS: i64 = 200_000;
+
+/// A timestamp that leaps further than this, either way, is a publisher's clock that was set anew.
+const LEAP_MICROS: i64 = 10_000_000;
+
+/// Where no track has dependent units, a group begins each second.
+const PLAIN_GROUP_MICROS: i64 = 1_000_000;
+
+/// Turns the units of a path's publishers into entries of its log.
+#[derive(Debug)]
+pub struct Writer {
+    epoch: Epoch,
+    next_seq: u64,
+    birth: Now,
+    generation: u32,
+    stamper: Stamper,
+    cadence: Cadence,
+    /// Latest time given so far, microseconds of path time.
+    latest_micros: Option<i64>,
+    last_group_micros: Option<i64>,
+    session: Option<Session>,
+}
+
+/// What holds for one publisher.
+#[derive(Debug)]
+struct Session {
+    tracks: Tracks,
+    leading: Option<TrackId>,
+    /// Path time minus the publisher's time, microseconds; fixed by the first unit.
+    offset_micros: Option<i64>,
+    lines: SmallVec<[Line; 2]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    /// The offset in ticks of the track's clock, so that tick distances stay exact.
+    offset_ticks: i64,
+    started: bool,
+    last_dts: Option<i64>,
+}
+
+impl Writer {
+    /// A path born at `birth` under `epoch`.
+    pub const fn new(epoch: Epoch, birth: Now, cadence: Cadence) -> Self {
+        Self {
+            epoch,
+            next_seq: 0,
+            birth,
+            generation: 0,
+            stamper: Stamper::new(cadence, Numbers { segment: 0, discontinuities: 0 }, false),
+            cadence,
+            latest_micros: None,
+            last_group_micros: None,
+            session: None,
+        }
+    }
+
+    /// The next publisher takes over with these tracks; says its generation.
+    pub fn begin(&mut self, tracks: Tracks) -> u32 {
+        self.generation += 1;
+        let leading = tracks.leading();
+        let lines = SmallVec::from_elem(Line::default(), tracks.len());
+        self.session = Some(Session { tracks, leading, offset_micros: None, lines });
+        self.stamper = Stamper::new(self.cadence, self.stamper.numbers(), self.latest_micros.is_some());
+        self.last_group_micros = None;
+        self.generation
+    }
+
+    /// Changes the parameters of the running publisher's tracks.
+    pub fn set_tracks(&mut self, tracks: Tracks) {
+        if let Some(session) = self.session.as_mut().filter(|session| session.tracks.len() == tracks.len()) {
+            session.tracks = tracks;
+        }
+    }
+
+    /// The generation in force.
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// A unit was lost on the way in: it leaves a hole in the positions.
+    pub const fn lose(&mut self, units: u32) {
+        self.next_seq += units as u64;
+    }
+
+    /// Gives a unit its place; `None` for what cannot be decoded because its track has not had a random access point.
+    pub fn admit(&mut self, mut unit: Unit, now: Now) -> Option<Entry> {
+        let session = self.session.as_mut()?;
+        let track = session.tracks.get(unit.track)?.clone();
+        let index = usize::from(unit.track.0);
+        let dependent = track.codec.has_dependent_units();
+        if dependent && !session.lines[index].started && !unit.random_access {
+            return None;
+        }
+        self.anchor(&unit, &track, now);
+        let session = self.session.as_mut()?;
+        let line = &mut session.lines[index];
+        line.started = true;
+        unit.pts += line.offset_ticks;
+        unit.dts = (unit.dts + line.offset_ticks).max(line.last_dts.unwrap_or(i64::MIN));
+        unit.pts = unit.pts.max(unit.dts);
+        line.last_dts = Some(unit.dts);
+        let dts_micros = track.clock_rate.to_micros(unit.dts);
+        let leads = session.leading.is_none_or(|leading| leading == unit.track);
+        let tracks = session.tracks.clone();
+        let group_start = leads && self.begins_group(&unit, dependent, dts_micros);
+        let lead = Lead { dts_micros, random_access: if dependent { unit.random_access } else { group_start } };
+        let marks = if leads { self.stamper.stamp(lead) } else { None };
+        self.latest_micros = Some(self.latest_micros.map_or(dts_micros, |latest| latest.max(dts_micros)));
+        let position = Position { epoch: self.epoch, seq: self.next_seq };
+        self.next_seq += 1;
+        let generation = self.generation;
+        Some(Entry { position, unit, dts_micros, arrived: now, marks, group_start, generation, tracks })
+    }
+
+    fn begins_group(&mut self, unit: &Unit, dependent: bool, dts_micros: i64) -> bool {
+        let due = if dependent {
+            unit.random_access
+        } else {
+            self.last_group_micros.is_none_or(|last| dts_micros - last >= PLAIN_GROUP_MICROS)
+        };
+        if due {
+            self.last_group_micros = Some(dts_micros);
+        }
+        due
+    }
+
+    /// Ties the publisher's time to path time with its first unit, and anew when its clock leaps.
+    fn anchor(&mut self, unit: &Unit, track: &Track, now: Now) {
+        let Some(session) = &mut self.session else { return };
+        let micros = track.clock_rate.to_micros(unit.dts);
+        let leapt = |line: &Line| {
+            line.last_dts.is_some_and(|last| {
+                track.clock_rate.to_micros((unit.dts + line.offset_ticks).saturating_sub(last)).abs() > LEAP_MICROS
+            })
+        };
+        let known = session.offset_micros.is_some();
+        if known && !leapt(&session.lines[usize::from(unit.track.0)]) {
+            return;
+        }
+        let age = i64::try_from(now.since(self.birth).as_micros()).unwrap_or(i64::MAX);
+        let earliest = self.latest_micros.map_or(age, |latest| latest + SPLICE_GAP_MICROS);
+        let offset = age.max(earliest).saturating_sub(micros);
+        session.offset_micros = Some(offset);
+        for (line, (_, track)) in session.lines.iter_mut().zip(session.tracks.iter()) {
+            line.offset_ticks = track.clock_rate.from_micros(offset);
+        }
+        if known {
+            self.stamper = Stamper::new(self.cadence, self.stamper.numbers(), true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{at, tracks, unit};
+    use super::*;
+
+    fn writer() -> Writer {
+        let mut writer = Writer::new(Epoch(5), at(0), Cadence::default());
+        writer.begin(tracks());
+        writer
+    }
+
+    #[test]
+    fn times_begin_at_the_paths_age_and_keep_their_distances() {
+        let mut writer = writer();
+        let first = writer.admit(unit(0, 77_000_000, true, 10), at(25)).unwrap();
+        let second = writer.admit(unit(0, 77_003_600, false, 10), at(26)).unwrap();
+        assert_eq!(first.dts_micros, 1_000_000);
+        assert_eq!(second.unit.dts - first.unit.dts, 3600);
+        let audio = writer.admit(unit(1, 41_066_667, true, 10), at(26)).unwrap();
+        assert!((audio.dts_micros - first.dts_micros).abs() <= 21, "the tracks keep their offset");
+    }
+
+    #[test]
+    fn a_successor_goes_on_after_the_last_unit_with_a_discontinuity() {
+        let mut writer = writer();
+        writer.admit(unit(0, 0, true, 10), at(0)).unwrap();
+        let last = writer.admit(unit(0, 90_000, false, 10), at(2)).unwrap();
+        assert_eq!(writer.begin(tracks()), 2);
+        let next = writer.admit(unit(0, 5, true, 10), at(3)).unwrap();
+        assert!(next.dts_micros - last.dts_micros >= SPLICE_GAP_MICROS - 11);
+        assert!(next.marks.unwrap().segment.unwrap().discontinuity);
+        assert_eq!(next.marks.unwrap().segment.unwrap().number, 1);
+        assert_eq!((next.generation, next.position), (2, Position { epoch: Epoch(5), seq: 2 }));
+    }
+
+    #[test]
+    fn a_dependent_track_waits_for_its_random_access_point_audio_does_not() {
+        let mut writer = writer();
+        assert!(writer.admit(unit(0, 0, false, 10), at(0)).is_none());
+        assert!(writer.admit(unit(1, 0, true, 10), at(0)).is_some());
+        assert!(writer.admit(unit(0, 3600, true, 10), at(1)).unwrap().group_start);
+    }
+
+    #[test]
+    fn a_publisher_whose_clock_leaps_back_still_goes_forward() {
+        let mut writer = writer();
+        writer.admit(unit(0, 900_000_000, true, 10), at(0)).unwrap();
+        let before = writer.admit(unit(0, 900_003_600, false, 10), at(1)).unwrap();
+        let after = writer.admit(unit(0, 0, true, 10), at(2)).unwrap();
+        let later = writer.admit(unit(0, 3600, false, 10), at(3)).unwrap();
+        assert!(after.dts_micros > before.dts_micros);
+        assert_eq!(later.unit.dts - after.unit.dts, 3600);
+        assert!(after.marks.unwrap().segment.unwrap().discontinuity);
+    }
+
+    #[test]
+    fn plain_tracks_begin_a_group_each_second() {
+        let mut writer = Writer::new(Epoch(1), at(0), Cadence::default());
+        let audio = tracks().get(TrackId(1)).unwrap().clone();
+        writer.begin(Tracks::new(vec![audio]).unwrap());
+        let groups = (0..150).filter(|n| writer.admit(unit(0, n * 960, true, 10), at(*n as u64)).unwrap().group_start);
+        assert_eq!(groups.collect::<Vec<_>>(), [0, 50, 100]);
+    }
+
+    #[test]
+    fn lost_units_leave_a_hole_in_positions() {
+        let mut writer = writer();
+        writer.admit(unit(0, 0, true, 10), at(0)).unwrap();
+        writer.lose(3);
+        assert_eq!(writer.admit(unit(0, 3600, false, 10), at(1)).unwrap().position.seq, 4);
+    }
+}

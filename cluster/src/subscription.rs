@@ -1,0 +1,116 @@
+//! A reader's handle. Ends when dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use weft_proto::media::{TrackId, Tracks};
+
+use crate::fabric::Inner;
+use crate::path::{EndReason, PathShared, ReaderSlot};
+use crate::stream::{Cursor, Delivery, ReadState, Stream, StreamKey};
+
+/// What a reader reads from.
+#[derive(Debug)]
+pub struct Subscription {
+    inner: Arc<Inner>,
+    shared: Arc<PathShared>,
+    slot: Arc<ReaderSlot>,
+    cursor: Cursor,
+    joined: Tracks,
+}
+
+impl Subscription {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        shared: Arc<PathShared>,
+        slot: Arc<ReaderSlot>,
+        cursor: Cursor,
+        joined: Tracks,
+    ) -> Self {
+        shared.stream.bells().add(&slot.gate);
+        Self { inner, shared, slot, cursor, joined }
+    }
+
+    /// The stream's name for the worker's pump.
+    pub fn key(&self) -> StreamKey {
+        self.shared.stream.key()
+    }
+
+    /// The stream that is read.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.shared.stream
+    }
+
+    /// The tracks as they were when the subscription began.
+    pub const fn tracks(&self) -> &Tracks {
+        &self.joined
+    }
+
+    /// Takes the next batch. Never waits: the worker's gate rings when there is more.
+    pub fn read(&mut self, out: &mut Vec<Delivery>) -> ReadState {
+        let state = self.shared.stream.read(&mut self.cursor, self.inner.clock.now(), out);
+        self.slot.skipped.fetch_add(self.cursor.take_skipped(), Ordering::Relaxed);
+        state
+    }
+
+    /// Units skipped since the last call, because this reader was too slow.
+    pub fn take_skipped(&self) -> u64 {
+        self.slot.skipped.swap(0, Ordering::Relaxed)
+    }
+
+    /// Why it is over, if it is.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.slot.ended.get().copied()
+    }
+
+    /// Counts bytes sent to this reader, as its protocol counts them.
+    pub fn count_sent(&self, bytes: usize) {
+        self.shared.stream.counters().outbound_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Which of the tracks the reader joined with continues each of `current`.
+    pub fn map_tracks(&self, current: &Tracks) -> Vec<Option<TrackId>> {
+        map_tracks(&self.joined, current)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.shared.stream.bells().remove(&self.slot.gate);
+        self.shared.readers.lock().remove(&self.slot.id);
+        self.inner.notice(self.shared.stream.path().clone(), false, self.slot.id);
+    }
+}
+
+/// For each track of `current` the one of `old` that it continues: matched by kind, codec, clock rate and channels, then
+/// by order. An old track continues in one new track at most.
+pub fn map_tracks(old: &Tracks, current: &Tracks) -> Vec<Option<TrackId>> {
+    let mut taken = vec![false; old.len()];
+    current
+        .iter()
+        .map(|(_, track)| {
+            let (id, _) = old.iter().find(|(id, known)| !taken[usize::from(id.0)] && track.continues(known))?;
+            taken[usize::from(id.0)] = true;
+            Some(id)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use weft_proto::media::{Codec, H265Config, Track};
+    use weft_proto::time::ClockRate;
+
+    use super::*;
+    use crate::stream::testing::tracks;
+
+    #[test]
+    fn tracks_match_by_codec_then_by_order() {
+        let old = tracks();
+        let (video, audio) = (old.get(TrackId(0)).unwrap().clone(), old.get(TrackId(1)).unwrap().clone());
+        let swapped = Tracks::new(vec![audio.clone(), video, audio]).unwrap();
+        assert_eq!(map_tracks(&old, &swapped), [Some(TrackId(1)), Some(TrackId(0)), None]);
+        let hevc = Track { codec: Codec::H265(H265Config::default()), clock_rate: ClockRate::VIDEO };
+        assert_eq!(map_tracks(&old, &Tracks::new(vec![hevc]).unwrap()), [None]);
+    }
+}
