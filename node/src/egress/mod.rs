@@ -1,0 +1,4 @@
+//! What is made once per stream and shared by all readers of a protocol, lazily, while somebody reads.
+
+pub mod rtp;
+pub mod rtp_reader;

@@ -1,0 +1,133 @@
+//! One RTP reader's view of the shared packets: what it adds is its own channels, payload types, numbers and times.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weft_cluster::stream::Delivery;
+use weft_proto::media::{TrackId, Tracks};
+use weft_proto::rtp::HEADER_BYTES;
+use weft_proto::time::{ClockRate, NtpTime, WallClock};
+
+use super::rtp::{FRAME_BYTES, Line, Packed, RtpEgress};
+
+/// A track that the reader has set up.
+#[derive(Clone, Debug)]
+pub struct ReaderTrack {
+    /// Interleaved channel of RTP; RTCP has the next. Meaningless over UDP.
+    pub channel: u8,
+    /// Payload type that the reader was told.
+    pub payload_type: u8,
+    /// The clock.
+    pub rate: ClockRate,
+    /// What is shared; set when the reader starts.
+    pub line: Line,
+    /// Next sequence number; fixed by the first packet.
+    pub next_sequence: Option<u16>,
+    /// Packets sent.
+    pub packets: u32,
+    /// Payload bytes sent.
+    pub octets: u32,
+    /// Last RTP timestamp sent and when, for sender reports.
+    pub last: Option<(u32, i64)>,
+}
+
+/// The packets of one unit as this reader gets them.
+#[derive(Debug)]
+pub enum Rewritten {
+    /// As all others.
+    Shared(Arc<Packed>),
+    /// With the reader's own numbers: the framed bytes, and the packet ends in them.
+    Own(Bytes, Arc<Packed>),
+}
+
+/// A reader of a stream's packets.
+#[derive(Debug)]
+pub struct RtpReader {
+    egress: Arc<RtpEgress>,
+    /// By joined track; `None` for those not set up.
+    tracks: Vec<Option<ReaderTrack>>,
+    joined: Tracks,
+    generation: u32,
+    /// Joined track that each current track continues.
+    map: Vec<Option<TrackId>>,
+}
+
+impl RtpReader {
+    /// A reader that joined with `joined` and set up some of them.
+    pub fn new(egress: Arc<RtpEgress>, joined: Tracks, mut tracks: Vec<Option<ReaderTrack>>) -> Self {
+        for (track, line) in tracks.iter_mut().zip(egress.lines_of(&joined)) {
+            if let (Some(track), Some(line)) = (track, line) {
+                track.line = line;
+            }
+        }
+        Self { egress, tracks, joined, generation: 0, map: Vec::new() }
+    }
+
+    /// The tracks that were set up.
+    pub fn tracks(&self) -> impl Iterator<Item = (TrackId, &ReaderTrack)> {
+        self.tracks.iter().enumerate().filter_map(|(i, track)| Some((TrackId(i as u8), track.as_ref()?)))
+    }
+
+    /// The packets of a delivered unit; `None` when its track is not set up.
+    pub fn rewrite(&mut self, delivery: &Delivery, wall: WallClock) -> Option<(TrackId, Rewritten)> {
+        let entry = &delivery.entry;
+        if entry.generation != self.generation {
+            self.generation = entry.generation;
+            self.map = weft_cluster::map_tracks(&self.joined, &entry.tracks);
+        }
+        let id = (*self.map.get(usize::from(entry.unit.track.0))?)?;
+        let track = self.tracks.get_mut(usize::from(id.0))?.as_mut()?;
+        let packed = self.egress.pack(entry);
+        if packed.count() == 0 {
+            return None;
+        }
+        let sequence = track.next_sequence.unwrap_or(packed.first_sequence);
+        let shift = delivery.pts(track.rate).wrapping_sub(entry.unit.pts) as u32;
+        track.next_sequence = Some(sequence.wrapping_add(packed.count()));
+        track.packets = track.packets.wrapping_add(u32::from(packed.count()));
+        track.octets = track.octets.wrapping_add(packed.payload_bytes() as u32);
+        let timestamp = (delivery.pts(track.rate) as u32).wrapping_add(track.line.offset);
+        track.last = Some((timestamp, wall.unix_micros()));
+        let same = sequence == packed.first_sequence
+            && shift == 0
+            && track.channel == packed.line.0.wrapping_mul(2)
+            && packed.shared.ssrc == track.line.ssrc
+            && packed.shared.payload_type == track.payload_type;
+        if same {
+            return Some((id, Rewritten::Shared(packed)));
+        }
+        let own = patch(&packed, track, sequence, shift);
+        Some((id, Rewritten::Own(own, packed)))
+    }
+
+    /// Where a track's clock stands at `wall`: what a sender report says.
+    pub fn sender_info(track: &ReaderTrack, wall: WallClock) -> Option<weft_proto::rtp::rtcp::SenderInfo> {
+        let (timestamp, at) = track.last?;
+        let since = track.rate.from_micros(wall.unix_micros() - at) as u32;
+        Some(weft_proto::rtp::rtcp::SenderInfo {
+            ssrc: track.line.ssrc,
+            ntp: NtpTime::from_wall(wall),
+            rtp_timestamp: timestamp.wrapping_add(since),
+            packets: track.packets,
+            octets: track.octets,
+        })
+    }
+}
+
+/// Copies the packets and writes the reader's own fields over the shared ones.
+fn patch(packed: &Packed, track: &ReaderTrack, sequence: u16, shift: u32) -> Bytes {
+    let mut own = packed.framed().to_vec();
+    let mut at = 0;
+    for i in 0..packed.count() {
+        let length = usize::from(u16::from_be_bytes([own[at + 2], own[at + 3]]));
+        own[at + 1] = track.channel;
+        let header = &mut own[at + FRAME_BYTES..at + FRAME_BYTES + HEADER_BYTES];
+        header[1] = header[1] & 0x80 | track.payload_type;
+        header[2..4].copy_from_slice(&sequence.wrapping_add(i).to_be_bytes());
+        let timestamp = u32::from_be_bytes([header[4], header[5], header[6], header[7]]).wrapping_add(shift);
+        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        header[8..12].copy_from_slice(&track.line.ssrc.to_be_bytes());
+        at += FRAME_BYTES + length;
+    }
+    own.into()
+}
