@@ -15,6 +15,9 @@ pub const UNIT_FRAMES_MAX: usize = 1024;
 /// Bytes of one parameter set. The largest seen (H.265 with VUI and extensions) is below 500.
 pub const PARAMETER_SET_BYTES_MAX: usize = 4096;
 
+/// Parameter sets of one kind that a track keeps. H.265 allows 64 PPS; H.264 allows 256, and nobody uses ten.
+pub const PARAMETER_SETS_MAX: usize = 64;
+
 /// RTP packets held back to put them in order: 64 packets of 1,400 bytes are 90 KB a track.
 pub const REORDER_PACKETS_MAX: usize = 64;
 

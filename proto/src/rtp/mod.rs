@@ -1,1 +1,3 @@
 //! rtp
+
+pub mod pack;
