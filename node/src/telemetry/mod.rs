@@ -1,0 +1,3 @@
+//! What the node tells about itself.
+
+pub mod logs;
