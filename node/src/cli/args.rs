@@ -1,0 +1,122 @@
+//! The command line as `clap` sees it, and its flags as overrides of keys.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
+
+use crate::config::{Change, LoadSource, Override};
+
+/// Clustered live-media server.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, after_help = AFTER_HELP, subcommand_negates_reqs = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Task>,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigTask),
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigTask {
+    /// Check a configuration file and say all that is wrong with it
+    Check {
+        /// The file; without it, the one that `weft` would use
+        file: Option<PathBuf>,
+    },
+    /// Print the table of keys as Markdown
+    #[command(hide = true)]
+    Docs,
+}
+
+/// Flags of a node.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Configuration file [default: weft.yml or mediamtx.yml, if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
+    /// The same without the flag, as MediaMTX takes it
+    #[arg(value_name = "FILE", hide = true, conflicts_with = "config")]
+    pub(super) file: Option<PathBuf>,
+    /// Where the node keeps its state [default: weft-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// standalone, cluster or witness [default: standalone]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+    /// Set any key: --set logLevel=debug --set paths.cam.maxReaders=5
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value, global = true)]
+    set: Vec<(String, String)>,
+}
+
+const AFTER_HELP: &str = "Without a file and without a flag, weft serves on MediaMTX's ports.
+
+Exit codes: 0 ok; 1 failed while running; 2 wrong usage or configuration; 3 a port is taken; 4 the data folder cannot be used.";
+
+/// Flags that replace a listener's port, and the keys whose address they change. Several: each takes the next port.
+const PORTS: [(&str, &[&str]); 13] = [
+    ("rtsp-port", &["rtspAddress"]),
+    ("rtsps-port", &["rtspsAddress"]),
+    ("rtp-port", &["rtpAddress", "rtcpAddress"]),
+    ("srtp-port", &["srtpAddress", "srtcpAddress"]),
+    ("rtmp-port", &["rtmpAddress"]),
+    ("rtmps-port", &["rtmpsAddress"]),
+    ("hls-port", &["hlsAddress"]),
+    ("webrtc-port", &["webrtcAddress"]),
+    ("webrtc-udp-port", &["webrtcLocalUDPAddress"]),
+    ("srt-port", &["srtAddress"]),
+    ("api-port", &["apiAddress"]),
+    ("metrics-port", &["metricsAddress"]),
+    ("playback-port", &["playbackAddress"]),
+];
+
+/// The command with its flags, those of the listeners from the table above.
+pub(super) fn command() -> Command {
+    let port = |(flag, keys): &(&'static str, &[&str])| {
+        let help = format!("Port of `{}`; 0 is any free one", keys.join("`, then `"));
+        Arg::new(*flag).long(*flag).value_name("N").value_parser(value_parser!(u16)).help(help)
+    };
+    Cli::command().args(PORTS.iter().map(port))
+}
+
+/// The parsed flags and where to load the configuration from.
+pub(super) fn understand(matches: &ArgMatches) -> Result<(Cli, LoadSource), clap::Error> {
+    let cli = Cli::from_arg_matches(matches)?;
+    let mut source = LoadSource::standard();
+    source.file = cli.serve.config.clone().or_else(|| cli.serve.file.clone());
+    source.overrides = overrides(&cli.serve, matches);
+    Ok((cli, source))
+}
+
+fn overrides(serve: &ServeArgs, matches: &ArgMatches) -> Vec<Override> {
+    let set = |flag: &str, key: &str, value: &str| Override {
+        flag: flag.to_owned(),
+        change: Change::Set(key.to_owned(), value.to_owned()),
+    };
+    let mut overrides = Vec::new();
+    overrides.extend(serve.data.iter().map(|value| set("--data", "dataDir", value)));
+    overrides.extend(serve.mode.iter().map(|value| set("--mode", "mode", value)));
+    for (flag, keys) in &PORTS {
+        let Some(first) = matches.get_one::<u16>(flag) else { continue };
+        for (key, above) in keys.iter().zip(0u16..) {
+            // 0 is any free port, for all of them.
+            let port = if *first == 0 { 0 } else { first.saturating_add(above) };
+            overrides.push(Override { flag: format!("--{flag}"), change: Change::Port(key, port) });
+        }
+    }
+    overrides.extend(serve.set.iter().map(|(key, value)| set("--set", key, value)));
+    overrides
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}

@@ -1,0 +1,214 @@
+//! The typed configuration out of the layers: whatever nobody set comes from the table of keys.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::check;
+use super::error::Origin;
+use super::keys::{self, Table};
+use super::layers::{Layers, Values};
+use super::model::{
+    ApiConfig, Config, Encryption, LogConfig, LogLevel, Mode, PathConfig, RtspAuthMethods, RtspConfig, RtspTransports,
+    Source, StreamConfig,
+};
+use super::paths::Paths;
+use super::tree::Node;
+use super::value::{Address, Budget, Ipv4Range, Value};
+
+/// Builds the configuration. Every key has a value of its kind, for the layers hold checked values only.
+pub(crate) fn build(layers: &Layers) -> Config {
+    let view = View { layers: &[&layers.global], table: &keys::GLOBAL };
+    Config {
+        mode: mode(&view.text("mode")),
+        data_dir: view.path("dataDir"),
+        workers: some_unless_zero(view.int("workers")),
+        log: log(&view),
+        read_timeout: view.duration("readTimeout"),
+        write_timeout: view.duration("writeTimeout"),
+        udp_max_payload_size: some_unless_zero(view.int("udpMaxPayloadSize")).unwrap_or_default(),
+        udp_read_buffer_size: some_unless_zero(view.int("udpReadBufferSize")),
+        api: ApiConfig {
+            enabled: view.bool("api"),
+            address: view.address("apiAddress"),
+            allow_origins: view.texts("apiAllowOrigins"),
+        },
+        rtsp: rtsp(&view),
+        stream: StreamConfig {
+            group_max_bytes: view.size("groupMaxBytes"),
+            group_max_age: view.duration("groupMaxAge"),
+            start_max_bytes: view.size("startMaxBytes"),
+            start_max_age: view.duration("startMaxAge"),
+            log_budget: view.budget("logBudget"),
+        },
+        paths: paths(layers),
+    }
+}
+
+fn log(view: &View<'_>) -> LogConfig {
+    let destinations = view.texts("logDestinations");
+    let has = |name: &str| destinations.iter().any(|destination| destination == name);
+    let level = match view.text("logLevel").as_str() {
+        "error" => LogLevel::Error,
+        "warn" => LogLevel::Warn,
+        "debug" => LogLevel::Debug,
+        _ => LogLevel::Info,
+    };
+    let file = has("file").then(|| view.path("logFile"));
+    LogConfig { level, stdout: has("stdout"), file, structured: view.bool("logStructured") }
+}
+
+fn rtsp(view: &View<'_>) -> RtspConfig {
+    let transports = view.texts("rtspTransports");
+    let methods = view.texts("rtspAuthMethods");
+    let has = |list: &[String], word: &str| list.iter().any(|entry| entry == word);
+    RtspConfig {
+        enabled: view.bool("rtsp"),
+        transports: RtspTransports {
+            udp: has(&transports, "udp"),
+            multicast: has(&transports, "multicast"),
+            tcp: has(&transports, "tcp"),
+        },
+        encryption: encryption(&view.text("rtspEncryption")),
+        address: view.address("rtspAddress"),
+        secure_address: view.address("rtspsAddress"),
+        rtp_address: view.address("rtpAddress"),
+        rtcp_address: view.address("rtcpAddress"),
+        multicast_range: view.multicast("multicastIPRange"),
+        multicast_rtp_port: view.port("multicastRTPPort"),
+        multicast_rtcp_port: view.port("multicastRTCPPort"),
+        server_key: view.path("rtspServerKey"),
+        server_cert: view.path("rtspServerCert"),
+        auth_methods: RtspAuthMethods { basic: has(&methods, "basic"), digest: has(&methods, "digest") },
+    }
+}
+
+fn mode(word: &str) -> Mode {
+    match word {
+        "cluster" => Mode::Cluster,
+        "witness" => Mode::Witness,
+        _ => Mode::Standalone,
+    }
+}
+
+fn encryption(word: &str) -> Encryption {
+    match word {
+        "optional" => Encryption::Optional,
+        "strict" => Encryption::Strict,
+        _ => Encryption::No,
+    }
+}
+
+/// The paths that somebody named, and `all_others` unless a file says which paths there are.
+fn paths(layers: &Layers) -> Paths {
+    let none = Values::new();
+    let mut named: BTreeMap<String, PathConfig> =
+        layers.paths.iter().map(|(name, layer)| (name.clone(), path(layers, &layer.values))).collect();
+    if !layers.file_has_paths && !named.keys().any(|name| super::paths::is_catch_all(name)) {
+        named.insert("all_others".to_owned(), path(layers, &none));
+    }
+    Paths::new(named)
+}
+
+fn path(layers: &Layers, own: &Values) -> PathConfig {
+    let view = View { layers: &[own, &layers.path_defaults], table: &keys::PATH };
+    let source = match view.text("source") {
+        source if source == "publisher" => Source::Publisher,
+        other => Source::NotServed(other),
+    };
+    PathConfig {
+        source,
+        max_readers: some_unless_zero(view.int("maxReaders")),
+        override_publisher: view.bool("overridePublisher"),
+        reader_hold: view.duration("readerHold"),
+        log_keep: view.duration("logKeep"),
+    }
+}
+
+fn some_unless_zero<T: TryFrom<i64>>(number: i64) -> Option<T> {
+    (number != 0).then(|| T::try_from(number).ok()).flatten()
+}
+
+/// The value that a key has when nobody sets it.
+pub(crate) fn default_value(table: &Table, name: &str) -> Option<Value> {
+    let key = table.find(name)?;
+    check(&Node::raw(&Origin::Default, key.default), name, &key.kind, &mut Vec::new())
+}
+
+/// Reads keys: from the first layer that has them, else from the table.
+///
+/// Asking for a key that the table does not have, or has with another kind, is a mistake in this file and panics; the
+/// test below asks for every one of them.
+struct View<'a> {
+    layers: &'a [&'a Values],
+    table: &'a Table,
+}
+
+macro_rules! readers {
+    ($($name:ident: $variant:ident => $type:ty;)*) => {
+        $(fn $name(&self, name: &str) -> $type {
+            match self.get(name) {
+                Some(Value::$variant(value)) => value,
+                other => unreachable!("key {name} of the table has the value {other:?}"),
+            }
+        })*
+    };
+}
+
+impl View<'_> {
+    fn get(&self, name: &str) -> Option<Value> {
+        let set = self.layers.iter().find_map(|layer| layer.get(name)).map(|setting| setting.value.clone());
+        set.or_else(|| default_value(self.table, name))
+    }
+
+    readers! {
+        bool: Bool => bool;
+        int: Int => i64;
+        text: Text => String;
+        duration: Duration => Duration;
+        size: Size => u64;
+        address: Address => Address;
+        budget: Budget => Budget;
+        list: List => Vec<Value>;
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.text(name).into()
+    }
+
+    fn port(&self, name: &str) -> u16 {
+        u16::try_from(self.int(name)).unwrap_or_default()
+    }
+
+    fn multicast(&self, name: &str) -> Ipv4Range {
+        let text = self.text(name);
+        Ipv4Range::parse_multicast(&text).unwrap_or_else(|| unreachable!("key {name} has the value {text}"))
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let text = |value| if let Value::Text(text) = value { Some(text) } else { None };
+        self.list(name).into_iter().filter_map(text).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::Kind;
+
+    #[test]
+    fn every_default_is_valid() {
+        for table in [&keys::GLOBAL, &keys::PATH] {
+            for key in table.keys().filter(|key| !matches!(key.kind, Kind::Section(_) | Kind::PathKeys | Kind::Paths)) {
+                assert!(default_value(table, key.name).is_some(), "{} has an invalid default", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn defaults_build() {
+        let config = build(&Layers::default());
+        assert_eq!(config.rtsp.address, Address { host: String::new(), port: 8554 });
+        assert_eq!(config.paths.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["all_others"]);
+    }
+}

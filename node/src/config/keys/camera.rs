@@ -1,0 +1,50 @@
+//! Keys of the Raspberry Pi camera, all without effect so far.
+
+use super::Kind::{Bool, Choice, Float, Int, Numbers, Text};
+use super::{Key, key};
+
+pub(super) static CAMERA: &[Key] = &[
+    key("rpiCameraCamID", Int(0, 255), "0", "Which camera.").shared(),
+    key("rpiCameraSecondary", Bool, "no", "A second, smaller stream of the same camera.").shared(),
+    key("rpiCameraWidth", Int(1, 16384), "1920", "Width of frames.").shared(),
+    key("rpiCameraHeight", Int(1, 16384), "1080", "Height of frames.").shared(),
+    key("rpiCameraHFlip", Bool, "no", "Mirror.").shared(),
+    key("rpiCameraVFlip", Bool, "no", "Upside down.").shared(),
+    key("rpiCameraBrightness", Float, "0", "Brightness, -1 to 1.").shared(),
+    key("rpiCameraContrast", Float, "1", "Contrast, 0 to 16.").shared(),
+    key("rpiCameraSaturation", Float, "1", "Saturation, 0 to 16.").shared(),
+    key("rpiCameraSharpness", Float, "1", "Sharpness, 0 to 16.").shared(),
+    key("rpiCameraExposure", Choice(&["normal", "short", "long", "custom"]), "normal", "Exposure mode.").shared(),
+    key(
+        "rpiCameraAWB",
+        Choice(&["auto", "incandescent", "tungsten", "fluorescent", "indoor", "daylight", "cloudy", "custom"]),
+        "auto",
+        "White balance.",
+    )
+    .shared(),
+    key("rpiCameraAWBGains", Numbers(2), "[0, 0]", "Gains of red and blue, for `custom`.").shared(),
+    key("rpiCameraDenoise", Choice(&["off", "cdn_off", "cdn_fast", "cdn_hq"]), "off", "Noise removal.").shared(),
+    key("rpiCameraShutter", Int(0, i64::MAX), "0", "Shutter speed in microseconds; 0 is automatic.").shared(),
+    key("rpiCameraMetering", Choice(&["centre", "spot", "matrix", "custom"]), "centre", "Metering mode.").shared(),
+    key("rpiCameraGain", Float, "0", "Gain; 0 is automatic.").shared(),
+    key("rpiCameraEV", Float, "0", "Exposure compensation, -10 to 10.").shared(),
+    key("rpiCameraROI", Text, "", "Part of the picture: x,y,width,height.").shared(),
+    key("rpiCameraHDR", Bool, "no", "High dynamic range.").shared(),
+    key("rpiCameraTuningFile", Text, "", "Tuning file.").shared(),
+    key("rpiCameraMode", Text, "", "Sensor mode.").shared(),
+    key("rpiCameraFPS", Float, "30", "Frames per second.").shared(),
+    key("rpiCameraAfMode", Choice(&["auto", "manual", "continuous"]), "continuous", "Autofocus mode.").shared(),
+    key("rpiCameraAfRange", Choice(&["normal", "macro", "full"]), "normal", "Autofocus range.").shared(),
+    key("rpiCameraAfSpeed", Choice(&["normal", "fast"]), "normal", "Autofocus speed.").shared(),
+    key("rpiCameraLensPosition", Float, "0", "Lens position, for manual focus.").shared(),
+    key("rpiCameraAfWindow", Text, "", "Autofocus window: x,y,width,height.").shared(),
+    key("rpiCameraFlickerPeriod", Int(0, i64::MAX), "0", "Flicker period in microseconds.").shared(),
+    key("rpiCameraTextOverlayEnable", Bool, "no", "Write a text over the picture.").shared(),
+    key("rpiCameraTextOverlay", Text, "%Y-%m-%d %H:%M:%S - MediaMTX", "That text.").shared(),
+    key("rpiCameraCodec", Choice(&["auto", "hardwareH264", "softwareH264", "mjpeg"]), "auto", "Encoder.").shared(),
+    key("rpiCameraIDRPeriod", Int(1, i64::MAX), "60", "Frames between keyframes.").shared(),
+    key("rpiCameraBitrate", Int(1, i64::MAX), "5000000", "Bits per second.").shared(),
+    key("rpiCameraH264Profile", Choice(&["auto", "baseline", "main", "high"]), "auto", "H.264 profile.").shared(),
+    key("rpiCameraH264Level", Text, "4.1", "H.264 level.").shared(),
+    key("rpiCameraMJPEGQuality", Int(1, 100), "60", "Quality of M-JPEG.").shared(),
+];

@@ -1,0 +1,96 @@
+//! General, authentication and Weft's own keys.
+
+use super::Kind::{
+    Address, Bool, Budget, Choice, Choices, Duration, Int, PathKeys, Paths, PowerOfTwo, Records, Secret, Section, Size,
+    Text, Texts,
+};
+use super::{Key, key};
+
+const DAY: u64 = 86_400_000;
+
+pub(super) static GENERAL: &[Key] = &[
+    key("logLevel", Choice(&["error", "warn", "info", "debug"]), "info", "How much is logged.").served(),
+    key("logDestinations", Choices(&["stdout", "file", "syslog"]), "[stdout]", "Where the log goes (syslog: not yet).")
+        .served(),
+    key("logStructured", Bool, "no", "One JSON object a line instead of text.").served(),
+    key("logFile", Text, "mediamtx.log", "The log file, when `logDestinations` has `file`.").served(),
+    key("sysLogPrefix", Text, "mediamtx", "The name in the system log."),
+    key("dumpPackets", Bool, "no", "Write all packets to disk."),
+    key("readTimeout", Duration(1, DAY), "10s", "A peer that sends nothing for so long is dropped.").served(),
+    key("writeTimeout", Duration(1, DAY), "10s", "A peer that takes nothing for so long is dropped.").served(),
+    key(
+        "writeQueueSize",
+        PowerOfTwo,
+        "512",
+        "Packets queued for a reader. Weft bounds bytes and age instead: `groupMaxBytes`, `groupMaxAge`.",
+    ),
+    key("udpMaxPayloadSize", Int(64, 1472), "1452", "Largest UDP payload sent.").served(),
+    key("udpReadBufferSize", Int(0, 1 << 30), "0", "Receive buffer of UDP sockets in bytes; 0 leaves the system's.")
+        .served(),
+    key("runOnConnect", Text, "", "A command run when a client connects."),
+    key("runOnConnectRestart", Bool, "no", "Run it again when it ends."),
+    key("runOnDisconnect", Text, "", "A command run when a client disconnects."),
+];
+
+pub(super) static WEFT: &[Key] = &[
+    key("mode", Choice(&["standalone", "cluster", "witness"]), "standalone", "Alone, with others, or only voting.")
+        .served(),
+    key("dataDir", Text, "weft-data", "Where the node keeps its state.").served(),
+    key("workers", Int(0, 1024), "0", "Worker threads; 0 is one for each core.").served(),
+    key("logBudget", Budget, "25%", "Memory that all stream logs together may use.").served(),
+    key("groupMaxBytes", Size, "32M", "A group of pictures that grows beyond this is cut.").served(),
+    key("groupMaxAge", Duration(100, DAY), "20s", "A group of pictures that lasts longer than this is cut.").served(),
+    key("startMaxBytes", Size, "8M", "The most that a new reader is sent at once to start with a whole group.")
+        .served(),
+    key("startMaxAge", Duration(0, DAY), "10s", "The oldest group that a new reader is started with.").served(),
+    key("cluster", Section(CLUSTER), "", "This node's place in a cluster."),
+];
+
+/// The `cluster:` section.
+pub static CLUSTER: &[Key] = &[
+    key("node", Text, "", "The node's name; the host name by default."),
+    key("zone", Text, "", "Rack, site or region."),
+    key("address", Address, ":8700", "Control, join and lifeline (UDP and TCP); media relays on the next port (UDP)."),
+    key("advertise", Text, "", "What other nodes dial; `address` by default."),
+    key("publicHost", Text, "", "The host that clients are told."),
+    key("bootstrap", Section(BOOTSTRAP), "", "How a new cluster forms."),
+];
+
+/// The `cluster.bootstrap:` section.
+pub static BOOTSTRAP: &[Key] = &[
+    key("expect", Int(1, 7), "1", "How many nodes form the cluster.").shared(),
+    key("peers", Texts, "[]", "Addresses of the nodes that form the cluster.").shared(),
+    key("secretFile", Text, "", "The file with the secret that the nodes share."),
+];
+
+pub(super) static AUTH: &[Key] = &[
+    key("authMethod", Choice(&["internal", "http", "jwt"]), "internal", "Who decides what users may do.").shared(),
+    key(
+        "authInternalUsers",
+        Records(&["user", "pass", "ips", "permissions"]),
+        "[]",
+        "Users and permissions. Without any: everybody may publish and read; API and metrics only from this machine.",
+    )
+    .shared(),
+    key("authHTTPAddress", Secret, "", "URL that is asked, for `http`.").shared(),
+    key("authHTTPFingerprint", Text, "", "Fingerprint of that server's certificate.").shared(),
+    key("authHTTPExclude", Records(&["action", "path"]), "[]", "Actions that need no question.").shared(),
+    key("authJWTJWKS", Text, "", "URL of the keys, for `jwt`.").shared(),
+    key("authJWTJWKSFingerprint", Text, "", "Fingerprint of that server's certificate.").shared(),
+    key("authJWTClaimKey", Text, "mediamtx_permissions", "The claim that holds the permissions.").shared(),
+    key("authJWTExclude", Records(&["action", "path"]), "[]", "Actions that need no token.").shared(),
+    key("authJWTIssuer", Text, "", "The issuer that is asked for.").shared(),
+    key("authJWTAudience", Text, "", "The audience that is asked for.").shared(),
+];
+
+pub(super) static PATHS: &[Key] = &[
+    key("pathDefaults", PathKeys, "", "What every path has unless it says otherwise.").shared().served(),
+    key(
+        "paths",
+        Paths,
+        "{all_others: {}}",
+        "Paths: a name, a regular expression after `~`, or `all_others`. Looked up in this order.",
+    )
+    .shared()
+    .served(),
+];

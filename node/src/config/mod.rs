@@ -1,0 +1,29 @@
+//! Configuration: what a user may write, and what the node makes of it.
+//!
+//! [`keys`] is the table of keys, as data. `tree` reads YAML and keeps places; `check` holds one value against its key;
+//! `layers` lays file, environment and command line over each other; `build` makes the typed [`Config`]; `rules` says what
+//! must hold between keys. [`Config::load`] does all of it. Nothing here knows how a key is served.
+
+mod build;
+mod check;
+pub mod docs;
+mod env;
+mod error;
+pub mod keys;
+mod layers;
+mod load;
+mod model;
+mod paths;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod tree;
+pub mod value;
+
+pub use error::{ConfigErrors, Origin, Problem, SourceFile, Spot};
+pub use load::{Change, Loaded, Override, Source as LoadSource};
+pub use model::{
+    ApiConfig, Config, Encryption, LogConfig, LogLevel, Mode, PathConfig, RtspAuthMethods, RtspConfig, RtspTransports,
+    Source, StreamConfig,
+};
+pub use paths::Paths;

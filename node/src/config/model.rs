@@ -1,0 +1,195 @@
+//! The configuration as the rest of the node uses it: typed, complete, checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use weft_proto::id::PathName;
+
+use super::paths::Paths;
+use super::value::{Address, Budget, Ipv4Range};
+
+/// Everything that is configured and served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `mode`.
+    pub mode: Mode,
+    /// `dataDir`: where the node keeps its state.
+    pub data_dir: PathBuf,
+    /// `workers`: worker threads; `None` is one for each core.
+    pub workers: Option<usize>,
+    /// Where and how to log.
+    pub log: LogConfig,
+    /// `readTimeout`: a peer that sends nothing for so long is dropped.
+    pub read_timeout: Duration,
+    /// `writeTimeout`: a peer that takes nothing for so long is dropped.
+    pub write_timeout: Duration,
+    /// `udpMaxPayloadSize`: largest UDP payload sent, in bytes.
+    pub udp_max_payload_size: usize,
+    /// `udpReadBufferSize`: receive buffer of UDP sockets in bytes; `None` leaves the system's.
+    pub udp_read_buffer_size: Option<usize>,
+    /// The HTTP API.
+    pub api: ApiConfig,
+    /// The RTSP server.
+    pub rtsp: RtspConfig,
+    /// Bounds of every stream.
+    pub stream: StreamConfig,
+    /// `paths`.
+    pub paths: Paths,
+}
+
+impl Config {
+    /// Which configuration a path has, and under which name: by its exact name, else the first regular expression that
+    /// matches, in order of their names, else `all` or `all_others`.
+    pub fn path(&self, name: &PathName) -> Option<(&str, &PathConfig)> {
+        self.paths.lookup(name)
+    }
+}
+
+/// How a node takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Alone: a cluster of one.
+    Standalone,
+    /// With others.
+    Cluster,
+    /// Votes and carries no media.
+    Witness,
+}
+
+/// Where and how to log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `logLevel`.
+    pub level: LogLevel,
+    /// `logDestinations` has `stdout`.
+    pub stdout: bool,
+    /// `logFile`, if `logDestinations` has `file`.
+    pub file: Option<PathBuf>,
+    /// `logStructured`: JSON lines.
+    pub structured: bool,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// A person must look.
+    Error,
+    /// Something went wrong, and the node goes on.
+    Warn,
+    /// What happens.
+    Info,
+    /// Why it happens.
+    Debug,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// `api`.
+    pub enabled: bool,
+    /// `apiAddress`.
+    pub address: Address,
+    /// `apiAllowOrigins`.
+    pub allow_origins: Vec<String>,
+}
+
+/// The RTSP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtspConfig {
+    /// `rtsp`.
+    pub enabled: bool,
+    /// `rtspTransports`.
+    pub transports: RtspTransports,
+    /// `rtspEncryption`.
+    pub encryption: Encryption,
+    /// `rtspAddress`.
+    pub address: Address,
+    /// `rtspsAddress`.
+    pub secure_address: Address,
+    /// `rtpAddress`, with an even port.
+    pub rtp_address: Address,
+    /// `rtcpAddress`, with the port after RTP's; both may be 0 for any free pair.
+    pub rtcp_address: Address,
+    /// `multicastIPRange`.
+    pub multicast_range: Ipv4Range,
+    /// `multicastRTPPort`.
+    pub multicast_rtp_port: u16,
+    /// `multicastRTCPPort`.
+    pub multicast_rtcp_port: u16,
+    /// `rtspServerKey`.
+    pub server_key: PathBuf,
+    /// `rtspServerCert`.
+    pub server_cert: PathBuf,
+    /// `rtspAuthMethods`.
+    pub auth_methods: RtspAuthMethods,
+}
+
+/// What RTSP clients may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtspTransports {
+    /// UDP to one.
+    pub udp: bool,
+    /// UDP to many.
+    pub multicast: bool,
+    /// Interleaved.
+    pub tcp: bool,
+}
+
+/// How RTSP clients may prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtspAuthMethods {
+    /// Basic.
+    pub basic: bool,
+    /// Digest.
+    pub digest: bool,
+}
+
+/// Which of the plain and the encrypted server run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Only the plain one.
+    No,
+    /// Both.
+    Optional,
+    /// Only the encrypted one.
+    Strict,
+}
+
+/// Bounds of every stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// `groupMaxBytes`: a group that grows beyond this is cut.
+    pub group_max_bytes: u64,
+    /// `groupMaxAge`: a group that lasts longer than this is cut.
+    pub group_max_age: Duration,
+    /// `startMaxBytes`: the most that a new reader is sent at once to start.
+    pub start_max_bytes: u64,
+    /// `startMaxAge`: the oldest group that a new reader is started with.
+    pub start_max_age: Duration,
+    /// `logBudget`: memory that all stream logs together may use.
+    pub log_budget: Budget,
+}
+
+/// What is configured for a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathConfig {
+    /// `source`.
+    pub source: Source,
+    /// `maxReaders`; `None` is no limit.
+    pub max_readers: Option<u64>,
+    /// `overridePublisher`: a new publisher replaces the one that is there.
+    pub override_publisher: bool,
+    /// `readerHold`: how long readers wait for the publisher to come back.
+    pub reader_hold: Duration,
+    /// `logKeep`: how much media the stream's log keeps, beside the newest group.
+    pub log_keep: Duration,
+}
+
+/// Where a path's stream comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A client that publishes.
+    Publisher,
+    /// A source that this version does not pull yet; nobody may publish in its place.
+    NotServed(String),
+}

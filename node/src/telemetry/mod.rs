@@ -1,0 +1,5 @@
+//! What the node tells about itself.
+
+mod lines;
+pub mod logs;
+mod writer;
