@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 use weft_proto::id::PathName;
@@ -84,10 +85,16 @@ impl Publication {
 
     /// Waits for what the fabric has to say.
     pub async fn event(&mut self) -> PublisherEvent {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// The same for a session that polls by hand. After [`PublisherEvent::Ended`] it says so for ever.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<PublisherEvent> {
         if let Some(reason) = self.slot.ended.get() {
-            return PublisherEvent::Ended(*reason);
+            return Poll::Ready(PublisherEvent::Ended(*reason));
         }
-        self.events.recv().await.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown))
+        let event = self.events.poll_recv(cx);
+        event.map(|event| event.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown)))
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use weft_cluster::stream::Delivery;
 use weft_proto::media::{TrackId, Tracks};
 use weft_proto::rtp::HEADER_BYTES;
+use weft_proto::rtp::rtcp::SenderInfo;
 use weft_proto::time::{ClockRate, NtpTime, WallClock};
 
 use super::rtp::{FRAME_BYTES, Line, Packed, RtpEgress};
@@ -27,8 +28,6 @@ pub struct ReaderTrack {
     pub packets: u32,
     /// Payload bytes sent.
     pub octets: u32,
-    /// Last RTP timestamp sent and when, for sender reports.
-    pub last: Option<(u32, i64)>,
 }
 
 /// The packets of one unit as this reader gets them.
@@ -50,17 +49,25 @@ pub struct RtpReader {
     generation: u32,
     /// Joined track that each current track continues.
     map: Vec<Option<TrackId>>,
+    /// One instant in path time and on the wall, both in microseconds; the same for all tracks keeps lips in sync.
+    reference: Option<(i64, i64)>,
+    born: WallClock,
 }
 
 impl RtpReader {
     /// A reader that joined with `joined` and set up some of them.
-    pub fn new(egress: Arc<RtpEgress>, joined: Tracks, mut tracks: Vec<Option<ReaderTrack>>) -> Self {
+    pub fn new(
+        egress: Arc<RtpEgress>,
+        joined: Tracks,
+        mut tracks: Vec<Option<ReaderTrack>>,
+        born: WallClock,
+    ) -> Self {
         for (track, line) in tracks.iter_mut().zip(egress.lines_of(&joined)) {
             if let (Some(track), Some(line)) = (track, line) {
                 track.line = line;
             }
         }
-        Self { egress, tracks, joined, generation: 0, map: Vec::new() }
+        Self { egress, tracks, joined, generation: 0, map: Vec::new(), reference: None, born }
     }
 
     /// The tracks that were set up.
@@ -69,7 +76,7 @@ impl RtpReader {
     }
 
     /// The packets of a delivered unit; `None` when its track is not set up.
-    pub fn rewrite(&mut self, delivery: &Delivery, wall: WallClock) -> Option<(TrackId, Rewritten)> {
+    pub fn rewrite(&mut self, delivery: &Delivery) -> Option<(TrackId, Rewritten)> {
         let entry = &delivery.entry;
         if entry.generation != self.generation {
             self.generation = entry.generation;
@@ -86,8 +93,11 @@ impl RtpReader {
         track.next_sequence = Some(sequence.wrapping_add(packed.count()));
         track.packets = track.packets.wrapping_add(u32::from(packed.count()));
         track.octets = track.octets.wrapping_add(packed.payload_bytes() as u32);
-        let timestamp = (delivery.pts(track.rate) as u32).wrapping_add(track.line.offset);
-        track.last = Some((timestamp, wall.unix_micros()));
+        let path_micros = track.rate.to_micros(entry.unit.pts);
+        let wall = entry.unit.captured.map_or(self.born.unix_micros() + path_micros, WallClock::unix_micros);
+        if entry.unit.captured.is_some() || self.reference.is_none() {
+            self.reference = Some((path_micros, wall));
+        }
         let same = sequence == packed.first_sequence
             && shift == 0
             && track.channel == packed.line.0.wrapping_mul(2)
@@ -100,14 +110,13 @@ impl RtpReader {
         Some((id, Rewritten::Own(own, packed)))
     }
 
-    /// Where a track's clock stands at `wall`: what a sender report says.
-    pub fn sender_info(track: &ReaderTrack, wall: WallClock) -> Option<weft_proto::rtp::rtcp::SenderInfo> {
-        let (timestamp, at) = track.last?;
-        let since = track.rate.from_micros(wall.unix_micros() - at) as u32;
-        Some(weft_proto::rtp::rtcp::SenderInfo {
+    /// What a sender report says of a track; `None` before the first unit.
+    pub fn sender_info(&self, track: &ReaderTrack) -> Option<SenderInfo> {
+        let (path_micros, wall_micros) = self.reference?;
+        Some(SenderInfo {
             ssrc: track.line.ssrc,
-            ntp: NtpTime::from_wall(wall),
-            rtp_timestamp: timestamp.wrapping_add(since),
+            ntp: NtpTime::from_wall(WallClock::from_unix_micros(wall_micros)),
+            rtp_timestamp: (track.rate.from_micros(path_micros) as u32).wrapping_add(track.line.offset),
             packets: track.packets,
             octets: track.octets,
         })

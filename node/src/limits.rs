@@ -1,0 +1,33 @@
+//! Bounds of what clients may ask of a node's doors, in one place, with their sum.
+//!
+//! Not yet authenticated: [`HALF_OPEN_NODE_MAX`] connections of at most 16 KB buffered head each are 64 MB. Established:
+//! each connection buffers one incomplete message or frame (64 KB at most) and one batch of units, which it shares.
+
+use std::time::Duration;
+
+/// Connections from one address that have not got past handshake and authentication.
+pub const HALF_OPEN_ADDRESS_MAX: u32 = 256;
+
+/// The same for the whole node.
+pub const HALF_OPEN_NODE_MAX: u32 = 4096;
+
+/// Connections of the whole node. Each established one costs about 10 KB beside its share of media.
+pub const CONNECTIONS_MAX: u32 = 65_536;
+
+/// A connection must get past TLS handshake and first accepted request in this time.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an RTSP session over UDP lives without a request or a receiver report (RFC 2326 section 12.37).
+pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Units held back while the tracks of a publisher are being aligned: 100 ms of 60 fps video and audio are below 20.
+pub const ALIGN_UNITS_MAX: usize = 512;
+
+/// Bytes of one chunk that a publisher's packets are read into.
+pub const PUBLISHER_CHUNK_BYTES: usize = 64 << 10;
+
+/// Bytes of the chunk that requests are read into.
+pub const REQUEST_CHUNK_BYTES: usize = 1024;
+
+/// Time all sessions have to end at shutdown before the process goes without them.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);

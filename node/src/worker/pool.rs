@@ -1,0 +1,127 @@
+//! The threads of the workers, and the pump that each of them runs.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_rt::Arbiter;
+use weft_cluster::stream::{StreamKey, WakeGate};
+
+use super::Bell;
+
+/// The workers of a node.
+#[derive(Debug)]
+pub struct Pool {
+    arbiters: Vec<Arbiter>,
+}
+
+/// One worker, as its own sessions see it.
+#[derive(Debug)]
+pub struct Worker {
+    index: usize,
+    gate: Arc<WakeGate>,
+    bells: RefCell<HashMap<StreamKey, Vec<Rc<Bell>>>>,
+}
+
+impl Pool {
+    /// Starts `workers` threads. Must be called inside an actix system.
+    pub fn start(workers: usize) -> Self {
+        Self { arbiters: (0..workers.max(1)).map(|_| Arbiter::new()).collect() }
+    }
+
+    /// Number of workers.
+    pub const fn len(&self) -> usize {
+        self.arbiters.len()
+    }
+
+    /// Whether there is no worker; never.
+    pub const fn is_empty(&self) -> bool {
+        self.arbiters.is_empty()
+    }
+
+    /// Runs `run` on each worker's thread, with one of `parts` each.
+    pub fn run<T, F, R>(&self, parts: Vec<T>, run: F)
+    where
+        T: Send + 'static,
+        F: Fn(Rc<Worker>, T) -> R + Clone + Send + 'static,
+        R: Future<Output = ()> + 'static,
+    {
+        for (index, (arbiter, part)) in self.arbiters.iter().zip(parts).enumerate() {
+            let run = run.clone();
+            arbiter.spawn_fn(move || {
+                let worker = Worker::start(index);
+                actix_rt::spawn(run(worker, part));
+            });
+        }
+    }
+
+    /// Ends the threads once their present tasks yield.
+    pub fn stop(self) {
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            let _ = arbiter.join();
+        }
+    }
+}
+
+impl Worker {
+    fn start(index: usize) -> Rc<Self> {
+        let worker = Rc::new(Self { index, gate: WakeGate::new(), bells: RefCell::default() });
+        actix_rt::spawn(worker.clone().pump());
+        worker
+    }
+
+    /// Counts from 0.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// What streams ring when they have more for this worker's sessions.
+    pub const fn gate(&self) -> &Arc<WakeGate> {
+        &self.gate
+    }
+
+    /// Rings `bell` whenever the stream has more, until the returned guard is dropped.
+    pub fn listen(self: &Rc<Self>, key: StreamKey, bell: &Rc<Bell>) -> Listening {
+        self.bells.borrow_mut().entry(key).or_default().push(bell.clone());
+        Listening { worker: self.clone(), key, bell: bell.clone() }
+    }
+
+    /// Passes what streams ring on to the sessions that read them.
+    async fn pump(self: Rc<Self>) {
+        let mut keys = Vec::new();
+        loop {
+            self.gate.rung(&mut keys).await;
+            let bells = self.bells.borrow();
+            for key in keys.drain(..) {
+                for bell in bells.get(&key).into_iter().flatten() {
+                    bell.ring();
+                }
+            }
+        }
+    }
+}
+
+/// Keeps a bell on a stream.
+#[derive(Debug)]
+pub struct Listening {
+    worker: Rc<Worker>,
+    key: StreamKey,
+    bell: Rc<Bell>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut bells = self.worker.bells.borrow_mut();
+        if let Some(list) = bells.get_mut(&self.key) {
+            if let Some(at) = list.iter().position(|bell| Rc::ptr_eq(bell, &self.bell)) {
+                list.swap_remove(at);
+            }
+            if list.is_empty() {
+                bells.remove(&self.key);
+            }
+        }
+    }
+}

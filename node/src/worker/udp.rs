@@ -1,0 +1,178 @@
+//! UDP ports that all sessions of a node share: packets in find their session by address, packets out go in GSO batches.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use parking_lot::{Mutex, RwLock};
+use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Datagrams that wait for a session. A publisher of 50 Mbit/s sends 4,500 a second: 2,048 are half a second.
+const INBOX_MAX: usize = 2048;
+
+/// Largest datagram taken; RTP never exceeds the 1,500 of Ethernet, jumbo frames excepted.
+const DATAGRAM_BYTES_MAX: usize = 9216;
+
+/// Bytes allocated at once for datagrams to be read into, one behind the other.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Datagrams read before other tasks of the worker get their turn.
+const READS_PER_TURN: usize = 64;
+
+/// Which of the two ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Port {
+    /// RTP.
+    Rtp,
+    /// RTCP.
+    Rtcp,
+}
+
+/// Datagrams for one session, from whichever worker's socket they came.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    queue: Mutex<Vec<Datagram>>,
+    waker: AtomicWaker,
+    /// Datagrams dropped because the session did not keep up.
+    pub dropped: AtomicU64,
+}
+
+/// A datagram for a session.
+#[derive(Debug)]
+pub struct Datagram {
+    /// What the session registered the sender's address under.
+    pub tag: u16,
+    /// RTP or RTCP.
+    pub port: Port,
+    /// The payload.
+    pub bytes: Bytes,
+}
+
+impl Inbox {
+    /// Takes all that waits, or arranges to be woken.
+    pub fn poll(&self, cx: &Context<'_>, out: &mut Vec<Datagram>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        let mut queue = self.queue.lock();
+        if queue.is_empty() {
+            return Poll::Pending;
+        }
+        out.append(&mut queue);
+        Poll::Ready(())
+    }
+
+    fn deliver(&self, datagram: Datagram) {
+        let mut queue = self.queue.lock();
+        if queue.len() < INBOX_MAX {
+            queue.push(datagram);
+            drop(queue);
+            self.waker.wake();
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Who gets the datagrams of which sender.
+#[derive(Debug, Default)]
+pub struct Routes {
+    routes: RwLock<HashMap<(Port, SocketAddr), (Arc<Inbox>, u16)>>,
+}
+
+impl Routes {
+    /// Routes a sender to a session; `false` when the address is taken by another one.
+    pub fn add(&self, port: Port, sender: SocketAddr, inbox: &Arc<Inbox>, tag: u16) -> bool {
+        let mut routes = self.routes.write();
+        let key = (port, canonical(sender));
+        if routes.get(&key).is_some_and(|(taken, _)| !Arc::ptr_eq(taken, inbox)) {
+            return false;
+        }
+        routes.insert(key, (inbox.clone(), tag));
+        true
+    }
+
+    /// Forgets a sender.
+    pub fn remove(&self, port: Port, sender: SocketAddr) {
+        self.routes.write().remove(&(port, canonical(sender)));
+    }
+
+    fn find(&self, port: Port, sender: SocketAddr) -> Option<(Arc<Inbox>, u16)> {
+        self.routes.read().get(&(port, canonical(sender))).cloned()
+    }
+}
+
+/// One worker's socket of a port.
+#[derive(Debug)]
+pub struct UdpPort {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    port: Port,
+}
+
+impl UdpPort {
+    /// Takes a bound socket. Must be called on the worker's runtime.
+    pub fn new(socket: std::net::UdpSocket, port: Port) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, port })
+    }
+
+    /// Where it is bound.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Largest number of equal datagrams in one send.
+    pub fn segments_max(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends one datagram, or several of `segment` bytes (the last may be shorter) in one call.
+    pub fn try_send(&self, to: SocketAddr, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size: segment, src_ip: None };
+        self.socket.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.socket), &transmit))
+    }
+
+    /// Waits until sending may work again.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_send_ready(cx)
+    }
+
+    /// Reads datagrams for ever and gives each to its session. Those of unknown senders are dropped: nobody is answered
+    /// who has not set up a session.
+    pub async fn receive(&self, routes: &Routes) {
+        let mut buffer = BytesMut::new();
+        loop {
+            if self.socket.readable().await.is_err() {
+                return;
+            }
+            for _ in 0..READS_PER_TURN {
+                if buffer.capacity() < DATAGRAM_BYTES_MAX {
+                    buffer = BytesMut::with_capacity(CHUNK_BYTES);
+                }
+                match self.socket.try_recv_buf_from(&mut buffer) {
+                    Ok((length, sender)) => {
+                        let bytes = buffer.split_to(length).freeze();
+                        if let Some((inbox, tag)) = routes.find(self.port, sender) {
+                            inbox.deliver(Datagram { tag, port: self.port, bytes });
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An earlier datagram could not be delivered (ICMP): says nothing about the next.
+                    Err(_) => {}
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// An IPv4 client of an IPv6 socket has a mapped address; sessions know it by its plain one.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
