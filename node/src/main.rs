@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         let guard = match logs::init(&loaded.config.log) {
             Ok(guard) => guard,
             Err(error) => {
-                tracing::error!("{error}");
+                cli::complain(&error.to_string());
                 return Exit::Configuration;
             }
         };
