@@ -101,6 +101,8 @@ fn a_path_is_looked_up_by_name_then_expression_then_catch_all() {
     {
         assert_eq!(found(&config, name), Some(expected), "{name}");
     }
+    let config = case("paths:\n  ~^z:\n  ~^.*$:\n").load().config;
+    assert_eq!(found(&config, "z"), Some("~^.*$"), "as in MediaMTX, by name");
     let config = case("paths:\n  ~^a[0-9]+$:\n").load().config;
     assert_eq!((found(&config, "a7"), found(&config, "b")), (Some("~^a[0-9]+$"), None));
 }
