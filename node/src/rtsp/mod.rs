@@ -8,6 +8,7 @@ pub mod listener;
 mod multicast;
 mod play;
 mod record;
+mod request;
 mod session;
 mod stats;
 
