@@ -12,6 +12,10 @@ pub const UNIT_BYTES_MAX: usize = 16 << 20;
 /// NAL units or OBUs in one unit. H.264 allows a slice per macroblock row: 8K video has 270.
 pub const UNIT_FRAMES_MAX: usize = 1024;
 
+/// Slices of one unit: what arrived in packets stays in them. 16 MB in packets of 1,200 bytes are 14,000; each slice costs
+/// 32 bytes, so that a unit of tiny fragments takes 512 KB at most beside its media.
+pub const UNIT_SLICES_MAX: usize = 16 << 10;
+
 /// Bytes of one parameter set. The largest seen (H.265 with VUI and extensions) is below 500.
 pub const PARAMETER_SET_BYTES_MAX: usize = 4096;
 
