@@ -5,7 +5,7 @@
 //! may begin a frame. (A temporal unit of several frames whose first packet ends with a frame looks the same without it;
 //! the format gives no sign to tell.)
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::assembler::{Assembler, byte};
 use super::{UnpackReason, Unpacked};
@@ -112,7 +112,7 @@ fn take_leb128(bytes: &mut Bytes) -> Option<usize> {
     for (at, byte) in bytes.iter().take(8).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            let _ = bytes.split_to(at + 1);
+            bytes.advance(at + 1);
             return usize::try_from(value).ok();
         }
     }
