@@ -132,6 +132,11 @@ impl Headers {
         self.push(name, value);
     }
 
+    /// Puts a field before all others.
+    pub(super) fn push_front(&mut self, name: &'static str, value: String) {
+        self.0.insert(0, (Cow::Borrowed(name), value));
+    }
+
     /// Takes out all fields with this name.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
