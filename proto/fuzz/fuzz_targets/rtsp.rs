@@ -35,9 +35,10 @@ fn agree(machine: &mut ServerMachine, request: &Request) -> Response {
             let rtp_info = vec![RtpInfo { track: 0, sequence: 0, timestamp: 0 }];
             (pending, Outcome::Playing { rtp_info, range })
         }
-        Action::Announce { pending, .. } | Action::Record { pending, .. } | Action::Pause { pending } => {
-            (pending, Outcome::Accepted)
+        Action::Announce { pending, .. } => {
+            (pending, Outcome::Announced { controls: vec!["streamid=0".into(), "streamid=1".into()] })
         }
+        Action::Record { pending, .. } | Action::Pause { pending } => (pending, Outcome::Accepted),
     };
     let response = machine.answer(pending, outcome);
     assert_ne!(response.status.code(), 500, "the machine refused what it asked for");
