@@ -1,6 +1,6 @@
 //! Descriptions of encoders and cameras, and tracks there and back.
 //!
-//! `ffmpeg-*.sdp` were written by FFmpeg 5.1; those named after cameras and OBS are typed in their makers' known style.
+//! `ffmpeg-*.sdp` were written by FFmpeg 5.1, `gstreamer.sdp` by its rtspclientsink; those named after cameras and OBS are typed in their makers' known style.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -87,6 +87,7 @@ fn cameras_are_understood() {
     assert_eq!(back, [false, false, false, true]);
     assert_eq!(dahua.media[2].track.kind(), Kind::Data);
     assert_eq!(golden!("axis").media.len(), 2);
+    assert_eq!(summary(&golden!("gstreamer")), [("H264", 90_000, 96, Some("stream=0"))]);
     assert_eq!(summary(&golden!("reolink"))[1], ("MPEG-4 Audio", 16_000, 97, Some("trackID=2")));
 }
 
