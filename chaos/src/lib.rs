@@ -2,7 +2,7 @@
 //!
 //! This crate is the library behind the `weft-chaos` binary, so that tests can start the same publishers and readers.
 
-//Xpub mod bare;
-//Xpub mod cli;
-//Xpub mod load;
+pub mod bare;
+pub mod cli;
+pub mod load;
 pub mod probe;

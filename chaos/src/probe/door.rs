@@ -20,6 +20,16 @@ pub enum Transport {
     Udp,
 }
 
+impl Transport {
+    /// As the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// Takes the units of one publisher to a server. Calls block; an error ends the publisher.
 pub trait Sink: Send {
     /// Sends one video unit; `pts` counts 90 kHz ticks.
@@ -50,8 +60,8 @@ pub struct Seat {
     pub asked_ns: u64,
     /// When the server had agreed to play: what was sent later is live to this reader.
     pub joined_ns: u64,
-    /// The protocol's connection.
-    pub control: TcpStream,
+    /// The protocol's connection; datagrams may do without.
+    pub control: Option<TcpStream>,
     /// What keeps the session open, if anything is needed.
     pub keepalive: Option<Keepalive>,
     /// Where media comes from.
@@ -92,7 +102,7 @@ pub struct Keepalive {
 
 impl Keepalive {
     /// The next request, complete.
-    pub fn next(&mut self) -> String {
+    pub fn renew(&mut self) -> String {
         self.number += 1;
         format!("{}CSeq: {}\r\n\r\n", self.request, self.number)
     }
@@ -184,7 +194,10 @@ mod tests {
     fn urls_come_apart_and_hide_secrets() {
         let url: Url = "rtsp://me:se@cret@[::1]:8554/cam/front?x=1".parse().unwrap();
         assert_eq!(url.user.as_deref(), Some("me:se@cret"));
-        assert_eq!((url.authority.as_str(), url.path.as_str(), url.query.as_str()), ("[::1]:8554", "cam/front", "?x=1"));
+        assert_eq!(
+            (url.authority.as_str(), url.path.as_str(), url.query.as_str()),
+            ("[::1]:8554", "cam/front", "?x=1")
+        );
         assert_eq!(url.numbered(2, 3).to_string(), "rtsp://[::1]:8554/cam/front-2?x=1");
         assert_eq!(url.numbered(0, 1), url);
     }

@@ -112,7 +112,7 @@ fn sps(fps: u32, bitrate: u64) -> Vec<u8> {
     bits.bits(1, 1); // timing
     bits.bits(1, 32);
     bits.bits(2 * fps, 32);
-    bits.bits(0b1_00_0, 4); // fixed frame rate, no HRD, no picture structure
+    bits.bits(0b1000, 4); // fixed frame rate, no HRD, no picture structure
     bits.bits(0b11, 2); // bitstream restriction: vectors may leave the picture
     for value in [0, 0, 10, 10, 0, 1] {
         bits.ue(value); // bytes and bits denominators, vector lengths, reorder 0, buffer 1

@@ -33,7 +33,8 @@ pub struct Meter {
 impl Meter {
     /// An empty one.
     pub fn new(late_ns: u64) -> Self {
-        let latency = Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("constants are valid"));
+        let latency =
+            Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("constants are valid"));
         Self { measuring: false, late_ns, latency, units: 0, lost: 0 }
     }
 }
@@ -156,6 +157,13 @@ impl Gauge {
             self.audio_holes += u64::from((hole + aac::FRAME_SAMPLES / 2) / aac::FRAME_SAMPLES);
         }
         self.next_audio = Some(header.timestamp.wrapping_add(frames * aac::FRAME_SAMPLES));
+    }
+
+    /// The measured window ends: silence up to now is a gap too.
+    pub fn end_window(&mut self, now_ns: u64) {
+        if self.last_frame_ns > 0 {
+            self.gap_ns = self.gap_ns.max(now_ns.saturating_sub(self.last_frame_ns));
+        }
     }
 
     /// Audio frames lost, by whichever of both counts sees more: a server that leaves frames out may number on.

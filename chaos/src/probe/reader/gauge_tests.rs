@@ -6,7 +6,8 @@ const FRAME_NS: u64 = 33_333_333;
 
 /// The packets of `count` units, sent one frame apart from second 1 on.
 fn units(count: u64) -> Vec<Vec<Vec<u8>>> {
-    let (mut synth, mut packer, mut out) = (Synth::new(0, 1_000_000, 30, 30), Packer::new(96, 1, 0), PacketBuf::new(None));
+    let (mut synth, mut packer, mut out) =
+        (Synth::new(0, 1_000_000, 30, 30), Packer::new(96, 1, 0), PacketBuf::new(None));
     (0..count)
         .map(|seq| {
             out.clear();

@@ -34,6 +34,23 @@ pub struct ReaderThread {
     thread: JoinHandle<Harvest>,
 }
 
+/// The way into a [`ReaderThread`].
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    shared: Arc<Shared>,
+}
+
+impl Entrance {
+    /// Brings reader number `index` (of all), who should get the stream of publisher `path`.
+    pub fn add(&self, seat: Seat, index: usize, path: u16) {
+        let connection = Connection::new(seat, path, index.is_multiple_of(VERIFY_ONE_IN));
+        if let Ok(mut inbox) = self.shared.inbox.lock() {
+            inbox.push(connection);
+        }
+        sys::wake(&self.shared.event);
+    }
+}
+
 /// What a thread tells while it runs.
 #[derive(Debug)]
 struct Shared {
@@ -103,13 +120,9 @@ impl ReaderThread {
         Ok(Self { shared, thread: thread.map_err(ProbeError::io("start thread"))? })
     }
 
-    /// Gives it reader number `index` (of all), who should get the stream of publisher `path`.
-    pub fn add(&self, seat: Seat, index: usize, path: u16) {
-        let connection = Connection::new(seat, path, index.is_multiple_of(VERIFY_ONE_IN));
-        if let Ok(mut inbox) = self.shared.inbox.lock() {
-            inbox.push(connection);
-        }
-        sys::wake(&self.shared.event);
+    /// By which other threads bring readers.
+    pub fn entrance(&self) -> Entrance {
+        Entrance { shared: Arc::clone(&self.shared) }
     }
 
     /// Begins or ends the measured window.
@@ -145,7 +158,11 @@ fn run(shared: &Shared, epoll: &Epoll, late_ns: u64) -> Harvest {
         if epoll.wait(&mut tokens, 250).is_err() {
             break;
         }
-        meter.measuring = shared.measuring.load(Ordering::Relaxed);
+        let measuring = shared.measuring.load(Ordering::Relaxed);
+        if meter.measuring && !measuring {
+            connections.iter_mut().for_each(|connection| connection.gauge.end_window(now_ns()));
+        }
+        meter.measuring = measuring;
         for &token in &tokens {
             if token == WAKE {
                 sys::quiet(&shared.event);

@@ -55,7 +55,7 @@ impl Connection {
     pub(super) fn new(seat: Seat, path: u16, verify: bool) -> Self {
         Self {
             gauge: Gauge::new(path, seat.asked_ns, seat.joined_ns, verify),
-            control: Some(seat.control),
+            control: seat.control,
             keepalive: seat.keepalive,
             keepalive_ns: seat.joined_ns,
             wire: Wire::new(verify),
@@ -66,7 +66,8 @@ impl Connection {
     /// Starts to watch its sockets as number `index`, and takes what came while it joined. Returns how many bytes that was.
     pub(super) fn enter(&mut self, epoll: &Epoll, index: u64, meter: &mut Meter) -> u64 {
         let token = index << LANE_BITS;
-        let mut added = self.control.as_ref().map_or(Ok(()), |control| epoll.add(control.as_fd(), token | LANE_CONTROL));
+        let mut added =
+            self.control.as_ref().map_or(Ok(()), |control| epoll.add(control.as_fd(), token | LANE_CONTROL));
         let mut early = Vec::new();
         match &mut self.media {
             Media::Interleaved { early: bytes, .. } => early = std::mem::take(bytes),
@@ -87,7 +88,9 @@ impl Connection {
     pub(super) fn read(&mut self, token: u64, scratch: &mut Scratch, meter: &mut Meter) -> u64 {
         let got = match (token & ((1 << LANE_BITS) - 1), &self.media) {
             (LANE_VIDEO, Media::Datagrams { video, .. }) => {
-                datagrams(&video.0, scratch, &mut self.gauge, |gauge, packet, now| gauge.video_packet(packet, now, meter))
+                datagrams(&video.0, scratch, &mut self.gauge, |gauge, packet, now| {
+                    gauge.video_packet(packet, now, meter);
+                })
             }
             (LANE_AUDIO, Media::Datagrams { audio: Some((audio, _)), .. }) => {
                 datagrams(audio, scratch, &mut self.gauge, Gauge::audio_packet)
@@ -140,7 +143,7 @@ impl Connection {
         }
         self.keepalive_ns = now_ns;
         // If the socket is full the server is not reading, and has other worries than this session.
-        let _ = sys::send(control.as_fd(), keepalive.next().as_bytes());
+        let _ = sys::send(control.as_fd(), keepalive.renew().as_bytes());
         if let Media::Datagrams { video, audio } = &self.media {
             for (_, reports) in std::iter::once(video).chain(audio) {
                 let _ = reports.send(&EMPTY_REPORT);

@@ -39,7 +39,7 @@ pub fn play(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
         Media::Interleaved { video, audio, .. } => Media::Interleaved { video, audio, early: rest },
         other => other,
     };
-    Ok(Seat { asked_ns, joined_ns, control, keepalive: Some(keepalive), media })
+    Ok(Seat { asked_ns, joined_ns, control: Some(control), keepalive: Some(keepalive), media })
 }
 
 fn channel(client: &mut Client, track: &str, wanted: u8) -> Result<u8, ProbeError> {

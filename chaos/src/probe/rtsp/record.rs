@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use weft_proto::time::{NtpTime, WallClock};
 
 use super::super::ProbeError;
-use super::super::aac;
 use super::super::door::{Keepalive, Offer, Sink, Transport, Url};
 use super::super::h264::Unit;
 use super::super::rtp::{Packer, PacketBuf};
@@ -128,7 +127,7 @@ impl Sink for RecordSink {
         }
         if now_ns >= self.keepalive_ns + self.keepalive.every_ns {
             self.keepalive_ns = now_ns;
-            self.control.write_all(self.keepalive.next().as_bytes())?;
+            self.control.write_all(self.keepalive.renew().as_bytes())?;
         }
         self.drain()
     }
