@@ -82,7 +82,12 @@ fn path_info(path: &PathDescription) -> PathInfo {
         available: path.tracks.is_some().then(|| timestamp(path.available_since)),
         online: path.online_since.map(timestamp),
         source: path.publisher.as_ref().map(peer),
-        tracks: path.tracks.iter().flat_map(|tracks| tracks.iter()).map(|(_, track)| track_info(&track.codec)).collect(),
+        tracks: path
+            .tracks
+            .iter()
+            .flat_map(|tracks| tracks.iter())
+            .map(|(_, track)| track_info(&track.codec))
+            .collect(),
         readers: path.readers.iter().filter(|reader| reader.kind != "hidden").map(peer).collect(),
         inbound_bytes: path.inbound_bytes,
         outbound_bytes: path.outbound_bytes,
@@ -133,11 +138,9 @@ fn props(codec: &Codec) -> Option<CodecProps> {
             sample_rate: layout.sample_rate,
             channel_count: layout.channels,
         },
-        Codec::Lpcm(lpcm) => CodecProps::Lpcm {
-            bit_depth: lpcm.bit_depth,
-            sample_rate: lpcm.sample_rate,
-            channel_count: lpcm.channels,
-        },
+        Codec::Lpcm(lpcm) => {
+            CodecProps::Lpcm { bit_depth: lpcm.bit_depth, sample_rate: lpcm.sample_rate, channel_count: lpcm.channels }
+        }
         Codec::Vp8(_) | Codec::MpegAudio(_) | Codec::Opaque(_) => return None,
     })
 }

@@ -33,7 +33,7 @@ pub fn serve(config: Config) -> Exit {
     raise_descriptor_limit();
     let system = actix_rt::System::new();
     system.block_on(async move {
-        match start(config) {
+        match start(config).await {
             Ok(node) => node.run().await,
             Err(failure) => {
                 error!("{failure}");
@@ -89,12 +89,12 @@ struct Part {
     rtcp: Option<UdpSocket>,
 }
 
-fn start(config: Config) -> Result<Node, Failure> {
+async fn start(config: Config) -> Result<Node, Failure> {
     let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let parts = bind_all(&config, workers)?;
     let api = bind_api(&config)?;
     let clock = Clock::start();
-    let (state, storage) = node_state(&config, clock)?;
+    let (state, storage) = node_state(&config, clock).await?;
     let node = host_name();
     info!(version = env!("CARGO_PKG_VERSION"), %node, id = state.id, incarnation = state.incarnation, "weft starts");
     let memory = memory_bytes();
@@ -183,15 +183,13 @@ impl Node {
 
 async fn run_worker(worker: Rc<Worker>, part: Part, shared: Arc<Shared>) {
     let udp = match (part.rtp, part.rtcp) {
-        (Some(rtp), Some(rtcp)) => {
-            match (UdpPort::new(rtp, Port::Rtp), UdpPort::new(rtcp, Port::Rtcp)) {
-                (Ok(rtp), Ok(rtcp)) => Some(Rc::new(UdpPair { rtp, rtcp })),
-                (Err(error), _) | (_, Err(error)) => {
-                    error!("RTP: {error}");
-                    None
-                }
+        (Some(rtp), Some(rtcp)) => match (UdpPort::new(rtp, Port::Rtp), UdpPort::new(rtcp, Port::Rtcp)) {
+            (Ok(rtp), Ok(rtcp)) => Some(Rc::new(UdpPair { rtp, rtcp })),
+            (Err(error), _) | (_, Err(error)) => {
+                error!("RTP: {error}");
+                None
             }
-        }
+        },
         _ => None,
     };
     let door = Rc::new(Door { shared, worker, udp: udp.clone(), tls: part.tls });
@@ -279,16 +277,16 @@ fn door_config(config: &Config) -> DoorConfig {
 }
 
 /// Counts this start on disk. Where the folder cannot be written the node runs without memory of itself.
-fn node_state(config: &Config, clock: Clock) -> Result<(NodeState, Option<Storage>), Failure> {
+async fn node_state(config: &Config, clock: Clock) -> Result<(NodeState, Option<Storage>), Failure> {
     let folder = &config.data_dir;
     let wall_micros = u64::try_from(clock.wall().unix_micros()).unwrap_or(0);
     let new_id = uuid::Uuid::new_v4().simple().to_string();
-    let begun = Storage::start(folder).and_then(|storage| {
-        let state = storage.begin(folder, &new_id, wall_micros)?;
-        Ok((state, Some(storage)))
-    });
+    let begun = match Storage::start(folder) {
+        Ok(storage) => storage.begin(folder, &new_id, wall_micros).await.map(|state| (state, storage)),
+        Err(error) => Err(error),
+    };
     match begun {
-        Ok(begun) => Ok(begun),
+        Ok((state, storage)) => Ok((state, Some(storage))),
         Err(error) if is_read_only(&error) => {
             warn!("data folder {} cannot be written ({error}): state is kept in memory only", folder.display());
             Ok((NodeState { id: new_id, incarnation: 1, epoch_base: wall_micros }, None))

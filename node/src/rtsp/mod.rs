@@ -5,7 +5,7 @@
 
 pub mod door;
 pub mod listener;
-mod multicast;
+pub mod multicast;
 mod play;
 mod record;
 mod request;

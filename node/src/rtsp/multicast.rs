@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use weft_cluster::path::{Identity, SessionInfo};
 use weft_cluster::stream::{Join, Start, Times};
-use weft_cluster::{Subscription, SubscribeError};
+use weft_cluster::{SubscribeError, Subscription};
 use weft_proto::id::PathName;
 use weft_proto::sdp::payload_type;
 
@@ -29,11 +29,11 @@ pub struct Groups {
 
 /// A group that a path is sent to, as long as somebody holds it.
 #[derive(Debug)]
-pub struct Group {
+pub(super) struct Group {
     /// The group's address.
-    pub address: Ipv4Addr,
+    pub(super) address: Ipv4Addr,
     /// RTP port of track 0; each track has the next two.
-    pub rtp_port: u16,
+    pub(super) rtp_port: u16,
     /// Ends the sender when dropped.
     _alive: watch::Sender<()>,
 }
@@ -120,9 +120,12 @@ async fn send(playing: Option<Playing>, path: PathName, address: Ipv4Addr, mut e
     let mut reports = tokio::time::interval(super::session::REPORT_INTERVAL);
     let bell = playing.bell.clone();
     loop {
-        let rung = std::future::poll_fn(|cx| {
-            if bell.poll(cx) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        });
+        let rung =
+            std::future::poll_fn(
+                |cx| {
+                    if bell.poll(cx) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                },
+            );
         let result = tokio::select! {
             _ = ended.changed() => break,
             _ = reports.tick() => playing.send_reports(&mut outbox, &counters),

@@ -204,13 +204,7 @@ pub(super) const CNAME: &str = "weft";
 /// Deliveries whose room is kept between batches.
 const BATCH_KEPT: usize = 8;
 
-fn send_rtcp(
-    carrier: &mut Carrier,
-    id: TrackId,
-    channel: u8,
-    packet: Vec<u8>,
-    outbox: &mut Outbox,
-) -> io::Result<()> {
+fn send_rtcp(carrier: &mut Carrier, id: TrackId, channel: u8, packet: Vec<u8>, outbox: &mut Outbox) -> io::Result<()> {
     match carrier {
         Carrier::Interleaved => {
             if let Some(header) = write_interleaved_header(channel, packet.len()) {
@@ -245,10 +239,7 @@ fn batches(sizes: impl Iterator<Item = usize>) -> Vec<(std::ops::Range<usize>, O
     for size in sizes {
         match runs.last_mut() {
             Some((range, segment, count))
-                if !closed
-                    && size <= *segment
-                    && *count < SEGMENTS_MAX
-                    && range.len() + size <= SEND_BYTES_MAX =>
+                if !closed && size <= *segment && *count < SEGMENTS_MAX && range.len() + size <= SEND_BYTES_MAX =>
             {
                 range.end += size;
                 *count += 1;

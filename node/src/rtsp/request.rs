@@ -159,7 +159,8 @@ impl Session {
         match sdp::parse(body) {
             Ok(session) => {
                 self.media = session.media;
-                Outcome::Accepted
+                let controls = self.media.iter().map(|media| media.control.clone().unwrap_or_default());
+                Outcome::Announced { controls: controls.collect() }
             }
             Err(error) => {
                 info!(peer = %self.peer, "description refused: {error}");
@@ -177,7 +178,7 @@ impl Session {
         record: bool,
     ) -> Outcome {
         let track = if record {
-            match self.announced_section(track, &request.uri) {
+            match self.announced_section(track) {
                 Ok(section) => section,
                 Err(refused) => return refused,
             }
@@ -214,14 +215,9 @@ impl Session {
         Outcome::SetUp { transport }
     }
 
-    /// The media section that a publisher sets up: by our own control form, else by its own control attribute.
-    fn announced_section(&self, track: Option<usize>, uri: &str) -> Result<usize, Outcome> {
-        let by_control = || {
-            self.media.iter().position(|media| {
-                media.control.as_deref().is_some_and(|control| !control.is_empty() && uri.ends_with(control))
-            })
-        };
-        let section = by_control().or(track).or_else(|| (self.media.len() == 1).then_some(0));
+    /// The media section that a publisher sets up.
+    fn announced_section(&self, track: Option<usize>) -> Result<usize, Outcome> {
+        let section = track.or_else(|| (self.media.len() == 1).then_some(0));
         section
             .filter(|section| *section < self.media.len())
             .ok_or_else(|| Outcome::refused(Status::AGGREGATE_NOT_ALLOWED))

@@ -207,7 +207,8 @@ impl Session {
                 return Poll::Ready(Ok(Wake::Publisher(event)));
             }
         }
-        let chunk = if matches!(self.activity, Activity::Recording(_)) { PUBLISHER_CHUNK_BYTES } else { REQUEST_CHUNK_BYTES };
+        let chunk =
+            if matches!(self.activity, Activity::Recording(_)) { PUBLISHER_CHUNK_BYTES } else { REQUEST_CHUNK_BYTES };
         if let Poll::Ready(read) = self.wire.poll_read(cx, self.reader.buffer(), chunk) {
             return Poll::Ready(read.map(Wake::Read).map_err(End::Broken));
         }
@@ -302,9 +303,7 @@ impl Session {
 
     fn flush(&mut self, now: Now) -> Result<(), End> {
         match &mut self.activity {
-            Activity::Recording(recording) => {
-                recording.flush(now).map_err(|_| End::Fabric(EndReason::Replaced))
-            }
+            Activity::Recording(recording) => recording.flush(now).map_err(|_| End::Fabric(EndReason::Replaced)),
             _ => Ok(()),
         }
     }
@@ -469,7 +468,7 @@ impl Session {
     }
 
     fn log_end(&self, end: &End) {
-        let (peer, path) = (self.peer, self.machine.path());
+        let (peer, path) = (self.peer, self.record().facts.lock().path.clone());
         match &self.activity {
             Activity::Playing(_) => info!(%path, %peer, "reader left: {end}"),
             Activity::Recording(_) => info!(%path, %peer, "publisher left: {end}"),
