@@ -190,7 +190,10 @@ fn without_effect<'a>(table: &'a Table, values: &'a Values) -> impl Iterator<Ite
     let is_unserved = |name: &str| table.find(name).is_some_and(|key| key.since.is_none());
     // What is switched off has the effect that was asked for.
     let is_off = |setting: &Setting| matches!(setting.value, Value::Bool(false));
-    values.iter().filter(move |(name, setting)| is_unserved(name) && !is_off(setting)).map(|(name, setting)| (*name, setting))
+    values
+        .iter()
+        .filter(move |(name, setting)| is_unserved(name) && !is_off(setting))
+        .map(|(name, setting)| (*name, setting))
 }
 
 fn without_effect_text(name: &str, times: usize) -> String {
