@@ -58,8 +58,8 @@ impl Storage {
         result
     }
 
-    /// Reads the node's state, counts this start and puts the result on disk before it returns. Blocking: for start-up.
-    pub fn begin(&self, folder: &Path, new_id: &str, wall_micros: u64) -> io::Result<NodeState> {
+    /// Reads the node's state, counts this start and puts the result on disk before it returns.
+    pub async fn begin(&self, folder: &Path, new_id: &str, wall_micros: u64) -> io::Result<NodeState> {
         let known = match fs::read_to_string(folder.join(STATE_FILE)) {
             Ok(text) => {
                 parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "node file is damaged"))?
@@ -76,8 +76,7 @@ impl Storage {
             epoch_base: wall_micros.max(known.epoch_base + EPOCHS_PER_START),
         };
         let text = format!("id={}\nincarnation={}\nepochBase={}\n", state.id, state.incarnation, state.epoch_base);
-        let written = self.replace(STATE_FILE, text.into_bytes());
-        written.blocking_recv().map_err(io::Error::other)??;
+        self.replace(STATE_FILE, text.into_bytes()).await.map_err(io::Error::other)??;
         Ok(state)
     }
 }
@@ -108,22 +107,22 @@ fn write_durably(folder: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_start_is_an_incarnation_and_epochs_only_grow() {
+    #[tokio::test]
+    async fn each_start_is_an_incarnation_and_epochs_only_grow() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::start(folder.path()).unwrap();
-        let first = storage.begin(folder.path(), "n1", 1_000_000).unwrap();
+        let first = storage.begin(folder.path(), "n1", 1_000_000).await.unwrap();
         assert_eq!(first, NodeState { id: "n1".into(), incarnation: 1, epoch_base: 4_000_000_000_000 });
-        let second = storage.begin(folder.path(), "n2", 5).unwrap();
+        let second = storage.begin(folder.path(), "n2", 5).await.unwrap();
         assert_eq!((second.id.as_str(), second.incarnation), ("n1", 2));
         assert!(second.epoch_base > first.epoch_base);
     }
 
-    #[test]
-    fn a_damaged_file_is_an_error_not_a_new_node() {
+    #[tokio::test]
+    async fn a_damaged_file_is_an_error_not_a_new_node() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(STATE_FILE), "id=x\n").unwrap();
         let storage = Storage::start(folder.path()).unwrap();
-        assert_eq!(storage.begin(folder.path(), "n2", 5).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(storage.begin(folder.path(), "n2", 5).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

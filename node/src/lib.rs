@@ -1,11 +1,17 @@
 //! Weft's doors: configuration, command line, HTTP API, access control and telemetry of a node.
 //!
-//! Floors, lowest first: [`clock`], [`ports`], [`config`], [`telemetry`]; [`auth`]; [`http`]; [`cli`].
+//! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`config`], [`telemetry`], [`worker`], [`egress`]; [`auth`];
+//! [`rtsp`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every part.
 
+pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod egress;
 pub mod http;
+pub mod limits;
 pub mod ports;
+pub mod rtsp;
 pub mod telemetry;
+pub mod worker;

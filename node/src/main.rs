@@ -3,21 +3,24 @@
 use std::process::ExitCode;
 
 use weft_node::cli::{self, Exit};
-use weft_node::telemetry::logs;
+use weft_node::{app, telemetry::logs};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let exit = cli::run(std::env::args_os(), |loaded, _source| {
         let guard = match logs::init(&loaded.config.log) {
             Ok(guard) => guard,
             Err(error) => {
-                tracing::error!("{error}");
+                cli::complain(&error.to_string());
                 return Exit::Configuration;
             }
         };
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        tracing::error!("this build has no server yet");
+        let exit = app::serve(loaded.config);
         drop(guard);
-        Exit::Failure
+        exit
     });
     exit.into()
 }

@@ -58,7 +58,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Writes to standard error.
-fn complain(text: &str) {
+/// Writes to standard error, for what cannot be logged.
+pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -83,6 +83,7 @@ fn encryption(text: &str) -> Option<&'static str> {
 }
 
 fn check_list(node: &Node, name: &str, kind: &Kind, problems: &mut Vec<Problem>) -> Option<Value> {
+    let before = problems.len();
     let parsed;
     let items = match &node.body {
         Body::List(items) => items,
@@ -99,11 +100,12 @@ fn check_list(node: &Node, name: &str, kind: &Kind, problems: &mut Vec<Problem>)
             return None;
         }
     };
-    let before = problems.len();
     let value = match kind {
         Kind::Records(fields) => {
             items.iter().for_each(|item| check_record(item, name, fields, problems));
-            if items.is_empty() { Value::List(Vec::new()) } else { Value::Unkept }
+            let mut normal = String::new();
+            items.iter().for_each(|item| normalize(item, &mut normal));
+            Value::Records(normal)
         }
         _ => {
             if let Kind::Numbers(count) = kind
@@ -133,6 +135,42 @@ fn check_item(item: &Node, name: &str, kind: &Kind, problems: &mut Vec<Problem>)
     }
     check_scalar(item, &format!("{name}[]"), kind, problems)
 }
+
+/// Writes a node in one form, however it was written, and leaves out what is empty. Cut at [`NORMAL_BYTES_MAX`], for
+/// aliases of aliases can be very long.
+fn normalize(node: &Node, into: &mut String) {
+    if into.len() > NORMAL_BYTES_MAX || is_empty(node) {
+        return;
+    }
+    match &node.body {
+        Body::Scalar(text, _) => into.push_str(text),
+        Body::List(items) => items.iter().for_each(|item| {
+            into.push('-');
+            normalize(item, into);
+        }),
+        Body::Map(entries) => {
+            into.push('{');
+            for Entry { key, value, .. } in entries.iter().filter(|entry| !is_empty(&entry.value)) {
+                into.push_str(key);
+                into.push('=');
+                normalize(value, into);
+                into.push(' ');
+            }
+            into.push('}');
+        }
+    }
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.body {
+        Body::Scalar(text, _) => node.is_null() || text.is_empty(),
+        Body::List(items) => items.is_empty(),
+        Body::Map(entries) => entries.is_empty(),
+    }
+}
+
+/// Users and their permissions take a few hundred bytes each.
+const NORMAL_BYTES_MAX: usize = 1 << 20;
 
 fn check_record(item: &Node, name: &str, fields: &[&str], problems: &mut Vec<Problem>) {
     let Body::Map(entries) = &item.body else {

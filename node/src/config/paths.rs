@@ -11,7 +11,7 @@ use super::model::PathConfig;
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
     named: BTreeMap<String, PathConfig>,
-    /// Sorted by name, without those that match everything.
+    /// Sorted by name.
     patterns: Vec<(String, Regex)>,
     catch_all: Option<String>,
 }
@@ -19,8 +19,8 @@ pub struct Paths {
 impl Paths {
     /// Takes the paths of a file. An invalid expression, which the loader refuses, never matches.
     pub(crate) fn new(named: BTreeMap<String, PathConfig>) -> Self {
-        let catch_all = named.keys().find(|name| is_catch_all(name)).cloned();
-        let patterns = named.keys().filter(|name| !is_catch_all(name)).filter_map(|name| {
+        let catch_all = named.keys().find(|name| is_last(name)).cloned();
+        let patterns = named.keys().filter(|name| !is_last(name)).filter_map(|name| {
             let expression = Regex::new(name.strip_prefix('~')?).ok()?;
             Some((name.clone(), expression))
         });
@@ -29,7 +29,7 @@ impl Paths {
 
     /// See [`Config::path`](super::Config::path).
     pub(crate) fn lookup(&self, name: &PathName) -> Option<(&str, &PathConfig)> {
-        let exact = self.named.get_key_value(name.as_str()).filter(|(name, _)| !is_catch_all(name));
+        let exact = self.named.get_key_value(name.as_str()).filter(|(name, _)| !is_last(name));
         exact.or_else(|| self.named.get_key_value(self.wider(name)?)).map(|(name, config)| (name.as_str(), config))
     }
 
@@ -51,7 +51,12 @@ impl PartialEq for Paths {
     }
 }
 
-/// Whether a configured name stands for whatever no other name matches.
+/// Whether a configured name is looked at after all others. `~^.*$` is not: it keeps its place among the expressions.
+fn is_last(name: &str) -> bool {
+    matches!(name, "all" | "all_others")
+}
+
+/// Whether a configured name stands for every name: there may be one such.
 pub(crate) fn is_catch_all(name: &str) -> bool {
     matches!(name, "all" | "all_others" | "~^.*$")
 }

@@ -1,6 +1,6 @@
 //! What must hold between keys, and which keys have no effect yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::default_value;
 use super::error::{Origin, Problem};
@@ -156,10 +156,11 @@ fn source_of(layers: &Layers, name: &str) -> Option<(Origin, bool)> {
     Some((find("source")?.origin.clone(), on_demand))
 }
 
-/// Names every key that was set and has no effect: one warning a key; one for all that are set to their defaults.
+/// Names every key that was set and has no effect: one warning a key; those that are set to their defaults, as in the file
+/// that comes with MediaMTX, one warning a group.
 fn unserved(layers: &mut Layers) {
     let mut changed: BTreeMap<&str, (Origin, usize)> = BTreeMap::new();
-    let mut unchanged: Vec<&str> = Vec::new();
+    let mut unchanged: BTreeSet<&str> = BTreeSet::new();
     let path_values = layers.paths.values().map(|layer| &layer.values);
     let levels = std::iter::once((&keys::GLOBAL, &layers.global))
         .chain(std::iter::once((&keys::PATH, &layers.path_defaults)))
@@ -167,7 +168,7 @@ fn unserved(layers: &mut Layers) {
     for (table, values) in levels {
         for (name, setting) in without_effect(table, values) {
             if default_value(table, name).as_ref() == Some(&setting.value) {
-                unchanged.push(name);
+                unchanged.insert(name);
             } else {
                 changed.entry(name).or_insert_with(|| (setting.origin.clone(), 0)).1 += 1;
             }
@@ -176,12 +177,12 @@ fn unserved(layers: &mut Layers) {
     for (name, (origin, times)) in &changed {
         layers.warnings.push(Problem::new(origin, without_effect_text(name, *times)));
     }
-    unchanged.sort_unstable();
-    unchanged.dedup();
-    if !unchanged.is_empty() {
-        let names = unchanged.join(", ");
-        let message = format!("keys set to their defaults that this version does not serve yet: {names}");
-        layers.warnings.push(Problem::new(&Origin::Default, message));
+    for group in keys::GLOBAL.groups.iter().chain(keys::PATH.groups) {
+        let names: Vec<&str> = group.keys.iter().map(|key| key.name).filter(|name| unchanged.contains(name)).collect();
+        if !names.is_empty() {
+            let message = format!("{}: not served yet, set to the defaults: {}", group.title, names.join(", "));
+            layers.warnings.push(Problem::new(&Origin::Default, message));
+        }
     }
 }
 

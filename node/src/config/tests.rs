@@ -101,6 +101,8 @@ fn a_path_is_looked_up_by_name_then_expression_then_catch_all() {
     {
         assert_eq!(found(&config, name), Some(expected), "{name}");
     }
+    let config = case("paths:\n  ~^z:\n  ~^.*$:\n").load().config;
+    assert_eq!(found(&config, "z"), Some("~^.*$"), "as in MediaMTX, by name");
     let config = case("paths:\n  ~^a[0-9]+$:\n").load().config;
     assert_eq!((found(&config, "a7"), found(&config, "b")), (Some("~^a[0-9]+$"), None));
 }
@@ -232,12 +234,41 @@ paths:
             "environment variable MTX_AUTHINTERNALUSERS_0_USER: `authInternalUsers` is accepted, but this version does not \
              serve it yet: it has no effect",
             "environment variable MTX_LOGLEVLE: no key belongs to this variable; it has no effect; did you mean `logLevel`?",
-            "keys set to their defaults that this version does not serve yet: hlsSegmentCount, rtmp",
+            "RTMP: not served yet, set to the defaults: rtmp",
+            "HLS: not served yet, set to the defaults: hlsSegmentCount",
         ]
     );
     let config = case.load().config;
     assert!(!config.rtsp.enabled);
     assert_eq!(config.rtsp.transports, RtspTransports { udp: false, multicast: false, tcp: true });
+}
+
+#[test]
+fn the_users_of_the_stock_file_are_the_default_and_others_are_a_warning() {
+    let stock = "
+authInternalUsers:
+  - user: any
+    pass:
+    ips: []
+    permissions:
+      - action: publish
+        path:
+      - action: read
+      - action: playback
+  - {user: any, ips: ['127.0.0.1', '::1'], permissions: [{action: api}, {action: metrics}, {action: pprof}]}
+apiAllowOrigins: ['*']
+hlsAllowOrigins: ['*']
+";
+    assert_eq!(
+        case(stock).warnings(),
+        [
+            "Authentication: not served yet, set to the defaults: authInternalUsers",
+            "HLS: not served yet, set to the defaults: hlsAllowOrigins",
+        ]
+    );
+    let closed = case(&stock.replace("pass:", "pass: secret")).warnings();
+    assert!(closed[0].starts_with("weft.yml:2:1: security: `authInternalUsers` is accepted"), "{closed:?}");
+    assert_eq!(case(stock).load().config.api.allow_origins, ["*"]);
 }
 
 #[test]

@@ -133,10 +133,10 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
-                Some(node) => self.place(node, origin),
+                Some(node) => self.place(node, &origin),
                 None => {
                     self.problem(&origin, "this alias is inside the value it stands for");
-                    self.place(Arc::new(Node { origin: origin.clone(), body: Body::List(Vec::new()) }), origin);
+                    self.place(Arc::new(Node { origin: origin.clone(), body: Body::List(Vec::new()) }), &origin);
                 }
             },
             _ => {}
@@ -182,11 +182,11 @@ impl Builder<'_> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
-        self.place(node, origin);
+        self.place(node, &origin);
     }
 
     /// Puts a finished node where it belongs. `at` is where it stands, which differs from its own origin for an alias.
-    fn place(&mut self, node: Arc<Node>, at: Origin) {
+    fn place(&mut self, node: Arc<Node>, at: &Origin) {
         let Some(frame) = self.stack.last_mut() else {
             self.root.get_or_insert(node);
             return;
@@ -201,7 +201,7 @@ impl Builder<'_> {
                 let is_scalar = matches!(node.body, Body::Scalar(..));
                 *key = Some(Key { text, origin: at.clone(), merge });
                 if !is_scalar {
-                    self.problem(&at, "a key must be a plain text");
+                    self.problem(at, "a key must be a plain text");
                 }
             }
             Open::Map { entries, seen, merges, key } => {

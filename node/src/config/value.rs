@@ -27,6 +27,8 @@ pub enum Value {
     Budget(Budget),
     /// A list of any of these.
     List(Vec<Value>),
+    /// Maps in a normal form, to be compared: nothing reads them yet.
+    Records(String),
     /// Something that is accepted but not kept, because nothing serves it yet.
     Unkept,
 }
@@ -122,6 +124,12 @@ impl Ipv4Range {
         let bits = base.parse::<Ipv4Addr>().ok()?.to_bits() & (u32::MAX << (32 - u32::from(prefix)));
         let base = Ipv4Addr::from_bits(bits);
         base.is_multicast().then_some(Self { base, prefix })
+    }
+
+    /// The addresses of the block, without its first, which names the block.
+    pub fn addresses(self) -> impl Iterator<Item = Ipv4Addr> {
+        let count = 1u64 << (32 - u32::from(self.prefix));
+        (1..count.max(2)).map(move |i| Ipv4Addr::from_bits(self.base.to_bits() | (i % count) as u32))
     }
 }
 

@@ -186,8 +186,7 @@ enum Known {
 impl State {
     fn add_line(&mut self, id: TrackId, track: &Track) {
         let random = RandomState::new().hash_one(id);
-        let line =
-            Line { ssrc: random as u32, payload_type: payload_type(id, track), offset: (random >> 32) as u32 };
+        let line = Line { ssrc: random as u32, payload_type: payload_type(id, track), offset: (random >> 32) as u32 };
         let next_sequence = RandomState::new().hash_one(line.ssrc) as u16;
         self.lines.push(LineState { line, track: track.clone(), next_sequence });
     }
@@ -238,7 +237,8 @@ impl State {
         let header = Header { marker: false, payload_type, sequence: first_sequence, timestamp, ssrc };
         let packets = entry.unit.payload.len() / (packet_bytes_max - HEADER_BYTES) + 2;
         let buffer = Vec::with_capacity(entry.unit.payload.len() + packets * (FRAME_BYTES + HEADER_BYTES + 4));
-        let mut sink = Sink { header, base: timestamp, channel: line.0.wrapping_mul(2), buffer, ends: Vec::new(), start: 0 };
+        let mut sink =
+            Sink { header, base: timestamp, channel: line.0.wrapping_mul(2), buffer, ends: Vec::new(), start: 0 };
         if let Some(track) = entry.tracks.get(entry.unit.track) {
             pack(&track.codec, &entry.unit, packet_bytes_max - HEADER_BYTES, &mut sink);
         }

@@ -56,12 +56,7 @@ pub struct RtpReader {
 
 impl RtpReader {
     /// A reader that joined with `joined` and set up some of them.
-    pub fn new(
-        egress: Arc<RtpEgress>,
-        joined: Tracks,
-        mut tracks: Vec<Option<ReaderTrack>>,
-        born: WallClock,
-    ) -> Self {
+    pub fn new(egress: Arc<RtpEgress>, joined: Tracks, mut tracks: Vec<Option<ReaderTrack>>, born: WallClock) -> Self {
         for (track, line) in tracks.iter_mut().zip(egress.lines_of(&joined)) {
             if let (Some(track), Some(line)) = (track, line) {
                 track.line = line;

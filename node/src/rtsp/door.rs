@@ -158,7 +158,9 @@ impl Door {
             credentials,
         };
         match self.shared.authenticator.check(&request) {
-            Decision::Allow { user } => Permission::Granted { user: user.map_or_else(String::new, |user| user.to_string()) },
+            Decision::Allow { user } => {
+                Permission::Granted { user: user.map_or_else(String::new, |user| user.to_string()) }
+            }
             Decision::Challenge => Permission::Challenge(self.challenges(nonce)),
             Decision::Deny => Permission::Denied,
         }

@@ -5,9 +5,10 @@
 
 pub mod door;
 pub mod listener;
-mod multicast;
+pub mod multicast;
 mod play;
 mod record;
+mod request;
 mod session;
 mod stats;
 

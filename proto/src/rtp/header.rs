@@ -8,7 +8,7 @@
 //! |           synchronization source (SSRC) identifier            |
 //! ```
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// Bytes of the header without CSRC list and extension.
 pub const HEADER_BYTES: usize = 12;
@@ -61,7 +61,7 @@ impl Packet {
         let padding = if fixed[0] & PADDING != 0 { padding_bytes(&datagram[start..]) } else { 0 };
         let mut payload = datagram;
         payload.truncate(payload.len() - padding);
-        let payload = payload.split_off(start);
+        payload.advance(start);
         let Header { marker, payload_type, sequence, timestamp, ssrc } = header;
         Ok(Packet { marker, payload_type, sequence, timestamp, ssrc, payload })
     }

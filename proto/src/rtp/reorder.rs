@@ -75,8 +75,7 @@ impl Reorder {
 
     /// Delivers the packets whose wait is over, and those that follow them.
     pub fn handle_timeout(&mut self, now: Now, out: &mut impl FnMut(Ordered)) {
-        while self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.pass_over_gap();
+        while self.deadline.is_some_and(|deadline| deadline <= now) && self.pass_over_gap() {
             self.deliver_run(out);
         }
     }
@@ -114,20 +113,18 @@ impl Reorder {
 
     /// Too far from the last packet to belong to it: a restarted source, or a stray (RFC 3550 appendix A.1).
     fn push_jump(&mut self, packet: Packet, out: &mut impl FnMut(Ordered)) {
-        let follows = |first: &Packet| first.sequence.wrapping_add(1) == packet.sequence;
-        let first = if self.wait.is_zero() { None } else { Some(self.suspect.take()) };
-        match first {
-            // A transport that keeps order has no strays.
-            None => {
-                self.resync(packet.sequence, out);
-                self.deliver(packet, out);
-            }
-            Some(Some(first)) if follows(&first) => {
+        // A transport that keeps order has no strays.
+        if self.wait.is_zero() {
+            self.resync(packet.sequence, out);
+            return self.deliver(packet, out);
+        }
+        match self.suspect.take() {
+            Some(first) if first.sequence.wrapping_add(1) == packet.sequence => {
                 self.resync(first.sequence, out);
                 self.deliver(first, out);
                 self.deliver(packet, out);
             }
-            Some(_) => self.suspect = Some(packet),
+            _ => self.suspect = Some(packet),
         }
     }
 
@@ -137,8 +134,7 @@ impl Reorder {
     }
 
     fn flush(&mut self, out: &mut impl FnMut(Ordered)) {
-        while self.held_count > 0 {
-            self.pass_over_gap();
+        while self.held_count > 0 && self.pass_over_gap() {
             self.deliver_run(out);
         }
     }
@@ -164,11 +160,11 @@ impl Reorder {
         self.lost = self.lost.saturating_add(u32::from(count));
     }
 
-    fn pass_over_gap(&mut self) {
-        match self.gap() {
-            Some(gap) => self.pass_over(gap),
-            None => self.deadline = None,
-        }
+    /// Moves on to the first packet held; false if there is none.
+    fn pass_over_gap(&mut self) -> bool {
+        let gap = self.gap();
+        self.pass_over(gap.unwrap_or(0));
+        gap.is_some()
     }
 
     /// Packets missing before the first one held.

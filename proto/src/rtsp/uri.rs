@@ -151,8 +151,8 @@ fn decode(text: &str) -> Result<String, UriError> {
     if decoded.chars().any(char::is_control) { Err(UriError::Encoding) } else { Ok(decoded) }
 }
 
-/// What players append: ours and live555's, and FFmpeg's as a publisher.
-const CONTROL_NAMES: [&str; 2] = ["trackID", "streamid"];
+/// What clients append: ours and live555's; FFmpeg's and GStreamer's as publishers.
+const CONTROL_NAMES: [&str; 3] = ["trackID", "streamid", "stream"];
 
 #[cfg(test)]
 mod tests {
@@ -174,6 +174,7 @@ mod tests {
             ("rtsp://h/cam?a=b/streamid=2", "cam", "a=b", Some(2)),
             ("rtsp://h/cam/?a=b&c=d/trackID=1", "cam", "a=b&c=d", Some(1)),
             ("rtsp://h/cam/?/trackID=1", "cam", "", Some(1)),
+            ("rtsp://h/cam/stream=1?a=b", "cam", "a=b", Some(1)),
             ("rtsp://h/cam?streamid=5", "cam", "streamid=5", None),
             ("rtsp://h/cam?t=a/b/", "cam", "t=a/b", None),
             ("rtsp://h/cam/trackID=x", "cam/trackID=x", "", None),

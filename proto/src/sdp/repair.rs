@@ -47,11 +47,9 @@ impl Sections {
     fn line(&mut self, key: &str, value: &str) {
         match key {
             "s" | "S" if self.media.is_empty() => value.clone_into(&mut self.title),
-            "m" | "M" => {
-                // One above the bound is kept to be noticed, no more.
-                if self.media.len() <= TRACKS_MAX {
-                    self.media.push(Section { head: media_line(value), ..Section::default() });
-                }
+            // One above the bound is kept to be noticed, no more.
+            "m" | "M" if self.media.len() <= TRACKS_MAX => {
+                self.media.push(Section { head: media_line(value), ..Section::default() });
             }
             "c" | "C" => {
                 let section = self.open();

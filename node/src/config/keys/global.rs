@@ -63,13 +63,16 @@ pub static BOOTSTRAP: &[Key] = &[
     key("secretFile", Text, "", "The file with the secret that the nodes share."),
 ];
 
+const OPEN_MEDIA: &str = "[{user: any, permissions: [{action: publish}, {action: read}, {action: playback}]}, \
+    {user: any, ips: ['127.0.0.1', '::1'], permissions: [{action: api}, {action: metrics}, {action: pprof}]}]";
+
 pub(super) static AUTH: &[Key] = &[
     key("authMethod", Choice(&["internal", "http", "jwt"]), "internal", "Who decides what users may do.").shared(),
     key(
         "authInternalUsers",
         Records(&["user", "pass", "ips", "permissions"]),
-        "[]",
-        "Users and permissions. Without any: everybody may publish and read; API and metrics only from this machine.",
+        OPEN_MEDIA,
+        "Users and permissions. By default everybody may publish and read; API and metrics only from this machine.",
     )
     .shared(),
     key("authHTTPAddress", Secret, "", "URL that is asked, for `http`.").shared(),

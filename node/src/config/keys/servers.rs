@@ -17,7 +17,7 @@ macro_rules! http_server {
             key(concat!($name, "Encryption"), Bool, "no", "Serve HTTPS."),
             key(concat!($name, "ServerKey"), Text, "server.key", "File with the private key, for HTTPS."),
             key(concat!($name, "ServerCert"), Text, "server.crt", "File with the certificate, for HTTPS."),
-            key(concat!($name, "AllowOrigins"), Texts, "[*]", "Web origins that may ask (CORS)."),
+            key(concat!($name, "AllowOrigins"), Texts, "['*']", "Web origins that may ask (CORS)."),
             key(concat!($name, "TrustedProxies"), Texts, "[]", "Proxies whose word on the client's address is taken."),
         ]
     };
@@ -74,7 +74,7 @@ pub(super) static HLS: &[Key] = &[
     key("hlsEncryption", Bool, "no", "Serve HTTPS."),
     key("hlsServerKey", Text, "server.key", "File with the private key, for HTTPS."),
     key("hlsServerCert", Text, "server.crt", "File with the certificate, for HTTPS."),
-    key("hlsAllowOrigins", Texts, "[*]", "Web origins that may ask (CORS)."),
+    key("hlsAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS)."),
     key("hlsTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
     key("hlsAlwaysRemux", Bool, "no", "Make segments even when nobody reads.").shared(),
     key("hlsVariant", Choice(&["mpegts", "fmp4", "lowLatency"]), "lowLatency", "Kind of playlist and segments.")
@@ -94,7 +94,7 @@ pub(super) static WEBRTC: &[Key] = &[
     key("webrtcEncryption", Bool, "no", "Serve HTTPS."),
     key("webrtcServerKey", Text, "server.key", "File with the private key, for HTTPS."),
     key("webrtcServerCert", Text, "server.crt", "File with the certificate, for HTTPS."),
-    key("webrtcAllowOrigins", Texts, "[*]", "Web origins that may ask (CORS)."),
+    key("webrtcAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS)."),
     key("webrtcTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
     key("webrtcLocalUDPAddress", OptionalAddress, ":8189", "ICE over UDP."),
     key("webrtcLocalTCPAddress", OptionalAddress, "", "ICE over TCP."),
@@ -117,6 +117,6 @@ pub(super) static MOQ: &[Key] = &[
     key("moqQUICAddress", Address, ":8893", "Native QUIC, over UDP."),
     key("moqServerKey", Text, "auto.key", "File with the private key."),
     key("moqServerCert", Text, "auto.crt", "File with the certificate."),
-    key("moqAllowOrigins", Texts, "[*]", "Web origins that may ask (CORS)."),
+    key("moqAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS)."),
     key("moqTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
 ];

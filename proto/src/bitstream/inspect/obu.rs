@@ -51,9 +51,8 @@ impl Scan {
                 obu::FRAME | obu::FRAME_HEADER if !scan.picture => {
                     let mut head = [0; 3];
                     let len = frame.copy_prefix(&mut head);
-                    let still = || SequenceHeader::parse(&config.sequence_header).is_ok_and(|header| header.still);
                     scan.picture = true;
-                    scan.keyframe = av1::is_shown_keyframe(&head[..len], false) || still();
+                    scan.keyframe = av1::is_shown_keyframe(&head[..len], av1::is_still(&config.sequence_header));
                 }
                 obu::FRAME | obu::FRAME_HEADER | obu::TILE_GROUP => scan.picture = true,
                 kind if is_needless(kind) => scan.drops += 1,

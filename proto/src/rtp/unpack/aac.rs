@@ -88,7 +88,8 @@ impl Aac {
         let mut left = headers.bits;
         let (mut index, mut first) = (0, true);
         if left == 0 {
-            return self.emit(data, ticks, marker, out);
+            self.emit(data, ticks, marker, out);
+            return Ok(());
         }
         while let Ok(Some((size, step))) = self.read_header(&mut reader, &mut left, first) {
             index += step;
@@ -101,10 +102,10 @@ impl Aac {
                 };
             }
             let unit = data.split_to(size);
-            self.emit(unit, self.ticks_of(index, ticks), marker, out)?;
+            self.emit(unit, self.ticks_of(index, ticks), marker, out);
             first = false;
         }
-        Ok(())
+        if first { self.partial.refuse(UnpackReason::Truncated) } else { Ok(()) }
     }
 
     /// Size of the next access unit, and how many units it stands behind the one before.
@@ -137,28 +138,18 @@ impl Aac {
         if !self.partial.continues(ticks, None) || self.partial.size() != Some(size) {
             return self.partial.start(ticks, size, data);
         }
-        match self.partial.push(data)? {
-            Some(payload) => {
-                out(Unpacked { ticks, payload, marker });
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(payload) = self.partial.push(data)? {
+            out(Unpacked { ticks, payload, marker });
         }
+        Ok(())
     }
 
-    fn emit(
-        &mut self,
-        unit: Bytes,
-        ticks: i64,
-        marker: bool,
-        out: &mut impl FnMut(Unpacked),
-    ) -> Result<(), UnpackReason> {
+    fn emit(&mut self, unit: Bytes, ticks: i64, marker: bool, out: &mut impl FnMut(Unpacked)) {
         self.partial.abandon();
         let unit = without_adts(unit);
         if !unit.is_empty() {
             out(Unpacked { ticks, payload: Payload::single(unit), marker });
         }
-        Ok(())
     }
 
     fn ticks_of(&self, index: u64, ticks: i64) -> i64 {

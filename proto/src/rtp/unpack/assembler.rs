@@ -154,6 +154,22 @@ impl Assembler {
     }
 }
 
+/// A byte as a shared slice, without allocation.
+pub(super) fn byte(value: u8) -> Bytes {
+    let at = usize::from(value);
+    Bytes::from_static(&BYTES[at..=at])
+}
+
+static BYTES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    bytes
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,9 @@
 //! may begin a frame. (A temporal unit of several frames whose first packet ends with a frame looks the same without it;
 //! the format gives no sign to tell.)
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
-use super::assembler::Assembler;
-use super::h264::byte;
+use super::assembler::{Assembler, byte};
 use super::{UnpackReason, Unpacked};
 use crate::rtp::Ordered;
 
@@ -28,7 +27,7 @@ impl Av1 {
             self.unit.break_unit();
         }
         self.unit.begin(ordered, ticks, out);
-        let mut pushed = self.push_payload(ordered.packet.payload.clone());
+        let mut pushed = self.push_payload(&ordered.packet.payload);
         if ordered.packet.marker {
             if self.unit.in_fragments() {
                 pushed = self.unit.refuse(UnpackReason::FragmentMismatch);
@@ -43,11 +42,12 @@ impl Av1 {
     }
 
     /// The aggregation header and the elements behind it (section 4.4).
-    fn push_payload(&mut self, mut payload: Bytes) -> Result<(), UnpackReason> {
+    fn push_payload(&mut self, payload: &Bytes) -> Result<(), UnpackReason> {
         if payload.is_empty() || self.unit.is_broken() {
             return Ok(());
         }
-        let flags = payload.split_to(1)[0];
+        let flags = payload[0];
+        let mut payload = payload.slice(1..);
         let mut continues = flags & CONTINUES != 0;
         if continues && !self.unit.in_fragments() {
             return self.unit.refuse_headless();
@@ -112,7 +112,7 @@ fn take_leb128(bytes: &mut Bytes) -> Option<usize> {
     for (at, byte) in bytes.iter().take(8).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            let _ = bytes.split_to(at + 1);
+            bytes.advance(at + 1);
             return usize::try_from(value).ok();
         }
     }

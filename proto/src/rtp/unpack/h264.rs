@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::assembler::byte;
 use super::nal::{Aggregate, Nal, NalAssembler, is_annex_b, split_annex_b};
 use super::{UnpackReason, Unpacked};
 use crate::rtp::Ordered;
@@ -23,7 +24,7 @@ impl H264 {
         out: &mut impl FnMut(Unpacked),
     ) -> Result<(), UnpackReason> {
         self.unit.begin(ordered, ticks, out);
-        let pushed = self.push_payload(ordered.packet.payload.clone());
+        let pushed = self.push_payload(&ordered.packet.payload);
         self.unit.finish(ordered.packet.marker, out);
         pushed
     }
@@ -32,32 +33,33 @@ impl H264 {
         self.unit.dropped()
     }
 
-    fn push_payload(&mut self, payload: Bytes) -> Result<(), UnpackReason> {
+    fn push_payload(&mut self, payload: &Bytes) -> Result<(), UnpackReason> {
         let Some(first) = payload.first() else { return Ok(()) };
         match first & 0x1f {
-            0 if is_annex_b(&payload) => split_annex_b(payload).try_for_each(|nal| self.push_nal(nal)),
-            // Reserved; receivers ignore them (RFC 6184 section 5.2).
-            0 | 30 | 31 => Ok(()),
+            0 if is_annex_b(payload) => split_annex_b(payload.clone()).try_for_each(|nal| self.push_nal(nal)),
             STAP_A => self.push_aggregate(payload, 1),
             STAP_B => self.push_aggregate(payload, 3),
-            FU_A => self.push_fragment(&payload, 2),
-            FU_B => self.push_fragment(&payload, 4),
+            FU_A => self.push_fragment(payload, 2),
+            FU_B => self.push_fragment(payload, 4),
             mtap @ (26 | 27) => self.unit.refuse(UnpackReason::Unsupported(mtap)),
-            _ => self.push_nal(payload),
+            _ => self.push_nal(payload.clone()),
         }
     }
 
+    /// A NAL unit. Types that none may have are ignored (RFC 6184 section 5.2).
     fn push_nal(&mut self, nal: Bytes) -> Result<(), UnpackReason> {
-        let kind = classify(nal.first().map_or(0, |header| header & 0x1f), nal.get(1));
-        self.unit.push(kind, nal)
+        match nal.first().map_or(0, |header| header & 0x1f) {
+            0 | 24.. => Ok(()),
+            nal_type => self.unit.push(classify(nal_type, nal.get(1)), nal),
+        }
     }
 
     /// NAL units behind a header of `skip` bytes (RFC 6184 section 5.7.1).
-    fn push_aggregate(&mut self, mut payload: Bytes, skip: usize) -> Result<(), UnpackReason> {
+    fn push_aggregate(&mut self, payload: &Bytes, skip: usize) -> Result<(), UnpackReason> {
         if payload.len() < skip {
             return self.unit.refuse(UnpackReason::Truncated);
         }
-        for nal in Aggregate::new(payload.split_off(skip)) {
+        for nal in Aggregate::new(payload.slice(skip..)) {
             match nal {
                 Ok(nal) => self.push_nal(nal)?,
                 Err(reason) => return self.unit.refuse(reason),
@@ -72,6 +74,9 @@ impl H264 {
         if payload.len() <= skip {
             // An empty fragment is allowed (RFC 6184 section 5.8), but a start needs its first byte.
             return if flags & START != 0 { self.unit.refuse(UnpackReason::Truncated) } else { Ok(()) };
+        }
+        if matches!(flags & 0x1f, 0 | 24..) {
+            return self.unit.refuse(UnpackReason::Unsupported(flags & 0x1f));
         }
         if flags & START != 0 {
             let header = indicator & 0xe0 | flags & 0x1f;
@@ -89,22 +94,6 @@ fn classify(nal_type: u8, slice: Option<&u8>) -> Nal {
         _ => Nal::Other,
     }
 }
-
-/// A byte as a shared slice, without allocation.
-pub(super) fn byte(value: u8) -> Bytes {
-    let at = usize::from(value);
-    Bytes::from_static(&BYTES[at..=at])
-}
-
-static BYTES: [u8; 256] = {
-    let mut bytes = [0; 256];
-    let mut at = 0;
-    while at < 256 {
-        bytes[at] = at as u8;
-        at += 1;
-    }
-    bytes
-};
 
 const STAP_A: u8 = 24;
 const STAP_B: u8 = 25;

@@ -135,12 +135,7 @@ impl Unpacker {
     }
 
     /// Takes the next packet, whose timestamp is `ticks` when unwrapped, and hands out the units that are complete now.
-    pub fn push(
-        &mut self,
-        ordered: &Ordered,
-        ticks: i64,
-        out: &mut impl FnMut(Unpacked),
-    ) -> Result<(), UnpackError> {
+    pub fn push(&mut self, ordered: &Ordered, ticks: i64, out: &mut impl FnMut(Unpacked)) -> Result<(), UnpackError> {
         let pushed = match &mut self.inner {
             Inner::H264(inner) => inner.push(ordered, ticks, out),
             Inner::H265(inner) => inner.push(ordered, ticks, out),

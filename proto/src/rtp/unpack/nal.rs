@@ -1,6 +1,6 @@
 //! What H.264 and H.265 share: units made of NAL units, and the oddities of cameras about where they end.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::assembler::Assembler;
 use super::{UnpackReason, Unpacked};
@@ -113,14 +113,13 @@ impl Iterator for Aggregate {
     fn next(&mut self) -> Option<Self::Item> {
         while let Some(size) = self.rest.first_chunk() {
             let size = usize::from(u16::from_be_bytes(*size));
-            let mut nal = self.rest.split_off(2);
-            if size > nal.len() {
+            self.rest.advance(2);
+            if size > self.rest.len() {
                 self.rest = Bytes::new();
                 return Some(Err(UnpackReason::Truncated));
             }
-            self.rest = nal.split_off(size);
             if size > 0 {
-                return Some(Ok(nal));
+                return Some(Ok(self.rest.split_to(size)));
             }
         }
         None
@@ -138,7 +137,7 @@ pub(super) fn split_annex_b(mut payload: Bytes) -> impl Iterator<Item = Bytes> {
         while !payload.is_empty() {
             let end = payload.windows(3).position(|code| code == [0, 0, 1]).unwrap_or(payload.len());
             let mut nal = payload.split_to(end);
-            let _ = payload.split_to(payload.len().min(3));
+            payload.advance(payload.len().min(3));
             nal.truncate(nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
             if !nal.is_empty() {
                 return Some(nal);

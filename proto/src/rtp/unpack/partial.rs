@@ -31,9 +31,9 @@ impl Partial {
 
     /// Whether a frame with this timestamp and these bytes so far is open.
     pub(super) fn continues(&self, ticks: i64, bytes: Option<usize>) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            open.ticks == ticks && bytes.is_none_or(|bytes| bytes == open.builder.bytes())
-        })
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.ticks == ticks && bytes.is_none_or(|bytes| bytes == open.builder.bytes()))
     }
 
     /// Bytes of the open frame when complete.

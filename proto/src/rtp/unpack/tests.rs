@@ -66,6 +66,26 @@ fn an_unpacker_stays_small() {
     assert!(size_of::<Unpacker>() <= 320, "{}", size_of::<Unpacker>());
 }
 
+#[test]
+fn another_payload_type_than_announced_is_no_matter_here() {
+    // RTP over TCP: the channel names the track, and some cameras send a payload type that their SDP does not know.
+    let mut golden = crate::rtp::golden::Golden::parse(include_str!("../testdata/h264_ffmpeg.hex"));
+    golden.packets.iter_mut().for_each(|packet| packet.payload_type = 35);
+    golden.check(&mut video(&Codec::H264(H264Config::default())));
+}
+
+#[test]
+fn units_go_on_across_the_wrap_of_sequence_and_timestamp() {
+    let mut golden = crate::rtp::golden::Golden::parse(include_str!("../testdata/h264_gstreamer.hex"));
+    let first = golden.packets[0].clone();
+    for packet in &mut golden.packets {
+        packet.sequence = packet.sequence.wrapping_sub(first.sequence).wrapping_sub(9);
+        packet.timestamp = packet.timestamp.wrapping_sub(first.timestamp).wrapping_sub(5000);
+    }
+    let units = golden.check(&mut video(&Codec::H264(H264Config::default())));
+    assert!(units.iter().all(|unit| (unit.ticks - units[0].ticks).abs() < 90_000));
+}
+
 proptest! {
     #[test]
     fn no_packets_make_it_panic_and_units_are_never_empty(

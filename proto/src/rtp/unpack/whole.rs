@@ -30,7 +30,7 @@ impl Whole {
         out: &mut impl FnMut(Unpacked),
     ) -> Result<(), UnpackReason> {
         let packet = &ordered.packet;
-        if packet.payload.len() % self.block != 0 {
+        if !packet.payload.len().is_multiple_of(self.block) {
             self.dropped = self.dropped.saturating_add(1);
             return Err(UnpackReason::BrokenSample);
         }

@@ -26,6 +26,7 @@ pub struct Pending {
     pub(super) method: Method,
     pub(super) uri: String,
     pub(super) path: String,
+    pub(super) query: String,
     pub(super) cseq: Option<String>,
     /// The track of a SETUP.
     pub(super) track: usize,
@@ -49,7 +50,7 @@ pub enum Action {
         /// Who asks.
         authorization: Option<Credentials>,
     },
-    /// A publisher describes what it is to send. Answer [`Outcome::Accepted`] or [`Outcome::Refused`].
+    /// A publisher describes what it is to send. Answer [`Outcome::Announced`] or [`Outcome::Refused`].
     Announce {
         /// To be answered.
         pending: Pending,
@@ -118,6 +119,11 @@ pub enum Outcome {
         /// Its text.
         sdp: String,
     },
+    /// The publisher's description was taken.
+    Announced {
+        /// The control of each track, empty where it has none. Numbers in them are the publisher's, not our indices.
+        controls: Vec<String>,
+    },
     /// The track's final transport.
     SetUp {
         /// As proposed, with what the application adds.
@@ -165,6 +171,7 @@ impl Pending {
             method: request.method.clone(),
             uri: request.uri.clone(),
             path: uri.path.clone(),
+            query: uri.query.clone(),
             cseq: request.headers.get("CSeq").map(str::to_owned),
             track: 0,
         }

@@ -9,7 +9,7 @@ use super::super::uri::without_user_info;
 use super::super::{Method, Mode, Request, RequestUri, Response, Status, Transport};
 use super::action::{Action, Outcome, Pending, RtpInfo, State};
 use super::checks::{PUBLIC, SDP_TYPE, accepts_sdp, is_sdp};
-use super::setup::{Capabilities, SetUpTrack, channels_free, choose, same_way};
+use super::setup::{Capabilities, SetUpTrack, announced_track, channels_free, choose, same_way};
 use crate::limits::TRACKS_MAX;
 
 /// The state of one session.
@@ -19,13 +19,25 @@ pub struct ServerMachine {
     capabilities: Capabilities,
     state: State,
     path: String,
+    /// Path and query of the last description.
+    asked: (String, String),
+    /// Controls of the tracks that a publisher announced.
+    controls: Vec<String>,
     tracks: Vec<SetUpTrack>,
 }
 
 impl ServerMachine {
     /// A machine for a new connection. The id must be unguessable.
-    pub const fn new(session_id: String, capabilities: Capabilities) -> Self {
-        Self { session_id, capabilities, state: State::Init, path: String::new(), tracks: Vec::new() }
+    pub fn new(session_id: String, capabilities: Capabilities) -> Self {
+        Self {
+            session_id,
+            capabilities,
+            state: State::Init,
+            path: String::new(),
+            asked: (String::new(), String::new()),
+            controls: Vec::new(),
+            tracks: Vec::new(),
+        }
     }
 
     /// Where the session stands.
@@ -72,7 +84,8 @@ impl ServerMachine {
 
     fn try_request(&mut self, request: &Request) -> Result<Action, Response> {
         self.check(request)?;
-        let uri = RequestUri::parse(&request.uri).map_err(|_| Response::new(Status::BAD_REQUEST))?;
+        let mut uri = RequestUri::parse(&request.uri).map_err(|_| Response::new(Status::BAD_REQUEST))?;
+        self.restore_query(&request.method, &mut uri);
         match request.method {
             Method::Options => Ok(self.respond(request, Response::new(Status::OK).with("Public", PUBLIC))),
             Method::GetParameter => Ok(self.respond(request, Response::new(Status::OK))),
@@ -106,14 +119,18 @@ impl ServerMachine {
         Ok(Action::Announce { pending, path: uri.path, query: uri.query, authorization, sdp })
     }
 
-    fn setup(&self, request: &Request, uri: RequestUri) -> Result<Action, Response> {
+    fn setup(&self, request: &Request, mut uri: RequestUri) -> Result<Action, Response> {
         let record = self.state == State::ReadyToRecord;
+        if let Some(track) = announced_track(&self.controls, &without_user_info(&request.uri), &self.path) {
+            (uri.path, uri.track) = (self.path.clone(), Some(track));
+            self.restore_query(&request.method, &mut uri);
+        }
         self.check_same_path(&uri)?;
         let track = uri.track.unwrap_or(0);
         if self.tracks.iter().any(|known| known.track == track) {
             return Err(self.not_in_this_state());
         }
-        if track >= TRACKS_MAX {
+        if track >= if record { self.controls.len() } else { TRACKS_MAX } {
             return Err(Response::new(Status::NOT_FOUND));
         }
         let offers = Transport::parse_list(request.headers.get("Transport").unwrap_or_default());
@@ -148,6 +165,7 @@ impl ServerMachine {
         let response = self.finish(Response::new(Status::OK), request.headers.get("CSeq"));
         self.state = State::Init;
         self.tracks.clear();
+        self.controls.clear();
         self.path.clear();
         Action::Teardown(response)
     }
@@ -160,19 +178,29 @@ impl ServerMachine {
         Err(Response::new(Status::AGGREGATE_NOT_ALLOWED))
     }
 
+    /// GStreamer drops the query, and a token in it, when it joins base and control.
+    fn restore_query(&self, method: &Method, uri: &mut RequestUri) {
+        let follows = matches!(method, Method::Setup | Method::Play | Method::Record);
+        if follows && uri.query.is_empty() && uri.path == self.asked.0 {
+            uri.query.clone_from(&self.asked.1);
+        }
+    }
+
     fn settle(&mut self, pending: &Pending, outcome: Outcome) -> Response {
         match (&pending.method, outcome) {
             (_, Outcome::Refused { status, headers }) => {
                 headers.into_iter().fold(Response::new(status), |response, (name, value)| response.with(name, value))
             }
             (Method::Describe, Outcome::Described { sdp }) => {
-                let base = format!("{}/", without_user_info(&pending.uri).trim_end_matches('/'));
-                Response::new(Status::OK).with("Content-Base", base).with_body(SDP_TYPE, sdp)
+                self.asked = (pending.path.clone(), pending.query.clone());
+                Response::new(Status::OK).with("Content-Base", content_base(&pending.uri)).with_body(SDP_TYPE, sdp)
             }
             // Init => ReadyToRecord
-            (Method::Announce, Outcome::Accepted) => {
+            (Method::Announce, Outcome::Announced { controls }) => {
+                self.controls = controls;
                 self.state = State::ReadyToRecord;
                 self.path.clone_from(&pending.path);
+                self.asked = (pending.path.clone(), pending.query.clone());
                 Response::new(Status::OK)
             }
             (Method::Setup, Outcome::SetUp { transport }) => self.settle_setup(pending, transport),
@@ -247,6 +275,16 @@ impl ServerMachine {
             response.headers.push_front("CSeq", cseq.to_owned());
         }
         response
+    }
+}
+
+/// The base for controls: the slash stands before the query. Players that resolve by RFC 3986 (GStreamer) lose the query
+/// and would lose the path's last segment otherwise; those that join text (FFmpeg, live555) keep both.
+fn content_base(uri: &str) -> String {
+    let uri = without_user_info(uri);
+    match uri.split_once('?') {
+        None => format!("{}/", uri.trim_end_matches('/')),
+        Some((path, query)) => format!("{}/?{query}", path.trim_end_matches('/')),
     }
 }
 

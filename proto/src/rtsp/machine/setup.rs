@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::super::{Channels, Delivery, LowerTransport, Ports, Profile, Transport};
+use super::super::{Channels, Delivery, LowerTransport, Ports, Profile, RequestUri, Transport};
 
 /// What a server can do on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,29 @@ pub(super) fn choose(
         // All tracks of a session go one way.
         .filter(|offer| tracks.iter().all(|track| same_way(&track.transport, offer)))
         .find_map(|offer| fill_in(&offer, capabilities, tracks))
+}
+
+/// The announced track that a publisher's SETUP means, and the stream's part of the URI's path.
+///
+/// Publishers name tracks as they like: FFmpeg from `streamid=0`, GStreamer from `stream=0`, others from `trackID=1` or
+/// by words. The number in a control says nothing, the place of the control in the description does.
+pub(super) fn announced_track(controls: &[String], uri: &str, path: &str) -> Option<usize> {
+    let (before_query, _) = uri.split_once('?').unwrap_or((uri, ""));
+    let names = |control: &str| {
+        let control = control.trim_matches('/');
+        let ends = |text: &str| {
+            let stem = text.trim_end_matches('/').strip_suffix(control).and_then(|stem| stem.strip_suffix('/'));
+            // `rtsp://h/cam/a/b` is track `b` of `cam/a`, not track `a/b` of `cam`, if that was announced.
+            stem.is_some_and(|stem| {
+                let stem = RequestUri::parse(stem).map(|uri| uri.path).unwrap_or_default();
+                stem == path
+            })
+        };
+        !control.is_empty()
+            && control != "*"
+            && (uri.trim_end_matches('/') == control || ends(before_query) || ends(uri))
+    };
+    controls.iter().position(|control| names(control))
 }
 
 /// Whether two tracks of a session may be transported so.

@@ -41,9 +41,10 @@ fn agree(machine: &mut ServerMachine, line: &str, headers: &[&str]) -> Response 
             let rtp_info = vec![RtpInfo { track: 0, sequence: 5, timestamp: 9 }];
             (pending, Outcome::Playing { rtp_info, range: None })
         }
-        Action::Announce { pending, .. } | Action::Record { pending, .. } | Action::Pause { pending } => {
-            (pending, Outcome::Accepted)
+        Action::Announce { pending, .. } => {
+            (pending, Outcome::Announced { controls: vec!["streamid=0".into(), "streamid=1".into()] })
         }
+        Action::Record { pending, .. } | Action::Pause { pending } => (pending, Outcome::Accepted),
     };
     machine.answer(pending, outcome)
 }
@@ -72,7 +73,7 @@ const SESSION: &[&str] = &["Session: abc;timeout=60"];
 fn a_reader_goes_from_describe_to_teardown() {
     let mut m = machine();
     let described = agree(&mut m, "DESCRIBE rtsp://u:p@h/cam?a=b", &["Accept: application/sdp"]);
-    assert_eq!(described.headers.get("Content-Base"), Some("rtsp://h/cam?a=b/"));
+    assert_eq!(described.headers.get("Content-Base"), Some("rtsp://h/cam/?a=b"));
     assert_eq!(described.headers.get("Session"), None);
     let ready = set_up(&mut m, 0, UDP);
     assert_eq!(ready.headers.get("Session"), Some("abc;timeout=60"));
@@ -98,6 +99,20 @@ fn a_reader_goes_from_describe_to_teardown() {
     assert_eq!((m.state(), m.tracks().len()), (State::Init, 0));
 }
 
+/// GStreamer 1.22 asks for `rtsp://h/cam/trackID=0` after a description of `rtsp://h/cam?token=x`.
+#[test]
+fn a_query_that_a_player_drops_is_remembered() {
+    let mut m = machine();
+    agree(&mut m, "DESCRIBE rtsp://h/cam?token=x", &[]);
+    let asked = |m: &mut ServerMachine, line: &str| match m.request(&request(line, &["Transport: RTP/AVP/TCP"])) {
+        Action::Setup { query, .. } => query,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(&mut m, "SETUP rtsp://h/cam/trackID=0"), "token=x");
+    assert_eq!(asked(&mut m, "SETUP rtsp://h/cam?token=y/trackID=0"), "token=y");
+    assert_eq!(asked(&mut m, "SETUP rtsp://h/other/trackID=0"), "");
+}
+
 #[test]
 fn a_publisher_records_the_tracks_it_set_up() {
     let mut m = machine();
@@ -117,6 +132,31 @@ fn a_publisher_records_the_tracks_it_set_up() {
     assert_eq!(m.state(), State::Recording);
     assert_eq!((m.track_of_channel(2), m.track_of_channel(3)), (Some((1, false)), Some((1, true))));
     assert_eq!(m.track_of_channel(0), None);
+}
+
+#[test]
+fn publishers_name_tracks_as_they_like() {
+    let track = |controls: &[&str], uri: &str| {
+        let mut m = machine();
+        let Action::Announce { pending, .. } = m.request(&request("ANNOUNCE rtsp://h/cam?t=x", &[])) else { panic!() };
+        let controls = controls.iter().map(|control| (*control).to_owned()).collect();
+        m.answer(pending, Outcome::Announced { controls });
+        match m.request(&request(&format!("SETUP {uri}"), &["Transport: RTP/AVP/TCP;mode=record"])) {
+            Action::Setup { track, path, query, .. } => Ok((track, path, query)),
+            Action::Respond(response) => Err(response.status.code()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let is = |index| Ok((Some(index), "cam".to_owned(), "t=x".to_owned()));
+    assert_eq!(track(&["stream=0", "stream=1"], "rtsp://h/cam/stream=1?t=x"), is(1));
+    assert_eq!(track(&["trackID=1", "trackID=2"], "rtsp://h/cam/trackID=1"), is(0));
+    assert_eq!(track(&["trackID=1", "trackID=2"], "rtsp://u:p@h/cam?t=x/trackID=2"), is(1));
+    assert_eq!(track(&["video", "audio"], "rtsp://h/cam/audio"), is(1));
+    assert_eq!(track(&["rtsp://h/cam/a", "rtsp://h/cam/b"], "rtsp://h/cam/b"), is(1));
+    assert_eq!(track(&["", ""], "rtsp://h/cam/streamid=1"), is(1));
+    assert_eq!(track(&[""], "rtsp://h/cam").map(|(track, ..)| track), Ok(None));
+    assert_eq!(track(&["audio"], "rtsp://h/other/audio"), Err(459));
+    assert_eq!(track(&["streamid=0"], "rtsp://h/cam/streamid=1"), Err(404));
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! Readers coming in, so many a second.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use crate::cli::LoadArgs;
+use crate::probe::ProbeError;
+use crate::probe::clock::{now_ns, sleep_until};
+use crate::probe::door;
+use crate::probe::reader::{Entrance, ReaderThread};
+
+/// Handshakes under way at once. They mostly wait for the server.
+const DOORS: u32 = 32;
+
+/// Threads that join readers.
+pub(super) struct Joining {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    args: LoadArgs,
+    start_ns: u64,
+    next: AtomicU32,
+    joined: AtomicU32,
+    failures: Mutex<Vec<ProbeError>>,
+    entrances: Vec<Entrance>,
+}
+
+impl Joining {
+    pub(super) fn start(args: &LoadArgs, readers: &[ReaderThread]) -> Self {
+        let shared = Arc::new(Shared {
+            args: args.clone(),
+            start_ns: now_ns(),
+            next: AtomicU32::new(0),
+            joined: AtomicU32::new(0),
+            failures: Mutex::default(),
+            entrances: readers.iter().map(ReaderThread::entrance).collect(),
+        });
+        let threads = (0..DOORS.min(args.readers)).map(|_| Arc::clone(&shared));
+        let threads = threads.map(|shared| thread::spawn(move || while shared.join_next() {})).collect();
+        Self { shared, threads }
+    }
+
+    /// How it stands, in words. None when nobody is missing.
+    pub(super) fn progress(&self) -> Option<String> {
+        let joined = self.shared.joined.load(Ordering::Relaxed);
+        let failed = self.shared.failures.lock().map_or(0, |failures| failures.len());
+        let wanted = self.shared.args.readers;
+        let done = joined + failed as u32 >= wanted;
+        (!done).then(|| format!("joined {joined}/{wanted}, failed {failed}"))
+    }
+
+    /// Waits for the rest and says who did not get in.
+    pub(super) fn finish(self) -> Vec<ProbeError> {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        self.shared.failures.lock().map(|mut failures| std::mem::take(&mut *failures)).unwrap_or_default()
+    }
+}
+
+impl Shared {
+    fn join_next(&self) -> bool {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        if index >= self.args.readers {
+            return false;
+        }
+        sleep_until(self.start_ns + (f64::from(index) / self.args.join_rate * 1e9) as u64);
+        let (path, url) = self.args.read_url(index);
+        match door::read(&url, self.args.read_transport()) {
+            Ok(seat) => {
+                let index = index as usize;
+                self.entrances[index % self.entrances.len()].add(seat, index, path);
+                self.joined.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                if let Ok(mut failures) = self.failures.lock() {
+                    failures.push(error);
+                }
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,212 @@
+//! The border between what is measured and how it travels. A protocol is two functions: one that opens a [`Sink`] to
+//! publish into, one that takes a [`Seat`] to read from. Everything else of it stays in its own module.
+
+use std::io;
+use std::net::{TcpStream, UdpSocket};
+use std::str::FromStr;
+
+use super::ProbeError;
+use super::h264::Unit;
+use super::rtsp;
+
+/// How media travels below the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// In the protocol's own connection.
+    #[default]
+    Tcp,
+    /// In datagrams beside it.
+    Udp,
+}
+
+impl Transport {
+    /// As the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// Takes the units of one publisher to a server. Calls block; an error ends the publisher.
+pub trait Sink: Send {
+    /// Sends one video unit; `pts` counts 90 kHz ticks.
+    fn video(&mut self, unit: &Unit<'_>, pts: u64) -> io::Result<()>;
+
+    /// Sends one AAC frame; `pts` counts samples.
+    fn audio(&mut self, frame: &[u8], pts: u64) -> io::Result<()>;
+
+    /// Called about once a second: reports, keepalives, and reading what the server says.
+    fn tend(&mut self, now_ns: u64) -> io::Result<()>;
+}
+
+/// What [`publish`] needs to describe a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// H.264 sequence parameter set.
+    pub sps: &'a [u8],
+    /// H.264 picture parameter set.
+    pub pps: &'a [u8],
+    /// Whether there is an AAC track.
+    pub audio: bool,
+}
+
+/// One reader's place at a server: media flows from now on.
+#[derive(Debug)]
+pub struct Seat {
+    /// When the first request was written.
+    pub asked_ns: u64,
+    /// When the server had agreed to play: what was sent later is live to this reader.
+    pub joined_ns: u64,
+    /// The protocol's connection; datagrams may do without.
+    pub control: Option<TcpStream>,
+    /// What keeps the session open, if anything is needed.
+    pub keepalive: Option<Keepalive>,
+    /// Where media comes from.
+    pub media: Media,
+}
+
+/// Where a reader finds its packets.
+#[derive(Debug)]
+pub enum Media {
+    /// RTP packets behind `$` headers in the control connection.
+    Interleaved {
+        /// Channel of the video packets.
+        video: u8,
+        /// Channel of the audio packets.
+        audio: Option<u8>,
+        /// What arrived together with the last answer.
+        early: Vec<u8>,
+    },
+    /// RTP packets in datagrams.
+    Datagrams {
+        /// Socket of the video packets, and the one of its reports.
+        video: (UdpSocket, UdpSocket),
+        /// The same for audio.
+        audio: Option<(UdpSocket, UdpSocket)>,
+    },
+}
+
+/// A request to be repeated on the control connection.
+#[derive(Debug)]
+pub struct Keepalive {
+    /// The request without its number.
+    pub request: Box<str>,
+    /// The next number.
+    pub number: u32,
+    /// How often, in nanoseconds.
+    pub every_ns: u64,
+}
+
+impl Keepalive {
+    /// The next request, complete.
+    pub fn renew(&mut self) -> String {
+        self.number += 1;
+        format!("{}CSeq: {}\r\n\r\n", self.request, self.number)
+    }
+}
+
+/// Begins to publish at `url`.
+pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<dyn Sink>, ProbeError> {
+    match url.scheme {
+        Scheme::Rtsp => Ok(Box::new(rtsp::record(url, transport, offer)?)),
+    }
+}
+
+/// Begins to read from `url`.
+pub fn read(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
+    match url.scheme {
+        Scheme::Rtsp => rtsp::play(url, transport),
+    }
+}
+
+/// The protocols we speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RTSP 1.0 (RFC 2326).
+    Rtsp,
+}
+
+/// Where a stream is: `rtsp://user:password@host:port/path?query`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// The protocol.
+    pub scheme: Scheme,
+    /// `user:password`, as given.
+    pub user: Option<String>,
+    /// Host and port, ready to dial.
+    pub authority: String,
+    /// The path without its leading slash.
+    pub path: String,
+    /// With its question mark; empty if there is none.
+    pub query: String,
+}
+
+impl Url {
+    /// The URL of stream number `index` out of `count`: itself when it is the only one.
+    #[must_use]
+    pub fn numbered(&self, index: u32, count: u32) -> Self {
+        match count {
+            0 | 1 => self.clone(),
+            _ => Self { path: format!("{}-{index}", self.path), ..self.clone() },
+        }
+    }
+}
+
+/// Without user and password.
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Rtsp => "rtsp",
+        };
+        write!(f, "{scheme}://{}/{}{}", self.authority, self.path, self.query)
+    }
+}
+
+impl FromStr for Url {
+    type Err = ProbeError;
+
+    fn from_str(url: &str) -> Result<Self, ProbeError> {
+        let wrong = |reason| ProbeError::Url { url: url.to_owned(), reason };
+        let rest = url.strip_prefix("rtsp://").ok_or_else(|| wrong("only rtsp:// is known"))?;
+        let (authority, path) = rest.split_once('/').ok_or_else(|| wrong("a path is missing"))?;
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(user.to_owned()), host),
+            None => (None, authority),
+        };
+        let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+        if host.is_empty() || path.is_empty() {
+            return Err(wrong("host or path is missing"));
+        }
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let authority = if has_port { host.to_owned() } else { format!("{host}:554") };
+        Ok(Self { scheme: Scheme::Rtsp, user, authority, path: path.to_owned(), query: query.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_come_apart_and_hide_secrets() {
+        let url: Url = "rtsp://me:se@cret@[::1]:8554/cam/front?x=1".parse().unwrap();
+        assert_eq!(url.user.as_deref(), Some("me:se@cret"));
+        assert_eq!(
+            (url.authority.as_str(), url.path.as_str(), url.query.as_str()),
+            ("[::1]:8554", "cam/front", "?x=1")
+        );
+        assert_eq!(url.numbered(2, 3).to_string(), "rtsp://[::1]:8554/cam/front-2?x=1");
+        assert_eq!(url.numbered(0, 1), url);
+    }
+
+    #[test]
+    fn urls_that_name_nothing_are_refused() {
+        for url in ["http://a/b", "rtsp://a", "rtsp:///b", "rtsp://a/"] {
+            assert!(url.parse::<Url>().is_err(), "{url}");
+        }
+        assert_eq!("rtsp://a/b".parse::<Url>().unwrap().authority, "a:554");
+    }
+}

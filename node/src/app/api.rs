@@ -1,0 +1,202 @@
+//! The API's answers, from the fabric and the doors.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use uuid::Uuid;
+use weft_cluster::{Fabric, PathDescription, SessionDescription};
+use weft_proto::bitstream::{Prop, codec_props};
+use weft_proto::id::PathName;
+use weft_proto::media::Codec;
+use weft_proto::rtsp::machine::State;
+use weft_proto::time::WallClock;
+
+use crate::http::{
+    ApiFuture, ApiSource, CodecProps, Info, PathInfo, PeerRef, Readiness, RtspConnInfo, RtspServer, RtspSessionInfo,
+    RtspState, Timestamp, TrackInfo, Tunnel,
+};
+use crate::rtsp::{SessionRecord, Sessions};
+
+/// Answers for this node.
+pub(super) struct Source {
+    fabric: Fabric,
+    rtsp: Arc<Sessions>,
+    started: SystemTime,
+    since: Instant,
+}
+
+impl Source {
+    pub(super) fn new(fabric: Fabric, rtsp: Arc<Sessions>) -> Self {
+        Self { fabric, rtsp, started: SystemTime::now(), since: Instant::now() }
+    }
+
+    fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
+        let secure = server == RtspServer::Secure;
+        self.rtsp.list().into_iter().filter(move |record| record.secure == secure)
+    }
+}
+
+impl ApiSource for Source {
+    fn info(&self) -> Info {
+        let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+        Info { version, started: Timestamp(self.started), uptime: self.since.elapsed() }
+    }
+
+    fn readiness(&self) -> BoxFuture<'_, Readiness> {
+        let draining = self.fabric.is_draining();
+        let answer = if draining { Readiness::NotReady("draining".into()) } else { Readiness::Ready };
+        ready(answer).boxed()
+    }
+
+    fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>> {
+        ready(Ok(self.fabric.list().iter().map(path_info).collect())).boxed()
+    }
+
+    fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>> {
+        ready(Ok(self.fabric.describe(&name).as_ref().map(path_info))).boxed()
+    }
+
+    fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>> {
+        ready(Ok(self.records(server).filter_map(|record| connection_info(&record)).collect())).boxed()
+    }
+
+    fn rtsp_sessions(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspSessionInfo>> {
+        ready(Ok(self.records(server).filter_map(|record| session_info(&record)).collect())).boxed()
+    }
+
+    fn kick_rtsp_session(&self, server: RtspServer, id: Uuid) -> ApiFuture<'_, bool> {
+        let id = id.to_string();
+        let known = self.records(server).any(|record| record.id == id);
+        ready(Ok(known && self.fabric.kick(&id))).boxed()
+    }
+}
+
+fn path_info(path: &PathDescription) -> PathInfo {
+    let peer = |session: &SessionDescription| PeerRef { kind: session.kind, id: session.id.clone() };
+    PathInfo {
+        name: path.name.to_string(),
+        conf_name: path.conf_name.clone(),
+        available: path.tracks.is_some().then(|| timestamp(path.available_since)),
+        online: path.online_since.map(timestamp),
+        source: path.publisher.as_ref().map(peer),
+        tracks: path
+            .tracks
+            .iter()
+            .flat_map(|tracks| tracks.iter())
+            .map(|(_, track)| track_info(&track.codec))
+            .collect(),
+        readers: path.readers.iter().filter(|reader| reader.kind != "hidden").map(peer).collect(),
+        inbound_bytes: path.inbound_bytes,
+        outbound_bytes: path.outbound_bytes,
+        inbound_frames_in_error: path.inbound_units_in_error,
+        node: path.node.clone(),
+    }
+}
+
+fn track_info(codec: &Codec) -> TrackInfo {
+    TrackInfo { codec: codec.label(), codec_props: props(codec) }
+}
+
+fn props(codec: &Codec) -> Option<CodecProps> {
+    let props = codec_props(codec);
+    let number = |name: &str| {
+        props.iter().find_map(|(key, value)| match value {
+            Prop::Number(number) if *key == name => Some(u32::try_from(*number).unwrap_or(u32::MAX)),
+            _ => None,
+        })
+    };
+    let text = |name: &str| {
+        props.iter().find_map(|(key, value)| match value {
+            Prop::Text(text) if *key == name => Some(text.to_string()),
+            _ => None,
+        })
+    };
+    let small = |name: &str| number(name).map(|value| value as u8);
+    Some(match codec {
+        Codec::H264(_) | Codec::H265(_) => CodecProps::H26x {
+            width: number("width")?,
+            height: number("height")?,
+            profile: text("profile")?,
+            level: text("level")?,
+        },
+        Codec::Av1(_) => CodecProps::Av1 {
+            width: number("width")?,
+            height: number("height")?,
+            profile: small("profile")?,
+            level: small("level")?,
+            tier: small("tier")?,
+        },
+        Codec::Vp9(_) => CodecProps::Vp9 { profile: small("profile")? },
+        Codec::Opus(opus) => CodecProps::Opus { channel_count: opus.channels },
+        Codec::Aac(aac) => CodecProps::Audio { sample_rate: aac.sample_rate, channel_count: aac.channels },
+        Codec::Ac3(ac3) => CodecProps::Audio { sample_rate: ac3.sample_rate, channel_count: ac3.channels },
+        Codec::G711(law, layout) => CodecProps::G711 {
+            mu_law: *law == weft_proto::media::G711Law::Mu,
+            sample_rate: layout.sample_rate,
+            channel_count: layout.channels,
+        },
+        Codec::Lpcm(lpcm) => {
+            CodecProps::Lpcm { bit_depth: lpcm.bit_depth, sample_rate: lpcm.sample_rate, channel_count: lpcm.channels }
+        }
+        Codec::Vp8(_) | Codec::MpegAudio(_) | Codec::Opaque(_) => return None,
+    })
+}
+
+fn timestamp(at: WallClock) -> Timestamp {
+    let micros = u64::try_from(at.unix_micros()).unwrap_or(0);
+    Timestamp(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+}
+
+fn connection_info(record: &SessionRecord) -> Option<RtspConnInfo> {
+    let in_session = record.facts.lock().state != State::Init;
+    let counters = &record.counters;
+    Some(RtspConnInfo {
+        id: Uuid::parse_str(&record.connection_id).ok()?,
+        created: Timestamp(record.created),
+        remote_addr: record.peer,
+        session: in_session.then(|| Uuid::parse_str(&record.id).ok()).flatten(),
+        tunnel: Tunnel::None,
+        inbound_bytes: counters.inbound_bytes.load(Ordering::Relaxed),
+        outbound_bytes: counters.outbound_bytes.load(Ordering::Relaxed),
+    })
+}
+
+fn session_info(record: &SessionRecord) -> Option<RtspSessionInfo> {
+    let facts = record.facts.lock().clone();
+    let state = match facts.state {
+        State::Init => return None,
+        State::Playing => RtspState::Read,
+        State::Recording => RtspState::Publish,
+        State::ReadyToPlay | State::ReadyToRecord => RtspState::Idle,
+    };
+    let counters = &record.counters;
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    Some(RtspSessionInfo {
+        id: Uuid::parse_str(&record.id).ok()?,
+        created: Timestamp(record.created),
+        remote_addr: record.peer,
+        state,
+        path: facts.path,
+        query: facts.query,
+        user: facts.user,
+        user_agent: facts.user_agent,
+        transport: facts.transport,
+        profile: facts.transport.map(|_| "AVP"),
+        conns: Uuid::parse_str(&record.connection_id).into_iter().collect(),
+        inbound_bytes: get(&counters.inbound_bytes),
+        inbound_rtp_packets: get(&counters.inbound_packets),
+        inbound_rtp_packets_lost: get(&counters.inbound_lost),
+        inbound_rtp_packets_in_error: get(&counters.inbound_in_error),
+        inbound_rtp_packets_jitter: 0.0,
+        inbound_rtcp_packets: get(&counters.inbound_rtcp),
+        inbound_rtcp_packets_in_error: 0,
+        outbound_bytes: get(&counters.outbound_bytes),
+        outbound_rtp_packets: get(&counters.outbound_packets),
+        outbound_rtp_packets_reported_lost: get(&counters.outbound_reported_lost),
+        outbound_rtp_packets_discarded: get(&counters.outbound_discarded),
+        outbound_rtcp_packets: get(&counters.outbound_rtcp),
+    })
+}

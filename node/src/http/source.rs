@@ -1,0 +1,80 @@
+//! What the API asks, and of whom: the node implements [`ApiSource`] over its fabric and its servers.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+use weft_proto::id::PathName;
+
+use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo, Timestamp};
+
+/// An answer that may come from another thread.
+pub type ApiFuture<'a, T> = BoxFuture<'a, Result<T, ApiError>>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The question makes no sense (400).
+    #[error("{0}")]
+    BadRequest(String),
+    /// There is no such thing (404).
+    #[error("{0}")]
+    NotFound(String),
+    /// Our fault (500); it is logged.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// About the node itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Of the program.
+    pub version: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// How long ago that was, by a clock that nobody sets.
+    pub uptime: Duration,
+}
+
+/// Whether clients should be sent to this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Yes.
+    Ready,
+    /// No, and why.
+    NotReady(String),
+}
+
+/// Which of the two RTSP servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RtspServer {
+    /// RTSP.
+    Plain,
+    /// RTSPS.
+    Secure,
+}
+
+/// Answers the API's questions. Lists may come in any order.
+pub trait ApiSource: Send + Sync {
+    /// About the node itself.
+    fn info(&self) -> Info;
+
+    /// Whether clients should be sent here.
+    fn readiness(&self) -> BoxFuture<'_, Readiness>;
+
+    /// All paths that are there.
+    fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>>;
+
+    /// One path, if it is there.
+    fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>>;
+
+    /// Connections of an RTSP server.
+    fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>>;
+
+    /// Sessions of an RTSP server.
+    fn rtsp_sessions(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspSessionInfo>>;
+
+    /// Ends a session; `false` if there is none with this id.
+    fn kick_rtsp_session(&self, server: RtspServer, id: Uuid) -> ApiFuture<'_, bool>;
+}

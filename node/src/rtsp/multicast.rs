@@ -1,0 +1,151 @@
+//! Multicast: one sender per path and node, kept by the readers that joined its group.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{info, warn};
+use weft_cluster::path::{Identity, SessionInfo};
+use weft_cluster::stream::{Join, Start, Times};
+use weft_cluster::{SubscribeError, Subscription};
+use weft_proto::id::PathName;
+use weft_proto::sdp::payload_type;
+
+use super::door::Door;
+use super::play::{Carrier, Playing, UdpTarget};
+use super::stats::SessionCounters;
+use crate::egress::rtp_reader::{ReaderTrack, RtpReader};
+use crate::worker::Bell;
+use crate::worker::tcp::Outbox;
+
+/// The groups of a node.
+#[derive(Debug, Default)]
+pub struct Groups {
+    groups: Mutex<HashMap<PathName, Weak<Group>>>,
+}
+
+/// A group that a path is sent to, as long as somebody holds it.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// The group's address.
+    pub(super) address: Ipv4Addr,
+    /// RTP port of track 0; each track has the next two.
+    pub(super) rtp_port: u16,
+    /// Ends the sender when dropped.
+    _alive: watch::Sender<()>,
+}
+
+impl Group {
+    /// Where a track is sent.
+    pub(super) fn target(&self, track: usize) -> UdpTarget {
+        let rtp = self.rtp_port.wrapping_add(2 * track as u16);
+        let at = |port| SocketAddr::from((self.address, port));
+        UdpTarget { rtp: at(rtp), rtcp: at(rtp.wrapping_add(1)) }
+    }
+}
+
+impl Groups {
+    /// The group of a path, and its sender on this worker if there is none yet.
+    pub(super) async fn join(&self, door: &Rc<Door>, path: &PathName) -> Result<Arc<Group>, SubscribeError> {
+        if let Some(group) = self.find(path) {
+            return Ok(group);
+        }
+        let shared = &door.shared;
+        let info = SessionInfo {
+            kind: "hidden",
+            id: uuid::Uuid::new_v4().to_string(),
+            identity: Identity { user: String::new(), address: None },
+        };
+        // A group has readers at different times: it starts live.
+        let join = Join { from: Start::Live, times: Times::True, pace: None };
+        let subscription = shared.fabric.subscribe(path.clone(), info, join, door.worker.gate()).await?;
+        if let Some(group) = self.find(path) {
+            return Ok(group);
+        }
+        let mut groups = self.groups.lock();
+        groups.retain(|_, group| group.strong_count() > 0);
+        let used: Vec<Ipv4Addr> = groups.values().filter_map(Weak::upgrade).map(|group| group.address).collect();
+        let address = free_address(shared.config.multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
+        let (alive, ended) = watch::channel(());
+        let group = Arc::new(Group { address, rtp_port: shared.config.multicast_rtp_port, _alive: alive });
+        groups.insert(path.clone(), Arc::downgrade(&group));
+        drop(groups);
+        let sender = sender(door, &group, subscription);
+        actix_rt::spawn(send(sender, path.clone(), address, ended));
+        Ok(group)
+    }
+
+    fn find(&self, path: &PathName) -> Option<Arc<Group>> {
+        self.groups.lock().get(path).and_then(Weak::upgrade)
+    }
+}
+
+fn free_address(range: crate::config::value::Ipv4Range, used: &[Ipv4Addr]) -> Option<Ipv4Addr> {
+    range.addresses().find(|address| !used.contains(address))
+}
+
+fn sender(door: &Rc<Door>, group: &Group, subscription: Subscription) -> Option<Playing> {
+    let udp = door.udp.clone()?;
+    let tracks = subscription.tracks().clone();
+    let stream = subscription.stream();
+    let egress = door.shared.egresses.of(stream, &tracks, door.shared.config.packet_bytes_max);
+    let lines = egress.lines_of(&tracks);
+    let set_up = tracks.iter().zip(lines).map(|((id, track), line)| {
+        Some(ReaderTrack {
+            channel: id.0.wrapping_mul(2),
+            payload_type: payload_type(id, track),
+            rate: track.clock_rate,
+            line: line?,
+            next_sequence: None,
+            packets: 0,
+            octets: 0,
+        })
+    });
+    let reader = RtpReader::new(egress.clone(), tracks.clone(), set_up.collect(), stream.born_wall());
+    let targets = (0..tracks.len()).map(|track| Some(group.target(track))).collect();
+    let bell = Bell::new();
+    let listening = door.worker.listen(subscription.key(), &bell);
+    let carrier = Carrier::Udp { sockets: udp, targets, pending: Default::default() };
+    Some(Playing::new(subscription, listening, bell, reader, carrier))
+}
+
+/// Sends until the last reader leaves the group or the stream ends.
+async fn send(playing: Option<Playing>, path: PathName, address: Ipv4Addr, mut ended: watch::Receiver<()>) {
+    let Some(mut playing) = playing else { return };
+    info!(%path, %address, "multicast started");
+    let (mut outbox, counters) = (Outbox::default(), SessionCounters::default());
+    let mut reports = tokio::time::interval(super::session::REPORT_INTERVAL);
+    let bell = playing.bell.clone();
+    loop {
+        let rung =
+            std::future::poll_fn(
+                |cx| {
+                    if bell.poll(cx) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                },
+            );
+        let result = tokio::select! {
+            _ = ended.changed() => break,
+            _ = reports.tick() => playing.send_reports(&mut outbox, &counters),
+            () = rung => pump_all(&mut playing, &mut outbox, &counters),
+        };
+        if let Err(error) = result {
+            warn!(%path, %address, "multicast: {error}");
+        }
+        if playing.ended().is_some() {
+            let _ = playing.send_byes(&mut outbox);
+            break;
+        }
+        if playing.is_blocked() {
+            let _ = std::future::poll_fn(|cx| playing.poll_ready(cx)).await;
+        }
+    }
+    info!(%path, %address, "multicast ended");
+}
+
+fn pump_all(playing: &mut Playing, outbox: &mut Outbox, counters: &SessionCounters) -> std::io::Result<()> {
+    while playing.pump(outbox, counters)? {}
+    Ok(())
+}
