@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -10,7 +11,7 @@ use crate::media::{Audio, Media, QUIET, Video};
 use crate::process::Process;
 use crate::recording::{self, Recording};
 use crate::server::Server;
-use crate::{tools, wait};
+use crate::tools;
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,11 +137,14 @@ impl Capture {
 
     /// Waits until every track has so many seconds, ends the client and gives the recording.
     pub fn finish(mut self, seconds: u32) -> Recording {
-        let name = format!("{:?} to record {seconds} s", self.client);
-        wait::until(&name, 15 + u64::from(seconds) * 2, || {
+        let limit = Instant::now() + Duration::from_secs(15 + u64::from(seconds) * 2);
+        while self.recording().seconds() < f64::from(seconds) {
             self.process.assert_running();
-            (self.recording().seconds() >= f64::from(seconds)).then_some(())
-        });
+            let (client, log, read) = (self.client, self.process.log(), self.recording());
+            let (video, audio) = (read.video.len(), read.audio.len());
+            assert!(Instant::now() < limit, "{client:?} recorded only {video} + {audio} packets; it said:\n{log}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
         self.process.signal(libc::SIGINT);
         self.process.wait(10);
         self.recording()
@@ -157,10 +161,14 @@ pub fn contents(file: &Path) -> Recording {
     recording::from_ffmpeg(folder.path())
 }
 
-/// Times and sizes of all packets into one file, and the packets of each track, unchanged, into another. The latter bear
-/// made-up times, for that muxer counts frames and refuses those whose true times are closer.
+/// Times and sizes of all packets into one file, and the packets of each track, unchanged, into another.
+///
+/// ffmpeg guesses decoding times, and where its guesses contradict the presentation times that it received it changes
+/// these, too. So it is given decoding times that contradict nothing. The files of packets bear made-up times only, for
+/// their muxer counts frames and refuses those whose true times are closer.
 fn record(ffmpeg: &mut Command, folder: &Path) {
-    ffmpeg.args(["-map", "0", "-c", "copy", "-flush_packets", "1", "-f", "framecrc"]).arg(folder.join("times"));
+    ffmpeg.args(["-map", "0", "-c", "copy", "-bsf", "setts=dts=N-1000000000", "-flush_packets", "1"]);
+    ffmpeg.args(["-f", "framecrc"]).arg(folder.join("times"));
     for kind in ["v", "a"] {
         ffmpeg.args(["-map", &format!("0:{kind}"), "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
         ffmpeg.args(["-f", "data"]).arg(folder.join(kind));

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use weft_proto::bitstream::av1::{obu, obu_type, split_obus};
-use weft_proto::bitstream::nal::{begins_with_start_code, split_annex_b, trimmed};
+use weft_proto::bitstream::nal::{split_annex_b, trimmed};
 use weft_proto::bitstream::{h264, h265};
 use weft_proto::media::Kind;
 
@@ -102,21 +102,23 @@ fn video_frames(video: Video, data: &Bytes) -> Vec<Bytes> {
     }
 }
 
-/// NAL units of a packet, behind start codes or lengths, without trailing zeros.
+/// NAL units of a packet, behind lengths or start codes, without trailing zeros.
 fn nal_units(data: &Bytes) -> impl Iterator<Item = Bytes> {
-    let units: Vec<Bytes> = if begins_with_start_code(data) {
-        split_annex_b(data).collect()
-    } else {
-        let mut rest = data.clone();
-        std::iter::from_fn(|| {
-            let length = u32::from_be_bytes(*rest.first_chunk()?) as usize;
-            let unit = rest.slice(4..4 + length);
-            rest = rest.slice(4 + length..);
-            Some(unit)
-        })
-        .collect()
-    };
+    let units = length_prefixed(data).unwrap_or_else(|| split_annex_b(data).collect());
     units.into_iter().map(|nal| nal.slice(..trimmed(&nal).len())).filter(|nal| !nal.is_empty())
+}
+
+/// `None` unless lengths of four bytes lead exactly to the end. A start code is a length that does not.
+fn length_prefixed(data: &Bytes) -> Option<Vec<Bytes>> {
+    let (mut rest, mut units) = (data.clone(), Vec::new());
+    while !rest.is_empty() {
+        let end = 4 + u32::from_be_bytes(*rest.first_chunk()?) as usize;
+        if end > rest.len() {
+            return None;
+        }
+        units.push(rest.split_to(end).slice(4..));
+    }
+    Some(units)
 }
 
 fn second_keyframe(video: Video, packets: &[Packet]) -> Option<usize> {
