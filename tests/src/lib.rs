@@ -1,1 +1,25 @@
-//! Test harness.
+//! The harness of Weft's whole-system tests: real servers, real clients, and a measure of what arrives.
+//!
+//! A test starts a [`server::Server`] of its own on free ports, lets [`clients`] publish a [`media::Media`] file and read
+//! it back, and hands what they wrote to [`compare`]. Where a client's own buffering would hide what is measured, the
+//! small reader of [`rtsp`] stands in.
+//!
+//! Three rules keep the tests honest. They wait for states, never for time ([`wait`]). Every wait has a limit, and every
+//! test a last one ([`deadline`]). A tool that is missing is a failure that names it, never a skipped test ([`tools`]).
+//!
+//! Everything is loopback, and everything a test starts ends with it: a child dies with the thread that started it.
+
+pub mod clients;
+pub mod compare;
+pub mod deadline;
+pub mod http;
+pub mod media;
+pub mod ports;
+pub mod process;
+pub mod raw;
+pub mod recording;
+pub mod rtsp;
+pub mod rust_files;
+pub mod server;
+pub mod tools;
+pub mod wait;

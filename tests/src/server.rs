@@ -1,0 +1,210 @@
+//! A server of a test's own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::{http, ports, tools, wait};
+
+/// A running node with RTSP, RTSPS and the API on free ports. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Server {
+    /// The process.
+    pub process: Process,
+    ports: Ports,
+    folder: TempDir,
+}
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// RTSP.
+    pub rtsp: u16,
+    /// RTSPS.
+    pub rtsps: u16,
+    /// RTP; RTCP has the next.
+    pub rtp: u16,
+    /// Encrypted RTP; RTCP has the next.
+    pub srtp: u16,
+    /// Multicast RTP; RTCP has the next.
+    pub multicast: u16,
+    /// The API.
+    pub api: u16,
+}
+
+/// Seconds a node may take to answer.
+const START_SECONDS: u64 = 15;
+
+impl Ports {
+    /// Free ones.
+    pub fn free() -> Self {
+        Self {
+            rtsp: ports::tcp(),
+            rtsps: ports::tcp(),
+            rtp: ports::udp_pair(),
+            srtp: ports::udp_pair(),
+            multicast: ports::udp_pair(),
+            api: ports::tcp(),
+        }
+    }
+
+    /// The configuration of a node on these ports, with `more` lines of YAML.
+    pub fn configuration(&self, more: &str) -> String {
+        let Self { rtsp, rtsps, rtp, srtp, multicast, api } = self;
+        format!(
+            "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\n\
+             rtspEncryption: optional\nrtspServerKey: server.key\nrtspServerCert: server.crt\n\
+             rtspAddress: 127.0.0.1:{rtsp}\nrtspsAddress: 127.0.0.1:{rtsps}\n\
+             rtpAddress: 127.0.0.1:{rtp}\nrtcpAddress: 127.0.0.1:{}\n\
+             srtpAddress: 127.0.0.1:{srtp}\nsrtcpAddress: 127.0.0.1:{}\n\
+             multicastRTPPort: {multicast}\nmulticastRTCPPort: {}\n\
+             hls: no\nrtmp: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
+            rtp + 1,
+            srtp + 1,
+            multicast + 1
+        )
+    }
+}
+
+impl Server {
+    /// A node with the defaults.
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A node with more lines of YAML in its configuration.
+    pub fn with(more: &str) -> Self {
+        // A port that was free may have been taken meanwhile, and only then is starting again allowed.
+        for _ in 0..5 {
+            let folder = TempDir::new().expect("make a temporary folder");
+            certificate(folder.path());
+            let ports = Ports::free();
+            let process = launch(folder.path(), &ports.configuration(more));
+            let mut server = Self { process, ports, folder };
+            if server.is_up() {
+                return server;
+            }
+            let log = server.process.log();
+            assert!(log.contains("taken") || log.contains("in use"), "the server did not start; it said:\n{log}");
+        }
+        panic!("no port stays free");
+    }
+
+    fn is_up(&mut self) -> bool {
+        wait::until("the server's API and RTSP port", START_SECONDS, || {
+            if self.process.ended().is_some() {
+                return Some(false);
+            }
+            let listening = std::net::TcpStream::connect(self.rtsp_address()).is_ok();
+            let answers = http::get(self.api_address(), "/v3/paths/list").is_ok_and(|answer| answer.status == 200);
+            (listening && answers).then_some(true)
+        })
+    }
+
+    /// Where it listens.
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Its working folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The address of RTSP.
+    pub fn rtsp_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.rtsp))
+    }
+
+    /// The address of the API.
+    pub fn api_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.api))
+    }
+
+    /// The URL of a path.
+    pub fn rtsp(&self, path: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{path}", self.ports.rtsp)
+    }
+
+    /// The URL of a path over TLS.
+    pub fn rtsps(&self, path: &str) -> String {
+        format!("rtsps://127.0.0.1:{}/{path}", self.ports.rtsps)
+    }
+
+    /// What the API says.
+    pub fn api(&self, path: &str) -> http::Answer {
+        http::get(self.api_address(), path).unwrap_or_else(|error| {
+            panic!("{path}: {error}; the server said:\n{}", self.process.log());
+        })
+    }
+
+    /// What the API says about a path, if it exists.
+    pub fn path(&self, name: &str) -> Option<Value> {
+        let answer = self.api(&format!("/v3/paths/get/{name}"));
+        (answer.status == 200).then(|| answer.json())
+    }
+
+    /// Waits until a path can be read.
+    pub fn wait_ready(&self, path: &str) {
+        wait::until(format_args!("{path} to be ready"), 20, || {
+            self.path(path).filter(|found| found["ready"] == true).map(drop)
+        });
+    }
+
+    /// Waits until a path has so many readers.
+    pub fn wait_readers(&self, path: &str, count: usize) {
+        wait::until(format_args!("{path} to have {count} readers"), 20, || {
+            (self.path(path)?["readers"].as_array()?.len() == count).then_some(())
+        });
+    }
+
+    /// Waits until a publisher has said how its tracks' times belong together: one sender report of each.
+    pub fn wait_reports(&self, path: &str, tracks: u64) {
+        wait::until(format_args!("sender reports on {path}"), 20, || {
+            let reports = ["rtspsessions", "rtspssessions"].iter().flat_map(|kind| {
+                let listed = self.api(&format!("/v3/{kind}/list")).json();
+                listed["items"].as_array().cloned().unwrap_or_default()
+            });
+            let mut of_path = reports.filter(|session| session["path"] == path && session["state"] == "publish");
+            (of_path.next()?["inboundRTCPPackets"].as_u64()? >= tracks).then_some(())
+        });
+    }
+
+    /// Waits until its log has a line with all these words.
+    pub fn wait_log(&self, words: &[&str]) {
+        wait::until(format_args!("a log line with {words:?}"), 10, || {
+            let log = self.process.log();
+            log.lines().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
+        });
+    }
+
+    /// Asks it to end and says how it did, and how long that took.
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let asked = Instant::now();
+        self.process.signal(libc::SIGTERM);
+        let status = self.process.wait(15);
+        (status, asked.elapsed())
+    }
+}
+
+/// Starts a node in `folder`, which gets the configuration, and does not wait.
+pub fn launch(folder: &Path, configuration: &str) -> Process {
+    std::fs::write(folder.join("weft.yml"), configuration).expect("write the configuration");
+    let mut command = Command::new(tools::weft());
+    command.arg("weft.yml").env("WEFT_DATADIR", folder.join("data")).current_dir(folder);
+    Process::start("the server", command)
+}
+
+/// Puts a fresh self-signed `server.crt` and its `server.key` into `folder`.
+pub fn certificate(folder: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]);
+    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]);
+    openssl.arg("-keyout").arg(folder.join("server.key")).arg("-out").arg(folder.join("server.crt"));
+    tools::run(&mut openssl);
+}
