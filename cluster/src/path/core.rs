@@ -1,9 +1,12 @@
 //! One path's life: who publishes, who waits, when to pull, when to let go. Pure: events in, commands out.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use weft_proto::time::Now;
+
+use crate::limits::READERS_PER_PATH_MAX;
 
 /// Names a publisher or reader on this node. Never reused within a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -212,7 +215,8 @@ impl Core {
 
     fn subscribe(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
         let readers = self.readers.len() + self.waiting.len();
-        if self.settings.max_readers != 0 && readers >= self.settings.max_readers {
+        let most = NonZeroUsize::new(self.settings.max_readers).map_or(READERS_PER_PATH_MAX, NonZeroUsize::get);
+        if readers >= most.min(READERS_PER_PATH_MAX) {
             commands.push(Command::RefuseReader(id, Refusal::TooManyReaders));
         } else if self.publisher.is_some() || matches!(self.timer, Some((_, Purpose::Hold))) {
             if matches!(self.timer, Some((_, Purpose::Idle))) {

@@ -22,8 +22,9 @@ use weft_proto::sdp::payload_type;
 /// Bytes before a packet inside an RTSP connection (RFC 2326 section 10.12).
 pub const FRAME_BYTES: usize = 4;
 
-/// Units whose numbers are remembered, beyond which the oldest are forgotten: 10 s of 60 fps video and 47 Hz audio, 15 times.
-const REMEMBERED_MAX: usize = 16 << 10;
+/// Units whose numbers are remembered, beyond which the oldest are forgotten: a group of 20 s at 60 fps with 47 Hz audio,
+/// twice.
+const REMEMBERED_MAX: usize = 4096;
 
 /// Bytes of packed units that are kept for the other worker, who comes a moment later.
 const WARM_BYTES_MAX: usize = 64 << 10;

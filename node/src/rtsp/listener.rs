@@ -1,7 +1,7 @@
 //! Accepts connections, within bounds, and starts their sessions on this worker.
 
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub async fn accept(door: Rc<Door>, listener: StdListener, secure: bool) -> io::
 
 async fn serve(door: Rc<Door>, stream: TcpStream, secure: bool, admitted: Admitted) {
     let Ok(peer) = stream.peer_addr() else { return };
+    // Who came by IPv4 to an IPv6 socket is known by the address that people know.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     if let Err(error) = Wire::tune(&stream) {
         debug!(%peer, "connection closed at once: {error}");
         return;

@@ -34,11 +34,16 @@ pub(super) struct Group {
     pub(super) address: Ipv4Addr,
     /// RTP port of track 0; each track has the next two.
     pub(super) rtp_port: u16,
-    /// Ends the sender when dropped.
-    _alive: watch::Sender<()>,
+    /// Ends the sender when dropped; the sender lets go of its end when it ends first.
+    alive: watch::Sender<()>,
 }
 
 impl Group {
+    /// Whether nothing is sent any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.alive.is_closed()
+    }
+
     /// Where a track is sent.
     pub(super) fn target(&self, track: usize) -> UdpTarget {
         let rtp = self.rtp_port.wrapping_add(2 * track as u16);
@@ -70,7 +75,7 @@ impl Groups {
         let used: Vec<Ipv4Addr> = groups.values().filter_map(Weak::upgrade).map(|group| group.address).collect();
         let address = free_address(shared.config.multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
         let (alive, ended) = watch::channel(());
-        let group = Arc::new(Group { address, rtp_port: shared.config.multicast_rtp_port, _alive: alive });
+        let group = Arc::new(Group { address, rtp_port: shared.config.multicast_rtp_port, alive });
         groups.insert(path.clone(), Arc::downgrade(&group));
         drop(groups);
         let sender = sender(door, &group, subscription);
@@ -79,7 +84,7 @@ impl Groups {
     }
 
     fn find(&self, path: &PathName) -> Option<Arc<Group>> {
-        self.groups.lock().get(path).and_then(Weak::upgrade)
+        self.groups.lock().get(path).and_then(Weak::upgrade).filter(|group| !group.has_ended())
     }
 }
 
@@ -140,12 +145,14 @@ async fn send(playing: Option<Playing>, path: PathName, address: Ipv4Addr, mut e
         }
         if playing.is_blocked() {
             let _ = std::future::poll_fn(|cx| playing.poll_ready(cx)).await;
+            // What was left in the log while the socket was full.
+            playing.bell.ring();
         }
     }
     info!(%path, %address, "multicast ended");
 }
 
 fn pump_all(playing: &mut Playing, outbox: &mut Outbox, counters: &SessionCounters) -> std::io::Result<()> {
-    while playing.pump(outbox, counters)? {}
+    while !playing.is_blocked() && playing.pump(outbox, counters)? {}
     Ok(())
 }

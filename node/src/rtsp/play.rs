@@ -121,6 +121,9 @@ impl Playing {
         // A burst's room is given back: thousands of readers must not keep theirs.
         self.batch = if batch.capacity() > BATCH_KEPT { Vec::new() } else { batch };
         self.subscription.count_sent(sent);
+        if !self.is_interleaved() {
+            SessionCounters::add(&counters.outbound_bytes, sent);
+        }
         Ok(state.more)
     }
 

@@ -22,6 +22,7 @@ use crate::auth;
 use crate::egress::rtp::{Line, RtpEgress};
 use crate::egress::rtp_reader::{ReaderTrack, RtpReader};
 use crate::worker::Bell;
+use crate::worker::bind::MULTICAST_TTL;
 use crate::worker::udp::Port;
 
 /// Pace of a join burst over UDP. A default socket buffer holds about 90 packets; at 8 MB/s 24 packets come every 4 ms,
@@ -40,9 +41,6 @@ impl Session {
         let action = self.machine.request(&request);
         let (pending, outcome) = match action {
             Action::Respond(response) => {
-                if response.status.is_success() {
-                    self.establish();
-                }
                 self.send(&response);
                 return Ok(());
             }
@@ -229,7 +227,7 @@ impl Session {
         let target = group.target(track);
         transport.destination = Some(group.address.to_string());
         transport.port = Some(weft_proto::rtsp::Ports { rtp: target.rtp.port(), rtcp: target.rtcp.port() });
-        transport.ttl = Some(MULTICAST_TTL);
+        transport.ttl = Some(MULTICAST_TTL as u8);
         self.group = Some(group);
         Ok(())
     }
@@ -366,9 +364,6 @@ struct Asked<'a> {
     query: &'a str,
     shown: Option<&'a Credentials>,
 }
-
-/// Hops of multicast packets: this site, not the world.
-const MULTICAST_TTL: u8 = 16;
 
 /// Characters of a user agent that are kept.
 const USER_AGENT_CHARS_MAX: usize = 128;

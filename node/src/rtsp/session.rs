@@ -54,7 +54,8 @@ pub(super) struct Session {
     timer_at: Now,
     tick_at: Now,
     report_at: Now,
-    /// Last request, receiver report or byte written: the session lives.
+    opened_at: Now,
+    /// Last request or datagram: the session lives.
     alive_at: Now,
     /// The connection has taken nothing since then.
     blocked_since: Option<Now>,
@@ -156,6 +157,7 @@ impl Session {
             timer_at: now.after(TICK),
             tick_at: now.after(TICK),
             report_at: now.after(REPORT_INTERVAL),
+            opened_at: now,
             alive_at: now,
             blocked_since: None,
             counted: (0, 0),
@@ -397,11 +399,14 @@ impl Session {
 
     fn check_timeouts(&self, now: Now) -> Result<(), End> {
         let config = &self.door.shared.config;
-        if !self.admitted.is_established() && now.since(self.alive_at) > HANDSHAKE_TIMEOUT {
-            return Err(End::TimedOut("no valid request"));
+        if !self.admitted.is_established() && now.since(self.opened_at) > HANDSHAKE_TIMEOUT {
+            return Err(End::TimedOut("nothing was asked that is allowed"));
         }
         if self.blocked_since.is_some_and(|since| now.since(since) > config.write_timeout) {
             return Err(End::TimedOut("the client takes nothing"));
+        }
+        if self.group.as_ref().is_some_and(|group| group.has_ended()) {
+            return Err(End::Fabric(EndReason::PublisherGone));
         }
         match &self.activity {
             Activity::Recording(recording) if now.since(recording.last_media()) > config.read_timeout => {

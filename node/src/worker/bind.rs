@@ -70,12 +70,16 @@ pub fn udp(
             // Bursts of several publishers, or to several readers, wait here. The kernel cuts it to its own maximum.
             socket.set_recv_buffer_size(read_buffer_bytes.unwrap_or(UDP_BUFFER_BYTES))?;
             socket.set_send_buffer_size(UDP_BUFFER_BYTES)?;
+            socket.set_multicast_ttl_v4(MULTICAST_TTL)?;
             socket.bind(&address.into())?;
             Ok(socket.into())
         })
         .collect::<io::Result<_>>()
         .map_err(wrap)
 }
+
+/// Hops of multicast packets: this site, not the world.
+pub const MULTICAST_TTL: u32 = 16;
 
 /// Buffer of UDP sockets: 4 MB are 16 ms of 2 Gbit/s, and what Linux commonly allows.
 const UDP_BUFFER_BYTES: usize = 4 << 20;

@@ -116,13 +116,16 @@ pub struct UdpPort {
     socket: UdpSocket,
     state: UdpSocketState,
     port: Port,
+    /// Bound to an IPv6 address, so that IPv4 peers have mapped ones.
+    is_ipv6: bool,
 }
 
 impl UdpPort {
     /// Takes a bound socket. Must be called on the worker's runtime.
     pub fn new(socket: std::net::UdpSocket, port: Port) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state, port })
+        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, port, is_ipv6 })
     }
 
     /// Where it is bound.
@@ -130,14 +133,13 @@ impl UdpPort {
         self.socket.local_addr()
     }
 
-    /// Largest number of equal datagrams in one send.
-    pub fn segments_max(&self) -> usize {
-        self.state.max_gso_segments()
-    }
-
     /// Sends one datagram, or several of `segment` bytes (the last may be shorter) in one call.
     pub fn try_send(&self, to: SocketAddr, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
-        let transmit = Transmit { destination: to, ecn: None, contents, segment_size: segment, src_ip: None };
+        let destination = match to {
+            SocketAddr::V4(to) if self.is_ipv6 => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
+            to => to,
+        };
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
         self.socket.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.socket), &transmit))
     }
 

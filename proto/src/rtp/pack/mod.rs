@@ -34,9 +34,12 @@ pub trait PacketSink {
 /// The least that a packet must be able to carry: a smaller limit counts as this.
 pub const PAYLOAD_BYTES_MIN: usize = 64;
 
+/// The most that a packet can carry where a frame must not be split: a datagram or interleaved frame of 64 KB.
+const WHOLE_BYTES_MAX: usize = 65_000;
+
 /// Packs a unit. `payload_bytes_max` counts the bytes after the RTP header, which is of 12 bytes.
 ///
-/// A frame that its codec does not allow to be split (Opus, opaque tracks) and that is larger is left out.
+/// A frame that its codec does not allow to be split (Opus, opaque tracks) is one packet, whatever its size up to 65,000.
 pub fn pack(codec: &Codec, unit: &Unit, payload_bytes_max: usize, sink: &mut impl PacketSink) {
     let max = payload_bytes_max.max(PAYLOAD_BYTES_MIN);
     match codec {
@@ -46,12 +49,12 @@ pub fn pack(codec: &Codec, unit: &Unit, payload_bytes_max: usize, sink: &mut imp
         Codec::Vp8(_) => vp8::pack(unit, max, sink),
         Codec::Vp9(_) => vp9::pack(unit, max, sink),
         Codec::Aac(_) => aac::pack(unit, max, sink),
-        Codec::Opus(_) => opus::pack(unit, max, sink),
+        Codec::Opus(_) => opus::pack(unit, sink),
         Codec::MpegAudio(_) => mpeg_audio::pack(unit, max, sink),
         Codec::Ac3(_) => ac3::pack(unit, max, sink),
         Codec::G711(_, layout) => plain::pack_samples(unit, g711::sample_bytes(*layout), max, sink),
         Codec::Lpcm(config) => plain::pack_samples(unit, lpcm::sample_bytes(config), max, sink),
-        Codec::Opaque(_) => plain::pack_opaque(unit, max, sink),
+        Codec::Opaque(_) => plain::pack_opaque(unit, sink),
     }
 }
 

@@ -1,14 +1,14 @@
 //! Opus (RFC 7587 section 4.2): a packet a packet.
 
-use super::{PacketSink, put_frame};
+use super::{PacketSink, WHOLE_BYTES_MAX, put_frame};
 use crate::bitstream::opus::packet_samples;
 use crate::media::Unit;
 
-pub(super) fn pack(unit: &Unit, max: usize, sink: &mut impl PacketSink) {
+pub(super) fn pack(unit: &Unit, sink: &mut impl PacketSink) {
     let mut ticks = 0u32;
     for frame in unit.payload.frames() {
         // Opus cannot be fragmented; 1,275 bytes is the most that a frame of 20 ms has.
-        if frame.len() <= max {
+        if frame.len() <= WHOLE_BYTES_MAX {
             sink.begin(ticks);
             put_frame(frame, sink);
             sink.end(false);
@@ -30,7 +30,7 @@ mod tests {
             packets(&Codec::Opus(OpusConfig { channels: 2 }), &unit(&[&[&[0xfc, 1]], &[&[0xfc; 65]], &[&[0xfc]]]), 64);
         assert_eq!(
             packets.iter().map(|packet| (packet.ticks, packet.bytes.len())).collect::<Vec<_>>(),
-            [(0, 2), (1920, 1)]
+            [(0, 2), (960, 65), (1920, 1)]
         );
     }
 }

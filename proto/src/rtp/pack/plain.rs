@@ -1,6 +1,6 @@
 //! Plain sound (RFC 3551 sections 4.5.11 and 4.5.14), and tracks that are carried without looking inside.
 
-use super::{Cursor, PacketSink, put_frame};
+use super::{Cursor, PacketSink, WHOLE_BYTES_MAX, put_frame};
 use crate::media::Unit;
 
 /// Packs sound of `sample_bytes` a sample of all channels, split between samples.
@@ -20,9 +20,9 @@ pub(super) fn pack_samples(unit: &Unit, sample_bytes: usize, max: usize, sink: &
     }
 }
 
-/// Packs payloads as they came.
-pub(super) fn pack_opaque(unit: &Unit, max: usize, sink: &mut impl PacketSink) {
-    for frame in unit.payload.frames().filter(|frame| frame.len() <= max) {
+/// Packs payloads as they came: what one sender could send as a packet, others can be sent as a packet.
+pub(super) fn pack_opaque(unit: &Unit, sink: &mut impl PacketSink) {
+    for frame in unit.payload.frames().filter(|frame| frame.len() <= WHOLE_BYTES_MAX) {
         sink.begin(0);
         put_frame(frame, sink);
         sink.end(unit.marker);
@@ -47,8 +47,16 @@ mod tests {
         let label = "KLV";
         let opaque = OpaqueConfig { kind: Kind::Data, label, payload_type: 96, rtpmap: None, fmtp: None };
         let marked = Unit { marker: true, ..unit(&[&[&[7; 64]]]) };
-        let packets = packets(&Codec::Opaque(opaque.clone()), &marked, 64);
+        let packets = packets(&Codec::Opaque(opaque), &marked, 64);
         assert_eq!((packets.len(), packets[0].marker, packets[0].bytes.len()), (1, true, 64));
-        assert!(super::super::testing::packets(&Codec::Opaque(opaque), &unit(&[&[&[7; 65]]]), 64).is_empty());
+    }
+
+    #[test]
+    fn opaque_packets_above_the_limit_go_as_they_came() {
+        // ffmpeg's packets are 20 bytes larger than our own default.
+        let opaque =
+            OpaqueConfig { kind: Kind::Video, label: "M-JPEG", payload_type: 26, rtpmap: None, fmtp: None };
+        let packets = packets(&Codec::Opaque(opaque), &unit(&[&[&[7; 1460]]]), 1440);
+        assert_eq!(packets.iter().map(|packet| packet.bytes.len()).collect::<Vec<_>>(), [1460]);
     }
 }
