@@ -87,9 +87,9 @@ fn units(media: Media, kind: Kind, packets: &[Packet]) -> Vec<Access> {
 fn video_frames(video: Video, data: &Bytes) -> Vec<Bytes> {
     use obu::{PADDING, SEQUENCE_HEADER, TEMPORAL_DELIMITER};
     match video {
-        Video::H264 | Video::H264Reordered => nal_units(data)
-            .filter(|nal| !(h264::nal::SPS..=h264::nal::FILLER).contains(&(nal[0] & 0x1f)))
-            .collect(),
+        Video::H264 | Video::H264Reordered => {
+            nal_units(data).filter(|nal| !(h264::nal::SPS..=h264::nal::FILLER).contains(&(nal[0] & 0x1f))).collect()
+        }
         Video::H265 => nal_units(data)
             .filter(|nal| !(h265::nal::VPS..=h265::nal::FILLER).contains(&((nal[0] >> 1) & 0x3f)))
             .collect(),
@@ -129,7 +129,9 @@ fn second_keyframe(video: Video, packets: &[Packet]) -> Option<usize> {
 fn is_keyframe(video: Video, data: &Bytes) -> bool {
     match video {
         Video::H264 | Video::H264Reordered => nal_units(data).any(|nal| nal[0] & 0x1f == h264::nal::IDR),
-        Video::H265 => nal_units(data).any(|nal| (h265::nal::IRAP_FIRST..=h265::nal::CRA).contains(&((nal[0] >> 1) & 0x3f))),
+        Video::H265 => {
+            nal_units(data).any(|nal| (h265::nal::IRAP_FIRST..=h265::nal::CRA).contains(&((nal[0] >> 1) & 0x3f)))
+        }
         Video::Av1 => split_obus(data).flatten().any(|unit| obu_type(unit.header[0]) == obu::SEQUENCE_HEADER),
         // RFC 7741 section 4.3: the inverse key frame flag.
         Video::Vp8 => data[0] & 1 == 0,
@@ -140,7 +142,8 @@ fn is_keyframe(video: Video, data: &Bytes) -> bool {
 fn match_track(name: &str, original: &[Access], read: &[Access], within: i64) -> Result<Match, String> {
     let first = read.first().ok_or_else(|| format!("{name}: nothing was received"))?;
     let at = original.iter().position(|access| access.frames == first.frames);
-    let at = at.ok_or_else(|| format!("{name}: the first unit received was never sent ({})", describe(&first.frames)))?;
+    let at =
+        at.ok_or_else(|| format!("{name}: the first unit received was never sent ({})", describe(&first.frames)))?;
     let mut base = None;
     for (index, (got, sent)) in read.iter().zip(&original[at..]).enumerate() {
         if got.frames != sent.frames {

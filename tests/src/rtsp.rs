@@ -156,11 +156,7 @@ impl Player {
         for (index, media) in session.media.iter().enumerate() {
             let rtp = u8::try_from(index * 2).expect("few tracks");
             let channels = Channels { rtp, rtcp: rtp + 1 };
-            let offer = Transport {
-                lower: LowerTransport::Tcp,
-                interleaved: Some(channels),
-                ..Transport::default()
-            };
+            let offer = Transport { lower: LowerTransport::Tcp, interleaved: Some(channels), ..Transport::default() };
             let control = media.control.clone().unwrap_or_default();
             let answer = connection.ask(|machine| machine.setup(&control, &offer)).expect("a response to SETUP");
             assert!(answer.status.is_success(), "SETUP {control}: {:?}", answer.status);

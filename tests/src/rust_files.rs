@@ -37,7 +37,6 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-
 /// Files that only `cfg(test)` compiles, by their names.
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -52,7 +51,9 @@ fn read(path: &Path) -> RustFile {
     let lines: Vec<&str> = text.lines().collect();
     // Tests stand at the end, in a module of their own.
     let tests = lines.windows(2).position(|pair| {
-        pair[0].trim() == "#[cfg(test)]" && pair[1].trim_start().starts_with("mod ") && pair[1].trim_end().ends_with('{')
+        pair[0].trim() == "#[cfg(test)]"
+            && pair[1].trim_start().starts_with("mod ")
+            && pair[1].trim_end().ends_with('{')
     });
     let lines = &lines[..tests.unwrap_or(lines.len())];
     let code = lines.iter().enumerate().map(|(index, line)| (index + 1, uncommented(line).to_owned())).collect();

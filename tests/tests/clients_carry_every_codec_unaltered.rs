@@ -99,7 +99,10 @@ fn table() -> String {
     for (name, case) in CASES {
         let readers: Vec<String> = case.readers.iter().map(|(client, way)| pair(*client, *way)).collect();
         let (video, audio) = (format!("{:?}", case.video), format!("{:?}", case.audio));
-        let video = video.replace("H264Reordered", "H264, frames out of order").to_uppercase().replace("FRAMES OUT OF ORDER", "frames out of order");
+        let video = video
+            .replace("H264Reordered", "H264, frames out of order")
+            .to_uppercase()
+            .replace("FRAMES OUT OF ORDER", "frames out of order");
         text += &format!(
             "| `{name}` | {video} | {} | {} | {} |\n",
             audio.to_uppercase(),

@@ -39,9 +39,7 @@ fn assert_nowhere(files: &[RustFile], is_bad: impl Fn(&RustFile, &str) -> Option
     let found: Vec<String> = files
         .iter()
         .flat_map(|file| file.code.iter().map(move |(number, line)| (file, number, line)))
-        .filter_map(|(file, number, line)| {
-            Some(format!("{}:{number}: {}", file.path.display(), is_bad(file, line)?))
-        })
+        .filter_map(|(file, number, line)| Some(format!("{}:{number}: {}", file.path.display(), is_bad(file, line)?)))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
@@ -78,8 +76,21 @@ fn proto_depends_on_no_runtime_socket_clock_or_chance() {
 #[test]
 fn proto_opens_nothing_and_asks_no_clock() {
     let words = &[
-        "std::net::Tcp", "std::net::Udp", "TcpStream", "TcpListener", "UdpSocket", "std::fs", "std::io", "std::env",
-        "std::process", "std::thread", "Instant", "SystemTime", "RandomState", "HashMap::new", "unsafe ",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "std::fs",
+        "std::io",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "Instant",
+        "SystemTime",
+        "RandomState",
+        "HashMap::new",
+        "unsafe ",
     ];
     assert_nowhere(&production("proto/src"), |_, line| names(line, words));
 }
@@ -97,8 +108,7 @@ fn cluster_names_no_protocol() {
 #[test]
 fn protocols_of_the_node_do_not_know_each_other() {
     let doors = ["rtsp", "rtmp", "webrtc", "hls", "srt", "moq", "mpegts", "http"];
-    let folders: Vec<&str> =
-        doors.into_iter().filter(|door| root().join("node/src").join(door).is_dir()).collect();
+    let folders: Vec<&str> = doors.into_iter().filter(|door| root().join("node/src").join(door).is_dir()).collect();
     assert!(folders.contains(&"rtsp"), "node/src/rtsp is gone; is this test still looking at the right place?");
     for own in &folders {
         let others: Vec<String> = folders
@@ -122,15 +132,17 @@ fn files_stay_small() {
     let too_long: Vec<_> = sizes.iter().filter(|(lines, _)| *lines > LINES_MAX).collect();
     assert!(too_long.is_empty(), "more than {LINES_MAX} lines: {too_long:?}");
     let (p90, path) = &sizes[sizes.len() * 9 / 10];
-    assert!(*p90 <= LINES_P90_MAX, "one file in ten has more than {LINES_P90_MAX} lines; the shortest of them is {path}");
+    assert!(
+        *p90 <= LINES_P90_MAX,
+        "one file in ten has more than {LINES_P90_MAX} lines; the shortest of them is {path}"
+    );
 }
 
 #[test]
 fn one_cryptography_and_it_is_not_ring_or_openssl() {
     for banned in ["ring", "openssl", "openssl-sys", "native-tls"] {
         // When nothing depends on it, cargo prints nothing to stdout.
-        let users =
-            cargo(&["tree", "--workspace", "-i", banned, "--target", "x86_64-unknown-linux-gnu", "--offline"]);
+        let users = cargo(&["tree", "--workspace", "-i", banned, "--target", "x86_64-unknown-linux-gnu", "--offline"]);
         assert!(users.is_empty(), "{banned} came in:\n{users}");
     }
 }
@@ -139,7 +151,8 @@ fn one_cryptography_and_it_is_not_ring_or_openssl() {
 fn every_crate_follows_the_workspace_lints() {
     for part in ["proto", "cluster", "node", "chaos", "tests"] {
         let manifest = root().join(part).join("Cargo.toml");
-        let text = std::fs::read_to_string(&manifest).unwrap_or_else(|error| panic!("{}: {error}", Path::new(part).display()));
+        let text =
+            std::fs::read_to_string(&manifest).unwrap_or_else(|error| panic!("{}: {error}", Path::new(part).display()));
         assert!(text.contains("[lints]\nworkspace = true"), "{part} has lints of its own");
     }
 }

@@ -54,8 +54,7 @@ mod tests {
     #[test]
     fn opaque_packets_above_the_limit_go_as_they_came() {
         // ffmpeg's packets are 20 bytes larger than our own default.
-        let opaque =
-            OpaqueConfig { kind: Kind::Video, label: "M-JPEG", payload_type: 26, rtpmap: None, fmtp: None };
+        let opaque = OpaqueConfig { kind: Kind::Video, label: "M-JPEG", payload_type: 26, rtpmap: None, fmtp: None };
         let packets = packets(&Codec::Opaque(opaque), &unit(&[&[&[7; 1460]]]), 1440);
         assert_eq!(packets.iter().map(|packet| packet.bytes.len()).collect::<Vec<_>>(), [1460]);
     }
