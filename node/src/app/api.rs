@@ -104,7 +104,7 @@ fn props(codec: &Codec) -> Option<CodecProps> {
     let props = codec_props(codec);
     let number = |name: &str| {
         props.iter().find_map(|(key, value)| match value {
-            Prop::Number(number) if *key == name => Some(u32::try_from(*number).unwrap_or(u32::MAX)),
+            Prop::Number(number) if *key == name => Some(*number),
             _ => None,
         })
     };

@@ -188,7 +188,12 @@ fn unserved(layers: &mut Layers) {
 
 fn without_effect<'a>(table: &'a Table, values: &'a Values) -> impl Iterator<Item = (&'static str, &'a Setting)> {
     let is_unserved = |name: &str| table.find(name).is_some_and(|key| key.since.is_none());
-    values.iter().filter(move |(name, _)| is_unserved(name)).map(|(name, setting)| (*name, setting))
+    // What is switched off has the effect that was asked for.
+    let is_off = |setting: &Setting| matches!(setting.value, Value::Bool(false));
+    values
+        .iter()
+        .filter(move |(name, setting)| is_unserved(name) && !is_off(setting))
+        .map(|(name, setting)| (*name, setting))
 }
 
 fn without_effect_text(name: &str, times: usize) -> String {

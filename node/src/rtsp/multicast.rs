@@ -104,7 +104,7 @@ fn sender(door: &Rc<Door>, group: &Group, subscription: Subscription) -> Option<
             octets: 0,
         })
     });
-    let reader = RtpReader::new(egress.clone(), tracks.clone(), set_up.collect(), stream.born_wall());
+    let reader = RtpReader::new(egress, tracks.clone(), set_up.collect(), stream.born_wall());
     let targets = (0..tracks.len()).map(|track| Some(group.target(track))).collect();
     let bell = Bell::new();
     let listening = door.worker.listen(subscription.key(), &bell);

@@ -197,10 +197,10 @@ impl Session {
                 None => return Outcome::refused(Status::AGGREGATE_NOT_ALLOWED),
                 Some(_) => return Outcome::refused(Status::NOT_FOUND),
             };
-            if transport.delivery == Delivery::Multicast {
-                if let Err(refused) = self.join_group(&path, index, &mut transport).await {
-                    return refused;
-                }
+            if transport.delivery == Delivery::Multicast
+                && let Err(refused) = self.join_group(&path, index, &mut transport).await
+            {
+                return refused;
             }
             index
         };

@@ -202,17 +202,18 @@ impl Session {
                 return Poll::Ready(Ok(Wake::Pump));
             }
         }
-        if let Activity::Recording(recording) = &mut self.activity {
-            if let Poll::Ready(event) = recording.publication().poll_event(cx) {
-                return Poll::Ready(Ok(Wake::Publisher(event)));
-            }
+        if let Activity::Recording(recording) = &mut self.activity
+            && let Poll::Ready(event) = recording.publication().poll_event(cx)
+        {
+            return Poll::Ready(Ok(Wake::Publisher(event)));
         }
         let chunk =
             if matches!(self.activity, Activity::Recording(_)) { PUBLISHER_CHUNK_BYTES } else { REQUEST_CHUNK_BYTES };
         if let Poll::Ready(read) = self.wire.poll_read(cx, self.reader.buffer(), chunk) {
             return Poll::Ready(read.map(Wake::Read).map_err(End::Broken));
         }
-        if self.inbox.poll(cx, &mut datagrams).is_ready() {
+        // Without ports of its own nothing can come in.
+        if !self.routes.is_empty() && self.inbox.poll(cx, &mut datagrams).is_ready() {
             return Poll::Ready(Ok(Wake::Datagrams(datagrams)));
         }
         self.timer.as_mut().poll(cx).map(|()| Ok(Wake::Timer))
@@ -220,13 +221,15 @@ impl Session {
 
     /// Writes what waits. Whether nothing is left, so that more may be taken from the log.
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.outbox.is_empty() && self.blocked_since.is_none() && !self.has_udp_pending() {
+            return Ok(true);
+        }
         let before = self.outbox.written();
         let stream = self.outbox.poll_drain(&mut self.wire, cx).map_err(End::Broken);
         let udp = match &mut self.activity {
             Activity::Playing(playing) => playing.poll_ready(cx).map_err(End::Broken),
             _ => Poll::Ready(Ok(())),
         };
-        let now = self.now();
         match (stream, udp) {
             (Poll::Ready(stream), Poll::Ready(udp)) => {
                 stream.and(udp)?;
@@ -236,11 +239,15 @@ impl Session {
             (Poll::Ready(Err(end)), _) | (_, Poll::Ready(Err(end))) => Err(end),
             _ => {
                 if self.blocked_since.is_none() || self.outbox.written() > before {
-                    self.blocked_since = Some(now);
+                    self.blocked_since = Some(self.now());
                 }
                 Ok(false)
             }
         }
+    }
+
+    fn has_udp_pending(&self) -> bool {
+        matches!(&self.activity, Activity::Playing(playing) if playing.is_blocked())
     }
 
     async fn on_read(&mut self, bytes: usize) -> Result<(), End> {

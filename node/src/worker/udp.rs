@@ -82,8 +82,11 @@ impl Inbox {
 /// Who gets the datagrams of which sender.
 #[derive(Debug, Default)]
 pub struct Routes {
-    routes: RwLock<HashMap<(Port, SocketAddr), (Arc<Inbox>, u16)>>,
+    routes: RwLock<HashMap<(Port, SocketAddr), Route>>,
 }
+
+/// A session's inbox and the tag it wants on what comes from this sender.
+type Route = (Arc<Inbox>, u16);
 
 impl Routes {
     /// Routes a sender to a session; `false` when the address is taken by another one.
@@ -102,7 +105,7 @@ impl Routes {
         self.routes.write().remove(&(port, canonical(sender)));
     }
 
-    fn find(&self, port: Port, sender: SocketAddr) -> Option<(Arc<Inbox>, u16)> {
+    fn find(&self, port: Port, sender: SocketAddr) -> Option<Route> {
         self.routes.read().get(&(port, canonical(sender))).cloned()
     }
 }

@@ -75,6 +75,11 @@ impl<'a> Unescaped<'a> {
     pub fn new(escaped: &'a [u8]) -> Self {
         Self { bytes: escaped.iter(), zeros: 0 }
     }
+
+    /// Bytes left, those of emulation prevention included: never less than what is still to come.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl Iterator for Unescaped<'_> {
@@ -122,12 +127,16 @@ pub fn escape(raw: &[u8]) -> Vec<u8> {
 /// D.1.8 and H.265 section D.2.8). `body` is what follows the NAL header.
 pub fn has_recovery_point(body: &[u8]) -> bool {
     const RECOVERY_POINT: usize = 6;
+    /// Type, size and at least one byte of payload.
+    const RECOVERY_MESSAGE_BYTES: usize = 3;
     let mut bytes = Unescaped::new(trimmed(body));
     while let (Some(kind), Some(size)) = (sei_number(&mut bytes), sei_number(&mut bytes)) {
         if kind == RECOVERY_POINT {
             return size > 0 && bytes.next().is_some();
         }
-        if size > 0 && bytes.nth(size - 1).is_none() {
+        // The common large message (user data, padding) is the last: nothing can follow it, so it need not be walked.
+        let last = size + RECOVERY_MESSAGE_BYTES > bytes.remaining();
+        if last || (size > 0 && bytes.nth(size - 1).is_none()) {
             return false;
         }
     }
