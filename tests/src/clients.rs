@@ -161,16 +161,17 @@ pub fn contents(file: &Path) -> Recording {
     recording::from_ffmpeg(folder.path())
 }
 
-/// Times and sizes of all packets into one file, and the packets of each track, unchanged, into another.
+/// For each track, times and sizes of its packets into one file and the packets, unchanged, into another.
 ///
 /// ffmpeg guesses decoding times, and where its guesses contradict the presentation times that it received it changes
 /// these, too. So it is given decoding times that contradict nothing. The files of packets bear made-up times only, for
 /// their muxer counts frames and refuses those whose true times are closer.
 fn record(ffmpeg: &mut Command, folder: &Path) {
-    ffmpeg.args(["-map", "0", "-c", "copy", "-bsf", "setts=dts=N-1000000000", "-flush_packets", "1"]);
-    ffmpeg.args(["-f", "framecrc"]).arg(folder.join("times"));
     for kind in ["v", "a"] {
-        ffmpeg.args(["-map", &format!("0:{kind}"), "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
+        let map = format!("0:{kind}");
+        ffmpeg.args(["-map", &map, "-c", "copy", "-bsf", "setts=pts=PTS:dts=N-1000000", "-flush_packets", "1"]);
+        ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{kind}.times")));
+        ffmpeg.args(["-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
         ffmpeg.args(["-f", "data"]).arg(folder.join(kind));
     }
 }

@@ -1,6 +1,5 @@
 //! What a client recorded: packets with their times, track by track.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::{Buf, Bytes};
@@ -40,46 +39,37 @@ impl Recording {
     }
 }
 
-/// Reads `times` (ffmpeg's framecrc) and the packets of `v` and `a`. A packet that is not complete yet ends its track.
+/// Reads what ffmpeg wrote of both tracks: `v` and `a` with the packets, `v.times` and `a.times` with their times.
 pub fn from_ffmpeg(folder: &Path) -> Recording {
-    let read = |name: &str| Bytes::from(std::fs::read(folder.join(name)).unwrap_or_default());
-    // Bytes first: every packet that the times name later is passed over.
-    let (mut video, mut audio) = (read("v"), read("a"));
-    let mut recording = Recording::default();
-    let mut tracks: HashMap<String, (bool, i64)> = HashMap::new();
-    let times = String::from_utf8_lossy(&read("times")).into_owned();
-    let complete = times.rfind('\n').map_or("", |end| &times[..end]);
-    for line in complete.lines() {
-        if let Some(header) = line.strip_prefix('#') {
-            learn(header, &mut tracks);
-            continue;
-        }
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let (Some((is_video, rate)), Some(size)) = (tracks.get(fields[0]), fields.get(4)) else { continue };
-        let size: usize = size.parse().expect("framecrc writes sizes");
-        let pts: i64 = fields[2].parse().expect("framecrc writes times");
-        let (bytes, packets) =
-            if *is_video { (&mut video, &mut recording.video) } else { (&mut audio, &mut recording.audio) };
-        if bytes.len() < size {
-            bytes.clear();
-            continue;
-        }
-        let micros = (pts != i64::MIN).then(|| (i128::from(pts) * 1_000_000 / i128::from(*rate)) as i64);
-        packets.push(Packet { micros, data: bytes.split_to(size) });
-    }
-    recording
+    let read = |name: &str| {
+        let packets = std::fs::read(folder.join(name)).unwrap_or_default();
+        let times = std::fs::read_to_string(folder.join(format!("{name}.times"))).unwrap_or_default();
+        framecrc(&times, packets.into())
+    };
+    Recording { video: read("v"), audio: read("a") }
 }
 
-/// `tb 0: 1/90000`, `media_type 0: video`.
-fn learn(header: &str, tracks: &mut HashMap<String, (bool, i64)>) {
-    let Some((name, value)) = header.split_once(": ") else { return };
-    let Some((word, track)) = name.split_once(' ') else { return };
-    let entry = tracks.entry(track.to_owned()).or_insert((false, 1));
-    match word {
-        "tb" => entry.1 = value.rsplit('/').next().and_then(|rate| rate.parse().ok()).expect("framecrc writes 1/rate"),
-        "media_type" => entry.0 = value == "video",
-        _ => {}
+/// Lines of `track, dts, pts, duration, size, checksum`, after some that begin with `#`. A packet of which not all is
+/// there yet ends the track.
+fn framecrc(times: &str, mut bytes: Bytes) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    let mut rate: i128 = 1;
+    let complete = times.rfind('\n').map_or("", |end| &times[..end]);
+    for line in complete.lines() {
+        if let Some(base) = line.strip_prefix("#tb 0: 1/") {
+            rate = base.parse().expect("framecrc writes 1/rate");
+        }
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let [_, _, pts, _, size, ..] = fields[..] else { continue };
+        let (pts, size): (i64, usize) =
+            pts.parse().ok().zip(size.parse().ok()).expect("framecrc writes numbers of times and sizes");
+        if bytes.len() < size {
+            break;
+        }
+        let micros = (pts != i64::MIN).then(|| (i128::from(pts) * 1_000_000 / rate) as i64);
+        packets.push(Packet { micros, data: bytes.split_to(size) });
     }
+    packets
 }
 
 /// Reads `v` and `a` as GStreamer's `gdppay` writes them.
