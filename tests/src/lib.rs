@@ -12,6 +12,7 @@
 pub mod clients;
 pub mod compare;
 pub mod deadline;
+pub mod ffmpeg;
 pub mod http;
 pub mod media;
 pub mod ports;

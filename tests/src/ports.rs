@@ -15,7 +15,7 @@ pub fn udp_pair() -> u16 {
     for _ in 0..1000 {
         let first = UdpSocket::bind("127.0.0.1:0").expect("bind to any UDP port");
         let port = first.local_addr().expect("a bound socket has an address").port();
-        if port % 2 == 0 && port < u16::MAX && UdpSocket::bind(("127.0.0.1", port + 1)).is_ok() {
+        if port.is_multiple_of(2) && port < u16::MAX && UdpSocket::bind(("127.0.0.1", port + 1)).is_ok() {
             return port;
         }
     }

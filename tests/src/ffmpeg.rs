@@ -1,0 +1,18 @@
+//! A picture and a tone from ffmpeg, where the test does not care for the exact bytes.
+
+use std::process::Command;
+
+use crate::process::Process;
+use crate::server::Server;
+use crate::tools;
+
+/// Publishes 25 frames a second of H.264 with a keyframe every `gop_seconds`, and AAC, until dropped.
+pub fn publish(server: &Server, path: &str, gop_seconds: u32) -> Process {
+    let gop = (25 * gop_seconds).to_string();
+    let mut ffmpeg = Command::new(tools::ffmpeg());
+    ffmpeg.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-re"]);
+    ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-f", "lavfi", "-i", "sine=frequency=440"]);
+    ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", &gop, "-keyint_min", &gop]);
+    ffmpeg.args(["-sc_threshold", "0", "-c:a", "aac", "-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
