@@ -167,11 +167,13 @@ pub fn contents(file: &Path) -> Recording {
 /// these, too. So it is given decoding times that contradict nothing. The files of packets bear made-up times only, for
 /// their muxer counts frames and refuses those whose true times are closer.
 fn record(ffmpeg: &mut Command, folder: &Path) {
-    for kind in ["v", "a"] {
+    // Decoding times that only count keep ffmpeg from moving presentation times; sound it presents at its decoding time.
+    for (kind, times) in [("v", "setts=pts=PTS:dts=N-1000000"), ("a", "setts=pts=PTS:dts=PTS")] {
         let map = format!("0:{kind}");
-        ffmpeg.args(["-map", &map, "-c", "copy", "-bsf", "setts=pts=PTS:dts=N-1000000", "-flush_packets", "1"]);
+        // ffmpeg before 6 does not tell keyframes of VP9 in RTP, and would wait for one for ever.
+        ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", times, "-flush_packets", "1"]);
         ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{kind}.times")));
-        ffmpeg.args(["-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
+        ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
         ffmpeg.args(["-f", "data"]).arg(folder.join(kind));
     }
 }

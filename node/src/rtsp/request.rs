@@ -306,6 +306,7 @@ impl Session {
         let listening = self.door.worker.listen(subscription.key(), &bell);
         let playing = Playing::new(subscription, listening, bell, reader, carrier);
         self.activity = Activity::Playing(Box::new(playing));
+        self.report_soon();
         info!(%path, peer = %self.peer, transport = self.transport(), "reader joined");
         playing_outcome()
     }
