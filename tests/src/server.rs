@@ -163,21 +163,9 @@ impl Server {
         });
     }
 
-    /// Waits until a publisher has said how its tracks' times belong together: one sender report of each.
-    pub fn wait_reports(&self, path: &str, tracks: u64) {
-        wait::until(format_args!("sender reports on {path}"), 20, || {
-            let reports = ["rtspsessions", "rtspssessions"].iter().flat_map(|kind| {
-                let listed = self.api(&format!("/v3/{kind}/list")).json();
-                listed["items"].as_array().cloned().unwrap_or_default()
-            });
-            let mut of_path = reports.filter(|session| session["path"] == path && session["state"] == "publish");
-            (of_path.next()?["inboundRTCPPackets"].as_u64()? >= tracks).then_some(())
-        });
-    }
-
     /// Waits until its log has a line with all these words.
     pub fn wait_log(&self, words: &[&str]) {
-        wait::until(format_args!("a log line with {words:?}"), 10, || {
+        wait::until(format_args!("a log line with {words:?}"), 20, || {
             let log = self.process.log();
             log.lines().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
         });

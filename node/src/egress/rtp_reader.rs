@@ -30,6 +30,10 @@ pub struct ReaderTrack {
     pub octets: u32,
 }
 
+/// Players move every picture when a report moves. A publisher's own reports jitter by some milliseconds, so what readers
+/// are told follows only a real drift of its clock: 100 ms are what a clock that is off by 50 ppm drifts in half an hour.
+const DRIFT_MICROS: i64 = 100_000;
+
 /// The packets of one unit as this reader gets them.
 #[derive(Debug)]
 pub enum Rewritten {
@@ -37,6 +41,21 @@ pub enum Rewritten {
     Shared(Arc<Packed>),
     /// With the reader's own numbers: the framed bytes, and the packet ends in them.
     Own(Bytes, Arc<Packed>),
+}
+
+/// One instant in path time and on the wall, both in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Reference {
+    path_micros: i64,
+    wall_micros: i64,
+    /// The publisher told; otherwise it is when the path was born. What a session began with it keeps.
+    captured: bool,
+}
+
+impl Reference {
+    const fn wall_at(self, path_micros: i64) -> i64 {
+        self.wall_micros + path_micros - self.path_micros
+    }
 }
 
 /// A reader of a stream's packets.
@@ -49,8 +68,10 @@ pub struct RtpReader {
     generation: u32,
     /// Joined track that each current track continues.
     map: Vec<Option<TrackId>>,
-    /// One instant in path time and on the wall, both in microseconds; the same for all tracks keeps lips in sync.
-    reference: Option<(i64, i64)>,
+    /// The same for all tracks, which keeps lips in sync.
+    reference: Option<Reference>,
+    /// Path time of the last unit sent.
+    latest_micros: i64,
     born: WallClock,
 }
 
@@ -62,7 +83,7 @@ impl RtpReader {
                 track.line = line;
             }
         }
-        Self { egress, tracks, joined, generation: 0, map: Vec::new(), reference: None, born }
+        Self { egress, tracks, joined, generation: 0, map: Vec::new(), reference: None, latest_micros: 0, born }
     }
 
     /// The tracks that were set up.
@@ -90,9 +111,14 @@ impl RtpReader {
         track.octets = track.octets.wrapping_add(packed.payload_bytes() as u32);
         let path_micros = track.rate.to_micros(entry.unit.pts);
         let wall = entry.unit.captured.map_or(self.born.unix_micros() + path_micros, WallClock::unix_micros);
-        if entry.unit.captured.is_some() || self.reference.is_none() {
-            self.reference = Some((path_micros, wall));
+        let captured = entry.unit.captured.is_some();
+        let moved = self
+            .reference
+            .is_none_or(|known| known.captured && captured && (wall - known.wall_at(path_micros)).abs() > DRIFT_MICROS);
+        if moved {
+            self.reference = Some(Reference { path_micros, wall_micros: wall, captured });
         }
+        self.latest_micros = path_micros;
         let same = sequence == packed.first_sequence
             && shift == 0
             && track.channel == packed.line.0.wrapping_mul(2)
@@ -107,7 +133,7 @@ impl RtpReader {
 
     /// What a sender report says of a track; `None` before the first unit.
     pub fn sender_info(&self, track: &ReaderTrack) -> Option<SenderInfo> {
-        let (path_micros, wall_micros) = self.reference?;
+        let (path_micros, wall_micros) = (self.latest_micros, self.reference?.wall_at(self.latest_micros));
         Some(SenderInfo {
             ssrc: track.line.ssrc,
             ntp: NtpTime::from_wall(WallClock::from_unix_micros(wall_micros)),

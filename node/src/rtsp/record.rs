@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::debug;
 use weft_cluster::Publication;
 use weft_cluster::stream::Replaced;
 use weft_proto::bitstream::DtsEstimator;
@@ -158,8 +159,12 @@ impl Recording {
     fn settle(&mut self, index: usize, now: Now) {
         let id = TrackId(index as u8);
         let receiver = &mut self.lines[index].receiver;
+        let tied = self.aligner.is_tied();
         for (_, received) in self.held.iter().filter(|(track, _)| *track == id) {
             self.aligner.saw(id, received.ticks, now, receiver.captured(received.ticks));
+        }
+        if !tied && self.aligner.is_tied() {
+            debug!(path = %self.publication.path(), "sender reports tie all tracks together");
         }
         let dropped = receiver.take_dropped();
         if dropped > 0 {

@@ -69,6 +69,11 @@ impl Aligner {
         self.settled
     }
 
+    /// Whether sender reports of all tracks tie them together: no time will be corrected any more.
+    pub fn is_tied(&self) -> bool {
+        self.lines.iter().all(|line| line.wall_micros.is_some())
+    }
+
     /// When [`Self::is_ready`] turns true by itself.
     pub fn deadline(&self) -> Option<Now> {
         self.first_at.filter(|_| !self.settled).map(|at| at.after(HOLD))
