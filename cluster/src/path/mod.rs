@@ -8,5 +8,6 @@ mod shared;
 pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, Refusal, SessionId};
 pub use shared::{EndReason, PublisherEvent, SessionInfo};
 
+pub(crate) use self::core::HALF_OPEN;
 pub(crate) use registry::{Notice, PublishRequest, Registry, SubscribeRequest};
 pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};

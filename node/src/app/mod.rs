@@ -2,6 +2,7 @@
 
 mod api;
 mod policy;
+mod rtmp;
 mod tls;
 
 use std::io;
@@ -50,8 +51,8 @@ enum Failure {
     Bind(#[from] BindError),
     #[error("data folder {folder}: {error}")]
     Data { folder: String, error: io::Error },
-    #[error("RTSPS: {0}")]
-    Tls(String),
+    #[error("{what}: {error}")]
+    Tls { what: &'static str, error: String },
     #[error("{what}: address {address:?}: {error}")]
     Address { what: &'static str, address: Address, error: io::Error },
 }
@@ -62,7 +63,7 @@ impl Failure {
             Self::Bind(BindError::Taken { .. }) => Exit::PortTaken,
             Self::Bind(_) => Exit::Failure,
             Self::Data { .. } => Exit::DataFolder,
-            Self::Tls(_) | Self::Address { .. } => Exit::Configuration,
+            Self::Tls { .. } | Self::Address { .. } => Exit::Configuration,
         }
     }
 }
@@ -72,6 +73,7 @@ struct Node {
     config: Config,
     fabric: Fabric,
     shared: Arc<Shared>,
+    rtmp: Arc<crate::rtmp::Shared>,
     authenticator: Arc<dyn Authenticator>,
     parts: Vec<Part>,
     api: Option<TcpListener>,
@@ -87,6 +89,7 @@ struct Part {
     tls: Option<tokio_rustls::TlsAcceptor>,
     rtp: Option<UdpSocket>,
     rtcp: Option<UdpSocket>,
+    rtmp: rtmp::Part,
 }
 
 async fn start(config: Config) -> Result<Node, Failure> {
@@ -116,15 +119,26 @@ async fn start(config: Config) -> Result<Node, Failure> {
         admission: Default::default(),
         groups: Default::default(),
     });
-    Ok(Node { config, fabric, shared, authenticator, parts, api, _storage: storage })
+    let rtmp = Arc::new(crate::rtmp::Shared {
+        fabric: fabric.clone(),
+        authenticator: authenticator.clone(),
+        config: rtmp::door_config(&config),
+        egresses: Default::default(),
+        connections: Default::default(),
+        admission: shared.admission.clone(),
+    });
+    Ok(Node { config, fabric, shared, rtmp, authenticator, parts, api, _storage: storage })
 }
 
 impl Node {
     async fn run(mut self) -> Exit {
         let pool = Pool::start(self.parts.len());
         self.log_listeners();
-        let shared = self.shared.clone();
-        pool.run(core::mem::take(&mut self.parts), move |worker, part| run_worker(worker, part, shared.clone()));
+        let (shared, rtmp) = (self.shared.clone(), self.rtmp.clone());
+        pool.run(core::mem::take(&mut self.parts), move |worker, mut part: Part| {
+            rtmp::run(&worker, core::mem::take(&mut part.rtmp), &rtmp);
+            run_worker(worker, part, shared.clone())
+        });
         if let Some(listener) = self.api.take() {
             self.serve_api(listener);
         }
@@ -148,8 +162,10 @@ impl Node {
             allow_origins: self.config.api.allow_origins.clone(),
             rtsp: self.config.rtsp.enabled && self.config.rtsp.encryption != Encryption::Strict,
             rtsps: self.config.rtsp.enabled && self.config.rtsp.encryption != Encryption::No,
+            rtmp: self.config.rtmp.enabled && self.config.rtmp.encryption != Encryption::Strict,
+            rtmps: self.config.rtmp.enabled && self.config.rtmp.encryption != Encryption::No,
         };
-        let source = api::Source::new(self.fabric.clone(), self.shared.sessions.clone());
+        let source = api::Source::new(self.fabric.clone(), self.shared.sessions.clone(), self.rtmp.connections.clone());
         let app = router(Arc::new(source), access).into_make_service_with_connect_info::<SocketAddr>();
         actix_rt::spawn(async move {
             match tokio::net::TcpListener::from_std(listener) {
@@ -171,6 +187,8 @@ impl Node {
             ("RTSPS", first.and_then(|part| tcp(&part.rtsps)), "TCP"),
             ("RTP", first.and_then(|part| udp(&part.rtp)), "UDP"),
             ("RTCP", first.and_then(|part| udp(&part.rtcp)), "UDP"),
+            ("RTMP", first.and_then(|part| tcp(&part.rtmp.plain)), "TCP"),
+            ("RTMPS", first.and_then(|part| tcp(&part.rtmp.secure)), "TCP"),
             ("API", tcp(&self.api), "TCP"),
         ];
         for (what, address, transport) in rows {
@@ -215,6 +233,8 @@ async fn run_worker(worker: Rc<Worker>, part: Part, shared: Arc<Shared>) {
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Part>, Failure> {
     let mut parts: Vec<Part> = (0..workers.max(1)).map(|_| Part::default()).collect();
     let workers = parts.len();
+    let rtmp = rtmp::bind(config, workers)?;
+    parts.iter_mut().zip(rtmp).for_each(|(part, rtmp)| part.rtmp = rtmp);
     let rtsp = &config.rtsp;
     if !rtsp.enabled {
         return Ok(parts);
@@ -224,7 +244,8 @@ fn bind_all(config: &Config, workers: usize) -> Result<Vec<Part>, Failure> {
         parts.iter_mut().zip(listeners).for_each(|(part, listener)| part.rtsp = Some(listener));
     }
     if rtsp.encryption != Encryption::No {
-        let tls = tls::acceptor(&rtsp.server_cert, &rtsp.server_key).map_err(Failure::Tls)?;
+        let tls = tls::acceptor(&rtsp.server_cert, &rtsp.server_key)
+            .map_err(|error| Failure::Tls { what: "RTSPS", error })?;
         let listeners = bind::tcp("RTSPS", resolve("RTSPS", &rtsp.secure_address)?, workers)?;
         for (part, listener) in parts.iter_mut().zip(listeners) {
             part.rtsps = Some(listener);
