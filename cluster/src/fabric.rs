@@ -14,12 +14,12 @@ use weft_proto::time::WallClock;
 
 use crate::clock::Clock;
 use crate::path::{
-    EndReason, Notice, PathSettings, PathShared, PublishRequest, PublisherEvent, Registry, SessionId, SessionInfo,
-    SubscribeRequest,
+    EndReason, Notice, PathSettings, PathShared, PublishRequest, PublisherEvent, ReaderRole, Registry, SessionId,
+    SessionInfo, SubscribeRequest,
 };
 use crate::publication::Publication;
 use crate::stream::{Budget, Cursor, Join, StartLimits, StreamSettings, WakeGate};
-use crate::subscription::Subscription;
+use crate::subscription::{Attendance, Subscription};
 
 /// What the configuration says of one path.
 #[derive(Clone, Debug)]
@@ -221,16 +221,49 @@ impl Fabric {
         join: Join,
         gate: &Arc<WakeGate>,
     ) -> Result<Subscription, SubscribeError> {
+        self.read(path, info, ReaderRole::Viewer, join, gate).await
+    }
+
+    /// Reads a path for the node itself, on behalf of viewers who [`attend`](Self::attend), or of a recording: counts
+    /// for nobody, is not listed and wants no publisher.
+    pub async fn subscribe_internal(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        join: Join,
+        gate: &Arc<WakeGate>,
+    ) -> Result<Subscription, SubscribeError> {
+        self.read(path, info, ReaderRole::Internal, join, gate).await
+    }
+
+    /// Takes a viewer's place among the readers of a path without reading from its log: somebody who is served by an
+    /// internal reader. Bound by `maxReaders`, listed, kicked and held as any other.
+    pub async fn attend(&self, path: PathName, info: SessionInfo) -> Result<Attendance, SubscribeError> {
+        self.place(path, info, ReaderRole::Viewer).await
+    }
+
+    async fn read(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        role: ReaderRole,
+        join: Join,
+        gate: &Arc<WakeGate>,
+    ) -> Result<Subscription, SubscribeError> {
+        let start = self.inner.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
+        let place = self.place(path, info, role).await?;
+        let tracks = place.stream().tracks().ok_or(SubscribeError::NoStream)?;
+        Ok(Subscription::new(place, gate, Cursor::new(join, start), tracks))
+    }
+
+    async fn place(&self, path: PathName, info: SessionInfo, role: ReaderRole) -> Result<Attendance, SubscribeError> {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        let start = self.inner.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
         let registry = self.inner.registry.get().ok_or(SubscribeError::Unavailable)?;
-        let request = SubscribeRequest { path, info, gate: gate.clone() };
-        let answer = registry.send(request).await.map_err(|_| SubscribeError::Unavailable)?;
-        let (shared, slot) = answer?;
-        let tracks = shared.stream.tracks().ok_or(SubscribeError::NoStream)?;
-        Ok(Subscription::new(self.inner.clone(), shared, slot, Cursor::new(join, start), tracks))
+        let request = SubscribeRequest { path, info, role };
+        let (shared, slot) = registry.send(request).await.map_err(|_| SubscribeError::Unavailable)??;
+        Ok(Attendance::new(self.inner.clone(), shared, slot))
     }
 
     /// Which sources this node is to pull, as that changes.
@@ -338,6 +371,8 @@ impl Fabric {
         let publisher = shared.publisher.lock().clone();
         let stream = &shared.stream;
         let counters = stream.counters();
+        let readers = shared.readers.lock();
+        let viewers = readers.values().filter(|slot| slot.role == ReaderRole::Viewer);
         PathDescription {
             name: stream.path().clone(),
             conf_name: shared.conf_name.clone(),
@@ -346,7 +381,7 @@ impl Fabric {
             online_since: publisher.as_ref().map(|slot| slot.since),
             available_since: stream.born_wall(),
             publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
-            readers: shared.readers.lock().values().map(|slot| describe(&slot.info)).collect(),
+            readers: viewers.map(|slot| describe(&slot.info)).collect(),
             tracks: stream.tracks(),
             inbound_bytes: counters.inbound_bytes.load(Ordering::Relaxed),
             outbound_bytes: counters.outbound_bytes.load(Ordering::Relaxed),

@@ -21,4 +21,4 @@ pub use fabric::{
 };
 pub use publication::Publication;
 pub use storage::{NodeState, Storage};
-pub use subscription::{Subscription, map_tracks};
+pub use subscription::{Attendance, Subscription, map_tracks};

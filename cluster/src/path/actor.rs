@@ -9,13 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 use weft_proto::media::Tracks;
 
-use super::core::{Command, Core, Event, Refusal, SessionId};
+use super::core::{Command, Core, Event, ReaderRole, Refusal, SessionId};
 use super::registry::{PathClosed, Registry};
 use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
 use crate::clock::Clock;
 use crate::fabric::{PublishError, SubscribeError};
 use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
-use crate::stream::WakeGate;
 
 /// One path's actor. Holds nothing that [`PathShared`] does not tell as well.
 pub(crate) struct PathActor {
@@ -64,7 +63,7 @@ pub(crate) struct Publish {
 pub(crate) struct Subscribe {
     pub(crate) id: SessionId,
     pub(crate) info: SessionInfo,
-    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) role: ReaderRole,
 }
 
 /// A publisher or reader has ended.
@@ -85,7 +84,7 @@ impl PathActor {
     /// The successor of an actor that was lost.
     pub(crate) fn rebuild(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
         let publisher = shared.publisher.lock().as_ref().map(|slot| (slot.id, slot.info.identity.clone()));
-        let readers: Vec<SessionId> = shared.readers.lock().keys().copied().collect();
+        let readers: Vec<_> = shared.readers.lock().values().map(|slot| (slot.id, slot.role)).collect();
         let core = Core::rebuild(shared.settings.clone(), publisher, readers, clock.now());
         Self::with_core(core, shared, registry, clock)
     }
@@ -221,12 +220,12 @@ impl Handler<Subscribe> for PathActor {
 
     fn handle(&mut self, message: Subscribe, ctx: &mut Self::Context) -> Self::Result {
         self.arrived();
-        let Subscribe { id, info, gate } = message;
+        let Subscribe { id, info, role } = message;
         let (reply, answer) = oneshot::channel();
         let (ended, skipped) = (Default::default(), AtomicU64::new(0));
-        let slot = Arc::new(ReaderSlot { id, info, gate, ended, skipped });
+        let slot = Arc::new(ReaderSlot { id, info, role, ended, skipped });
         self.joining.insert(id, Joining { slot, reply });
-        self.feed(Event::Subscribe { id }, ctx);
+        self.feed(Event::Subscribe { id, role }, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(SubscribeError::Unavailable)) })
     }
 }

@@ -5,7 +5,7 @@ mod core;
 mod registry;
 mod shared;
 
-pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, Refusal, SessionId};
+pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, ReaderRole, Refusal, SessionId};
 pub use shared::{EndReason, PublisherEvent, SessionInfo};
 
 pub(crate) use registry::{Notice, PublishRequest, Registry, SubscribeRequest};

@@ -14,11 +14,11 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
 
 use super::actor::{Accepted, Gone, PathActor, Publish, Subscribe};
-use super::core::SessionId;
+use super::core::{ReaderRole, SessionId};
 use super::shared::{PathShared, ReaderSlot, SessionInfo};
 use crate::fabric::{Inner, PublishError, SubscribeError};
 use crate::limits::PATHS_MAX;
-use crate::stream::{Stream, StreamKey, WakeGate};
+use crate::stream::{Stream, StreamKey};
 
 /// How often lost actors are looked for.
 const ROUND: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub(crate) struct PublishRequest {
 pub(crate) struct SubscribeRequest {
     pub(crate) path: PathName,
     pub(crate) info: SessionInfo,
-    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) role: ReaderRole,
 }
 
 /// A session ended.
@@ -197,8 +197,8 @@ impl Handler<SubscribeRequest> for Registry {
             return Box::pin(fut::err(SubscribeError::NotConfigured));
         };
         let id = self.session();
-        let SubscribeRequest { info, gate, .. } = request;
-        let make = move || Subscribe { id, info: info.clone(), gate: gate.clone() };
+        let SubscribeRequest { info, role, .. } = request;
+        let make = move || Subscribe { id, info: info.clone(), role };
         let answer = self.forward(shared.clone(), make, ctx);
         Box::pin(answer.map(|answer, _, _| {
             let slot = answer.unwrap_or(Err(SubscribeError::Unavailable))?;

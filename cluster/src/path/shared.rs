@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use weft_proto::time::{Now, WallClock};
 
-use super::core::{Identity, PathSettings, SessionId};
-use crate::stream::{Stream, WakeGate};
+use super::core::{Identity, PathSettings, ReaderRole, SessionId};
+use crate::stream::Stream;
 
 /// How a door describes one of its sessions. The fabric only passes it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl PublisherSlot {
 pub(crate) struct ReaderSlot {
     pub(crate) id: SessionId,
     pub(crate) info: SessionInfo,
-    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) role: ReaderRole,
     pub(crate) ended: OnceLock<EndReason>,
     pub(crate) skipped: AtomicU64,
 }
