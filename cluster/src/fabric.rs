@@ -1,6 +1,5 @@
 //! The interface that doors see, the same whether a path lives here or on another node.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,35 +9,16 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
-use weft_proto::time::WallClock;
+use weft_proto::time::{Now, WallClock};
 
 use crate::clock::Clock;
 use crate::path::{
-    EndReason, Notice, PathSettings, PathShared, PublishRequest, PublisherEvent, ReaderRole, Registry, SessionId,
-    SessionInfo, SubscribeRequest,
+    Directory, EndReason, Notice, PathShared, Policy, PublishError, PublishRequest, PublisherEvent, ReaderRole,
+    Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
 use crate::publication::Publication;
-use crate::stream::{Budget, Cursor, Join, StartLimits, StreamSettings, WakeGate};
+use crate::stream::{Budget, Cursor, Join, WakeGate};
 use crate::subscription::{Attendance, Subscription};
-
-/// What the configuration says of one path.
-#[derive(Clone, Debug)]
-pub struct PathPolicy {
-    /// Name of the configuration entry that matched.
-    pub conf_name: String,
-    /// Who may publish and read, and for how long.
-    pub life: PathSettings,
-    /// What is kept.
-    pub stream: StreamSettings,
-    /// With what players start.
-    pub start: StartLimits,
-}
-
-/// Answers for the configuration.
-pub trait Policy: Send + Sync + 'static {
-    /// The settings of a path; `None` when no entry allows it.
-    fn path(&self, path: &PathName) -> Option<PathPolicy>;
-}
 
 /// How a fabric begins.
 pub struct FabricConfig {
@@ -52,45 +32,6 @@ pub struct FabricConfig {
     pub policy: Arc<dyn Policy>,
     /// The node's clock.
     pub clock: Clock,
-}
-
-/// Why a publisher is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The path's configuration keeps the present publisher.
-    #[error("someone is already publishing to this path, and overridePublisher is off")]
-    AlreadyPublished,
-    /// No configuration entry allows the path, or there are too many paths.
-    #[error("the path is not configured")]
-    NotConfigured,
-    /// The node takes no new sessions.
-    #[error("the node is being drained")]
-    Draining,
-    /// The fabric cannot answer.
-    #[error("the node cannot take publishers right now")]
-    Unavailable,
-}
-
-/// Why a reader is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// Nobody publishes to the path.
-    #[error("no one is publishing to this path")]
-    NoStream,
-    /// The path has all the readers it may have.
-    #[error("the path has reached its maximum number of readers")]
-    TooManyReaders,
-    /// No configuration entry allows the path, or there are too many paths.
-    #[error("the path is not configured")]
-    NotConfigured,
-    /// The node takes no new sessions.
-    #[error("the node is being drained")]
-    Draining,
-    /// The fabric cannot answer.
-    #[error("the node cannot take readers right now")]
-    Unavailable,
 }
 
 /// Why a path cannot be moved.
@@ -159,12 +100,8 @@ pub struct Fabric {
 
 /// What the fabric's parts share.
 pub(crate) struct Inner {
-    pub(crate) node: String,
-    pub(crate) epoch_base: u64,
-    pub(crate) clock: Clock,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) policy: Arc<dyn Policy>,
-    pub(crate) paths: RwLock<BTreeMap<PathName, Arc<PathShared>>>,
+    node: String,
+    directory: Arc<Directory>,
     registry: OnceLock<Addr<Registry>>,
     draining: AtomicBool,
     assignments: watch::Sender<Vec<Assignment>>,
@@ -179,18 +116,21 @@ impl std::fmt::Debug for Inner {
 impl Fabric {
     /// Begins on the current thread, which must run an actix system: the control thread.
     pub fn start(config: FabricConfig) -> Self {
-        let inner = Arc::new(Inner {
-            node: config.node,
+        let directory = Arc::new(Directory {
             epoch_base: config.epoch_base,
             clock: config.clock,
             budget: Budget::new(config.budget_bytes),
             policy: config.policy,
             paths: RwLock::default(),
+        });
+        let inner = Arc::new(Inner {
+            node: config.node,
+            directory: directory.clone(),
             registry: OnceLock::new(),
             draining: AtomicBool::new(false),
             assignments: watch::Sender::default(),
         });
-        let registry = Registry::new(inner.clone()).start();
+        let registry = Registry::new(directory).start();
         let _ = inner.registry.set(registry);
         Self { inner }
     }
@@ -250,7 +190,7 @@ impl Fabric {
         join: Join,
         gate: &Arc<WakeGate>,
     ) -> Result<Subscription, SubscribeError> {
-        let start = self.inner.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
+        let start = self.inner.directory.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
         let place = self.place(path, info, role).await?;
         let tracks = place.stream().tracks().ok_or(SubscribeError::NoStream)?;
         Ok(Subscription::new(place, gate, Cursor::new(join, start), tracks))
@@ -273,13 +213,12 @@ impl Fabric {
 
     /// What is known of a path; `None` when it is not live.
     pub fn describe(&self, path: &PathName) -> Option<PathDescription> {
-        self.inner.find(path).map(|shared| self.description(&shared))
+        self.inner.directory.find(path).map(|shared| self.description(&shared))
     }
 
     /// All live paths, by name.
     pub fn list(&self) -> Vec<PathDescription> {
-        let paths: Vec<Arc<PathShared>> = self.inner.paths.read().values().cloned().collect();
-        paths.iter().map(|shared| self.description(shared)).collect()
+        self.inner.directory.list().iter().map(|shared| self.description(shared)).collect()
     }
 
     /// Who owns a path, since when, under which epoch: in a sentence.
@@ -297,7 +236,7 @@ impl Fabric {
 
     /// Ends the session with this public id; says whether there was one.
     pub fn kick(&self, id: &str) -> bool {
-        self.inner.paths.read().values().any(|shared| {
+        self.inner.directory.paths.read().values().any(|shared| {
             let publisher = shared.publisher.lock().clone().filter(|slot| slot.info.id == id);
             let reader = shared.readers.lock().values().find(|slot| slot.info.id == id).cloned();
             if let Some(slot) = &publisher {
@@ -319,7 +258,7 @@ impl Fabric {
     /// Takes no new sessions and asks publishers to connect elsewhere. Idempotent.
     pub fn drain(&self) {
         if !self.inner.draining.swap(true, Ordering::AcqRel) {
-            for shared in self.inner.paths.read().values() {
+            for shared in self.inner.directory.paths.read().values() {
                 if let Some(slot) = &*shared.publisher.lock() {
                     let _ = slot.events.try_send(PublisherEvent::Drain);
                 }
@@ -340,7 +279,7 @@ impl Fabric {
     /// Ends every session: the node shuts down.
     pub fn shut_down(&self) {
         self.inner.draining.store(true, Ordering::Release);
-        for shared in self.inner.paths.read().values() {
+        for shared in self.inner.directory.paths.read().values() {
             if let Some(slot) = &*shared.publisher.lock() {
                 slot.end(EndReason::Shutdown);
             }
@@ -355,13 +294,13 @@ impl Fabric {
 
     /// The node's clock.
     pub fn clock(&self) -> Clock {
-        self.inner.clock
+        self.inner.directory.clock
     }
 
     /// Makes the path's actor panic at its next message; for the test of the rebuild.
     #[doc(hidden)]
     pub fn panic_next(&self, path: &PathName) {
-        if let Some(shared) = self.inner.find(path) {
+        if let Some(shared) = self.inner.directory.find(path) {
             shared.panic_next.store(true, Ordering::Release);
         }
     }
@@ -392,8 +331,8 @@ impl Fabric {
 }
 
 impl Inner {
-    pub(crate) fn find(&self, path: &PathName) -> Option<Arc<PathShared>> {
-        self.paths.read().get(path).cloned()
+    pub(crate) fn now(&self) -> Now {
+        self.directory.clock.now()
     }
 
     /// Tells the registry that a session ended.

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::path::Identity;
+use crate::path::{Identity, PathPolicy, PathSettings};
 use crate::stream::testing::{tracks, unit};
-use crate::stream::{Delivery, LogLimits, Start, Times};
+use crate::stream::{Delivery, LogLimits, Start, StartLimits, StreamSettings, Times};
 
 struct Everything(PathSettings);
 

@@ -81,7 +81,7 @@ impl Subscription {
     /// Takes the next batch. Never waits: the worker's gate rings when there is more.
     pub fn read(&mut self, out: &mut Vec<Delivery>) -> ReadState {
         let Attendance { inner, shared, slot } = &self.attendance;
-        let state = shared.stream.read(&mut self.cursor, inner.clock.now(), out);
+        let state = shared.stream.read(&mut self.cursor, inner.now(), out);
         slot.skipped.fetch_add(self.cursor.take_skipped(), Ordering::Relaxed);
         state
     }

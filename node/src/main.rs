@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use weft_node::cli::{self, Exit};
-use weft_node::{app, telemetry::logs};
+use weft_node::exit::Exit;
+use weft_node::telemetry::logs;
+use weft_node::{app, cli};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -10,10 +10,10 @@ use tracing::debug;
 use weft_proto::media::Tracks;
 
 use super::core::{Command, Core, Event, ReaderRole, Refusal, SessionId};
+use super::refusal::{PublishError, SubscribeError};
 use super::registry::{PathClosed, Registry};
 use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
 use crate::clock::Clock;
-use crate::fabric::{PublishError, SubscribeError};
 use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
 
 /// One path's actor. Holds nothing that [`PathShared`] does not tell as well.

@@ -14,9 +14,9 @@ use tracing::{error, info, warn};
 use weft_cluster::{Clock, Fabric, FabricConfig, NodeState, Storage};
 
 use crate::auth::{Authenticator, OpenMedia};
-use crate::cli::Exit;
 use crate::config::value::Address;
 use crate::config::{Config, Encryption};
+use crate::exit::Exit;
 use crate::http::{Access, router};
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::rtsp::door::Shared;

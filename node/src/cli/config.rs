@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Exit, complain, refuse, say};
+use super::{complain, refuse, say};
 use crate::config::{Config, LoadSource, docs};
+use crate::exit::Exit;
 
 /// Checks a file as the node would load it, with the environment and flags of this call.
 pub(super) fn check(file: Option<PathBuf>, mut source: LoadSource) -> Exit {
