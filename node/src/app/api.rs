@@ -141,7 +141,7 @@ fn props(codec: &Codec) -> Option<CodecProps> {
         Codec::Lpcm(lpcm) => {
             CodecProps::Lpcm { bit_depth: lpcm.bit_depth, sample_rate: lpcm.sample_rate, channel_count: lpcm.channels }
         }
-        Codec::Vp8(_) | Codec::MpegAudio(_) | Codec::Opaque(_) => return None,
+        Codec::Vp8(_) | Codec::MpegAudio(_) | Codec::Flac(_) | Codec::Opaque(_) => return None,
     })
 }
 

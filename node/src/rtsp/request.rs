@@ -130,6 +130,10 @@ impl Session {
             Err(refused) => return refused,
         };
         match self.live_tracks(&path) {
+            Ok(tracks) if !tracks.iter().any(|(_, track)| sdp::is_described(&track.codec)) => {
+                info!(%path, peer = %self.peer, tracks = %labels(&tracks), "reader refused: RTSP can carry none of the tracks");
+                Outcome::refused(Status::UNSUPPORTED_MEDIA_TYPE)
+            }
             Ok(tracks) => {
                 let delivery = WriteDelivery::Unicast(unspecified(self.peer.ip()));
                 let sdp = sdp::write(&WriteParams { title: path.as_str(), tracks: &tracks, delivery });

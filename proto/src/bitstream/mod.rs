@@ -7,6 +7,7 @@ pub mod aac;
 pub mod ac3;
 pub mod av1;
 mod dts;
+pub mod flac;
 pub mod g711;
 pub mod h264;
 pub mod h265;

@@ -35,7 +35,7 @@ pub fn codec_props(codec: &Codec) -> Vec<(&'static str, Prop)> {
             let [rate, channels] = layout(config.sample_rate, config.channels);
             vec![number("bitDepth", config.bit_depth), rate, channels]
         }
-        Codec::Vp8(_) | Codec::MpegAudio(_) | Codec::Opaque(_) => Vec::new(),
+        Codec::Vp8(_) | Codec::MpegAudio(_) | Codec::Flac(_) | Codec::Opaque(_) => Vec::new(),
     }
 }
 

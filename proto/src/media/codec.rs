@@ -34,6 +34,8 @@ pub enum Codec {
     MpegAudio(MpegAudioConfig),
     /// AC-3 (ETSI TS 102 366). One syncframe a unit.
     Ac3(Ac3Config),
+    /// FLAC (RFC 9639). One frame with its header a unit.
+    Flac(FlacConfig),
     /// ITU-T G.711, one byte a sample and channel, channels interleaved.
     G711(G711Law, AudioLayout),
     /// Linear PCM, big-endian, channels interleaved.
@@ -127,6 +129,19 @@ pub struct Ac3Config {
     pub channels: u8,
 }
 
+/// FLAC facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlacConfig {
+    /// The body of the STREAMINFO metadata block, 34 bytes (RFC 9639 section 8.2).
+    pub stream_info: Bytes,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Channels, 1 to 8.
+    pub channels: u8,
+    /// Bits a sample, 4 to 32.
+    pub bit_depth: u8,
+}
+
 /// Which companding law G.711 uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum G711Law {
@@ -176,9 +191,13 @@ impl Codec {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::H264(_) | Self::H265(_) | Self::Av1(_) | Self::Vp8(_) | Self::Vp9(_) => Kind::Video,
-            Self::Aac(_) | Self::Opus(_) | Self::MpegAudio(_) | Self::Ac3(_) | Self::G711(..) | Self::Lpcm(_) => {
-                Kind::Audio
-            }
+            Self::Aac(_)
+            | Self::Opus(_)
+            | Self::MpegAudio(_)
+            | Self::Ac3(_)
+            | Self::Flac(_)
+            | Self::G711(..)
+            | Self::Lpcm(_) => Kind::Audio,
             Self::Opaque(opaque) => opaque.kind,
         }
     }
@@ -195,6 +214,7 @@ impl Codec {
             Self::Opus(_) => "Opus",
             Self::MpegAudio(_) => "MPEG-1/2 Audio",
             Self::Ac3(_) => "AC3",
+            Self::Flac(_) => "FLAC",
             Self::G711(..) => "G711",
             Self::Lpcm(_) => "LPCM",
             Self::Opaque(opaque) => opaque.label,
@@ -213,6 +233,7 @@ impl Codec {
                 (Self::Aac(a), Self::Aac(b)) => a.channels == b.channels,
                 (Self::Opus(a), Self::Opus(b)) => a.channels == b.channels,
                 (Self::Ac3(a), Self::Ac3(b)) => a.channels == b.channels,
+                (Self::Flac(a), Self::Flac(b)) => a.channels == b.channels && a.bit_depth == b.bit_depth,
                 (Self::G711(law_a, a), Self::G711(law_b, b)) => law_a == law_b && a.channels == b.channels,
                 (Self::Lpcm(a), Self::Lpcm(b)) => a.channels == b.channels && a.bit_depth == b.bit_depth,
                 (Self::Opaque(a), Self::Opaque(b)) => a.label == b.label && a.rtpmap == b.rtpmap,

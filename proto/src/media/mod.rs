@@ -7,7 +7,7 @@ mod track;
 mod unit;
 
 pub use codec::{
-    AacConfig, Ac3Config, AudioLayout, Av1Config, Codec, G711Law, H264Config, H265Config, Kind, LpcmConfig,
+    AacConfig, Ac3Config, AudioLayout, Av1Config, Codec, FlacConfig, G711Law, H264Config, H265Config, Kind, LpcmConfig,
     MpegAudioConfig, OpaqueConfig, OpusConfig, Vp8Config, Vp9Config,
 };
 pub use marks::{Marks, PartMark, SegmentMark};

@@ -11,7 +11,7 @@ mod repair;
 mod write;
 
 pub use parse::{SdpError, parse};
-pub use write::{WriteDelivery, WriteParams, payload_type, write};
+pub use write::{WriteDelivery, WriteParams, is_described, payload_type, write};
 
 use crate::media::Track;
 

@@ -54,12 +54,19 @@ pub fn write(params: &WriteParams<'_>) -> String {
     session.medias = params
         .tracks
         .iter()
+        .filter(|(_, track)| is_described(&track.codec))
         .map(|(id, track)| media(id, track, ports.get(usize::from(id.0)).copied().unwrap_or(0)))
         .collect();
     let mut out = Vec::new();
     // Writing into memory does not fail.
     let _ = session.write(&mut out);
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Whether RTP has a format for the codec. A track of another one is left out of descriptions; the controls of the
+/// others keep their numbers.
+pub const fn is_described(codec: &Codec) -> bool {
+    !matches!(codec, Codec::Flac(_))
 }
 
 /// The payload type that [`write()`] gives a track: static where RFC 3551 has one that players expect, else 96 and up.
@@ -110,6 +117,7 @@ fn rtpmap(track: &Track) -> Option<String> {
         Codec::G711(G711Law::A, layout) => with_channels("PCMA", layout.channels),
         Codec::G711(G711Law::Mu, layout) => with_channels("PCMU", layout.channels),
         Codec::Lpcm(lpcm) => format!("L{}/{clock}/{}", lpcm.bit_depth, lpcm.channels),
+        Codec::Flac(_) => return None,
         Codec::Opaque(opaque) => return opaque.rtpmap.clone(),
     })
 }

@@ -89,7 +89,7 @@ impl Inspector {
                 replace(config, seen, &mut self.changed);
                 Some(Look::alone(payload))
             }
-            Codec::Aac(_) | Codec::Opus(_) | Codec::G711(..) | Codec::Lpcm(_) | Codec::Opaque(_) => {
+            Codec::Aac(_) | Codec::Opus(_) | Codec::Flac(_) | Codec::G711(..) | Codec::Lpcm(_) | Codec::Opaque(_) => {
                 Some(Look::alone(payload))
             }
         }?;

@@ -54,6 +54,8 @@ pub fn pack(codec: &Codec, unit: &Unit, payload_bytes_max: usize, sink: &mut imp
         Codec::Ac3(_) => ac3::pack(unit, max, sink),
         Codec::G711(_, layout) => plain::pack_samples(unit, g711::sample_bytes(*layout), max, sink),
         Codec::Lpcm(config) => plain::pack_samples(unit, lpcm::sample_bytes(config), max, sink),
+        // RTP has no format for FLAC: such a track is in no description, and nobody asks for it.
+        Codec::Flac(_) => {}
         Codec::Opaque(_) => plain::pack_opaque(unit, sink),
     }
 }

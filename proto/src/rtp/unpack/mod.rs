@@ -129,7 +129,9 @@ impl Unpacker {
             Codec::MpegAudio(_) => Inner::MpegAudio(mpeg_audio::MpegAudio::new(clock_rate)),
             Codec::Ac3(_) => Inner::Ac3(ac3::Ac3::new(clock_rate)),
             Codec::Lpcm(config) => Inner::Whole(whole::Whole::samples(config)),
-            Codec::Opus(_) | Codec::G711(..) | Codec::Opaque(_) => Inner::Whole(whole::Whole::default()),
+            Codec::Opus(_) | Codec::Flac(_) | Codec::G711(..) | Codec::Opaque(_) => {
+                Inner::Whole(whole::Whole::default())
+            }
         };
         Self { inner }
     }
