@@ -14,7 +14,7 @@ use weft_proto::time::{Now, WallClock};
 use crate::clock::Clock;
 use crate::path::{
     Directory, EndReason, Notice, PathShared, Policy, PublishError, PublishRequest, PublisherEvent, ReaderRole,
-    Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
 use crate::publication::Publication;
 use crate::stream::{Budget, Cursor, Join, WakeGate};
@@ -276,14 +276,19 @@ impl Fabric {
         self.inner.draining.load(Ordering::Acquire)
     }
 
+    /// The [`Policy`] answers differently from now on: live paths follow it. Publishers and readers stay, unless their
+    /// path is not allowed any more.
+    pub fn reconfigured(&self) {
+        if let Some(registry) = self.inner.registry.get() {
+            registry.do_send(Reconfigured);
+        }
+    }
+
     /// Ends every session: the node shuts down.
     pub fn shut_down(&self) {
         self.inner.draining.store(true, Ordering::Release);
         for shared in self.inner.directory.paths.read().values() {
-            if let Some(slot) = &*shared.publisher.lock() {
-                slot.end(EndReason::Shutdown);
-            }
-            shared.end_readers(EndReason::Shutdown);
+            shared.end_all(EndReason::Shutdown);
         }
     }
 
@@ -314,7 +319,7 @@ impl Fabric {
         let viewers = readers.values().filter(|slot| slot.role == ReaderRole::Viewer);
         PathDescription {
             name: stream.path().clone(),
-            conf_name: shared.conf_name.clone(),
+            conf_name: shared.policy().conf_name.clone(),
             node: self.inner.node.clone(),
             epoch: stream.epoch(),
             online_since: publisher.as_ref().map(|slot| slot.since),

@@ -74,10 +74,15 @@ pub(crate) enum Gone {
     Reader(SessionId),
 }
 
+/// The path's policy has changed; the new one is in [`PathShared`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SettingsChanged;
+
 impl PathActor {
     /// A new path's actor.
     pub(crate) fn new(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
-        let core = Core::new(shared.settings.clone());
+        let core = Core::new(shared.policy().life.clone());
         Self::with_core((core, Vec::new()), shared, registry, clock)
     }
 
@@ -85,7 +90,7 @@ impl PathActor {
     pub(crate) fn rebuild(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
         let publisher = shared.publisher.lock().as_ref().map(|slot| (slot.id, slot.info.identity.clone()));
         let readers: Vec<_> = shared.readers.lock().values().map(|slot| (slot.id, slot.role)).collect();
-        let core = Core::rebuild(shared.settings.clone(), publisher, readers, clock.now());
+        let core = Core::rebuild(shared.policy().life.clone(), publisher, readers, clock.now());
         Self::with_core(core, shared, registry, clock)
     }
 
@@ -227,6 +232,16 @@ impl Handler<Subscribe> for PathActor {
         self.joining.insert(id, Joining { slot, reply });
         self.feed(Event::Subscribe { id, role }, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(SubscribeError::Unavailable)) })
+    }
+}
+
+impl Handler<SettingsChanged> for PathActor {
+    type Result = ();
+
+    fn handle(&mut self, _: SettingsChanged, ctx: &mut Self::Context) {
+        self.arrived();
+        let settings = self.shared.policy().life.clone();
+        self.feed(Event::Settings(settings), ctx);
     }
 }
 

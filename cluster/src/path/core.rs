@@ -88,6 +88,8 @@ pub enum Event {
         /// Which.
         id: SessionId,
     },
+    /// The configuration says something else from now on. Who is there stays.
+    Settings(PathSettings),
     /// The armed timer ran out.
     Timer,
 }
@@ -203,6 +205,7 @@ impl Core {
             }
             Event::Subscribe { id, role } => self.subscribe(id, role, now, &mut commands),
             Event::ReaderGone { id } => self.reader_gone(id, now, &mut commands),
+            Event::Settings(settings) => self.settings = settings,
             Event::Timer => self.timer(now, &mut commands),
         }
         commands

@@ -97,6 +97,18 @@ fn max_readers_counts_and_frees() {
 }
 
 #[test]
+fn changed_settings_hold_for_those_who_come() {
+    let mut core = Core::new(PathSettings { max_readers: 2, ..PathSettings::default() });
+    core.handle(publish(A), at(0));
+    core.handle(view(R), at(0));
+    let one = PathSettings { max_readers: 1, override_publisher: false, ..PathSettings::default() };
+    assert_eq!(core.handle(Event::Settings(one), at(1)), []);
+    assert_eq!(core.handle(view(B), at(1)), [Command::RefuseReader(B, Refusal::TooManyReaders)]);
+    let stranger = publish_as(B, "other", Duration::ZERO);
+    assert_eq!(core.handle(stranger, at(1)), [Command::RefusePublisher(B)]);
+}
+
+#[test]
 fn demand_waits_attaches_and_lets_go() {
     let on_demand = OnDemand { start_timeout: Duration::from_secs(10), close_after: Duration::from_secs(5) };
     let mut core = Core::new(PathSettings { on_demand: Some(on_demand), ..PathSettings::default() });

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::stream::{Budget, StartLimits, StreamSettings};
 
 /// What the configuration says of one path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPolicy {
     /// Name of the configuration entry that matched.
     pub conf_name: String,

@@ -13,5 +13,5 @@ pub use refusal::{PublishError, SubscribeError};
 pub use shared::{EndReason, PublisherEvent, SessionInfo};
 
 pub(crate) use directory::Directory;
-pub(crate) use registry::{Notice, PublishRequest, Registry, SubscribeRequest};
+pub(crate) use registry::{Notice, PublishRequest, Reconfigured, Registry, SubscribeRequest};
 pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -13,11 +13,11 @@ use tracing::error;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
 
-use super::actor::{Accepted, Gone, PathActor, Publish, Subscribe};
+use super::actor::{Accepted, Gone, PathActor, Publish, SettingsChanged, Subscribe};
 use super::core::{ReaderRole, SessionId};
 use super::directory::Directory;
 use super::refusal::{PublishError, SubscribeError};
-use super::shared::{PathShared, ReaderSlot, SessionInfo};
+use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
 use crate::limits::PATHS_MAX;
 use crate::stream::{Stream, StreamKey};
 
@@ -60,6 +60,11 @@ pub(crate) struct Notice {
     pub(crate) id: SessionId,
 }
 
+/// The configuration has changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reconfigured;
+
 /// An actor has nothing left to do.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -91,15 +96,7 @@ impl Registry {
         let epoch = Epoch(self.directory.epoch_base + self.next_claim);
         let born = (self.directory.clock.now(), self.directory.clock.wall());
         let stream = Stream::new(path.clone(), epoch, born, &policy.stream, &self.directory.budget);
-        let shared = Arc::new(PathShared {
-            stream,
-            settings: policy.life,
-            conf_name: policy.conf_name,
-            publisher: Default::default(),
-            readers: Default::default(),
-            pending: AtomicUsize::new(0),
-            panic_next: Default::default(),
-        });
+        let shared = Arc::new(PathShared::new(stream, policy));
         paths.insert(path.clone(), shared.clone());
         Some(shared)
     }
@@ -216,6 +213,25 @@ impl Handler<Notice> for Registry {
         let addr = self.actor(&shared, &ctx.address());
         shared.pending.fetch_add(1, Ordering::AcqRel);
         addr.do_send(if notice.publisher { Gone::Publisher(notice.id) } else { Gone::Reader(notice.id) });
+    }
+}
+
+impl Handler<Reconfigured> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconfigured, ctx: &mut Self::Context) {
+        for shared in self.directory.list() {
+            match self.directory.policy.path(shared.stream.path()) {
+                Some(policy) => {
+                    if shared.set_policy(policy) {
+                        let addr = self.actor(&shared, &ctx.address());
+                        shared.pending.fetch_add(1, Ordering::AcqRel);
+                        addr.do_send(SettingsChanged);
+                    }
+                }
+                None => shared.end_all(EndReason::NotConfigured),
+            }
+        }
     }
 }
 
