@@ -29,6 +29,7 @@ where
     };
     match cli.command {
         Some(Task::Config(ConfigTask::Check { file })) => config::check(file, source),
+        Some(Task::Config(ConfigTask::Sample)) => config::sample(),
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
         None => match Config::load(&source) {
             Ok(loaded) => serve(loaded, source),
