@@ -10,7 +10,7 @@ use weft_node::{app, cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let exit = cli::run(std::env::args_os(), |loaded, _source| {
+    let exit = cli::run(std::env::args_os(), |loaded, source| {
         let guard = match logs::init(&loaded.config.log) {
             Ok(guard) => guard,
             Err(error) => {
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             }
         };
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let exit = app::serve(loaded.config);
+        let exit = app::serve(loaded, source, guard.levels());
         drop(guard);
         exit
     });

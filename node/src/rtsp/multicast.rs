@@ -86,14 +86,14 @@ impl Groups {
         let mut groups = self.groups.lock();
         groups.retain(|_, group| group.strong_count() > 0);
         let used: Vec<Ipv4Addr> = groups.values().filter_map(Weak::upgrade).map(|group| group.address).collect();
-        let address = free_address(shared.config.multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
+        let address = free_address(shared.config().multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
         let (alive, ended) = watch::channel(());
         let tracks = subscription.tracks().clone();
-        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config.packet_bytes_max);
+        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config().packet_bytes_max);
         let lines = egress.lines_of(&tracks);
         let clocks =
             tracks.iter().zip(&lines).map(|((_, track), line)| (track.clock_rate, line.map_or(0, |l| l.offset)));
-        let rtp_port = shared.config.multicast_rtp_port;
+        let rtp_port = shared.config().multicast_rtp_port;
         let group = Arc::new(Group { address, rtp_port, clocks: clocks.collect(), alive });
         groups.insert(path.clone(), Arc::downgrade(&group));
         drop(groups);

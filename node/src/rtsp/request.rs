@@ -297,7 +297,7 @@ impl Session {
             Err(error) => return self.refuse_reader(&path, error),
         };
         let tracks = subscription.tracks().clone();
-        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config.packet_bytes_max);
+        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config().packet_bytes_max);
         let reader_tracks = self.reader_tracks(&tracks, &egress);
         let reader = RtpReader::new(egress, tracks, reader_tracks, subscription.stream().born_wall());
         let Some(carrier) = self.carrier(subscription.tracks().len(), udp) else {
