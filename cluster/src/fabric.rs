@@ -1,6 +1,5 @@
 //! The interface that doors see, the same whether a path lives here or on another node.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,35 +9,16 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
-use weft_proto::time::WallClock;
+use weft_proto::time::{Now, WallClock};
 
 use crate::clock::Clock;
 use crate::path::{
-    EndReason, HALF_OPEN, Identity, Notice, PathSettings, PathShared, PublishRequest, PublisherEvent, Registry,
-    SessionId, SessionInfo, SubscribeRequest,
+    Directory, EndReason, HALF_OPEN, Identity, Notice, PathShared, Policy, PublishError, PublishRequest,
+    PublisherEvent, ReaderRole, Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
 use crate::publication::Publication;
-use crate::stream::{Budget, Cursor, Join, StartLimits, StreamSettings, WakeGate};
-use crate::subscription::Subscription;
-
-/// What the configuration says of one path.
-#[derive(Clone, Debug)]
-pub struct PathPolicy {
-    /// Name of the configuration entry that matched.
-    pub conf_name: String,
-    /// Who may publish and read, and for how long.
-    pub life: PathSettings,
-    /// What is kept.
-    pub stream: StreamSettings,
-    /// With what players start.
-    pub start: StartLimits,
-}
-
-/// Answers for the configuration.
-pub trait Policy: Send + Sync + 'static {
-    /// The settings of a path; `None` when no entry allows it.
-    fn path(&self, path: &PathName) -> Option<PathPolicy>;
-}
+use crate::stream::{Budget, Cursor, Join, WakeGate};
+use crate::subscription::{Attendance, Subscription};
 
 /// How a fabric begins.
 pub struct FabricConfig {
@@ -52,45 +32,6 @@ pub struct FabricConfig {
     pub policy: Arc<dyn Policy>,
     /// The node's clock.
     pub clock: Clock,
-}
-
-/// Why a publisher is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The path's configuration keeps the present publisher.
-    #[error("someone is already publishing to this path, and overridePublisher is off")]
-    AlreadyPublished,
-    /// No configuration entry allows the path, or there are too many paths.
-    #[error("the path is not configured")]
-    NotConfigured,
-    /// The node takes no new sessions.
-    #[error("the node is being drained")]
-    Draining,
-    /// The fabric cannot answer.
-    #[error("the node cannot take publishers right now")]
-    Unavailable,
-}
-
-/// Why a reader is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// Nobody publishes to the path.
-    #[error("no one is publishing to this path")]
-    NoStream,
-    /// The path has all the readers it may have.
-    #[error("the path has reached its maximum number of readers")]
-    TooManyReaders,
-    /// No configuration entry allows the path, or there are too many paths.
-    #[error("the path is not configured")]
-    NotConfigured,
-    /// The node takes no new sessions.
-    #[error("the node is being drained")]
-    Draining,
-    /// The fabric cannot answer.
-    #[error("the node cannot take readers right now")]
-    Unavailable,
 }
 
 /// Why a path cannot be moved.
@@ -159,12 +100,8 @@ pub struct Fabric {
 
 /// What the fabric's parts share.
 pub(crate) struct Inner {
-    pub(crate) node: String,
-    pub(crate) epoch_base: u64,
-    pub(crate) clock: Clock,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) policy: Arc<dyn Policy>,
-    pub(crate) paths: RwLock<BTreeMap<PathName, Arc<PathShared>>>,
+    node: String,
+    directory: Arc<Directory>,
     registry: OnceLock<Addr<Registry>>,
     draining: AtomicBool,
     assignments: watch::Sender<Vec<Assignment>>,
@@ -179,18 +116,21 @@ impl std::fmt::Debug for Inner {
 impl Fabric {
     /// Begins on the current thread, which must run an actix system: the control thread.
     pub fn start(config: FabricConfig) -> Self {
-        let inner = Arc::new(Inner {
-            node: config.node,
+        let directory = Arc::new(Directory {
             epoch_base: config.epoch_base,
             clock: config.clock,
             budget: Budget::new(config.budget_bytes),
             policy: config.policy,
             paths: RwLock::default(),
+        });
+        let inner = Arc::new(Inner {
+            node: config.node,
+            directory: directory.clone(),
             registry: OnceLock::new(),
             draining: AtomicBool::new(false),
             assignments: watch::Sender::default(),
         });
-        let registry = Registry::new(inner.clone()).start();
+        let registry = Registry::new(directory).start();
         let _ = inner.registry.set(registry);
         Self { inner }
     }
@@ -219,12 +159,12 @@ impl Fabric {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
-        self.inner.policy.path(path).ok_or(PublishError::NotConfigured)?;
-        let Some(shared) = self.inner.find(path) else { return Ok(()) };
-        let silent_for = shared.silent_for(self.inner.clock.now());
+        let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
+        let Some(shared) = self.inner.directory.find(path) else { return Ok(()) };
+        let silent_for = shared.silent_for(self.inner.directory.clock.now());
         let returns = |publisher: &Identity| publisher == identity && silent_for >= HALF_OPEN;
         match &*shared.publisher.lock() {
-            Some(slot) if !shared.settings.override_publisher && !returns(&slot.info.identity) => {
+            Some(slot) if !policy.life.override_publisher && !returns(&slot.info.identity) => {
                 Err(PublishError::AlreadyPublished)
             }
             _ => Ok(()),
@@ -239,16 +179,49 @@ impl Fabric {
         join: Join,
         gate: &Arc<WakeGate>,
     ) -> Result<Subscription, SubscribeError> {
+        self.read(path, info, ReaderRole::Viewer, join, gate).await
+    }
+
+    /// Reads a path for the node itself, on behalf of viewers who [`attend`](Self::attend), or of a recording: counts
+    /// for nobody, is not listed and wants no publisher.
+    pub async fn subscribe_internal(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        join: Join,
+        gate: &Arc<WakeGate>,
+    ) -> Result<Subscription, SubscribeError> {
+        self.read(path, info, ReaderRole::Internal, join, gate).await
+    }
+
+    /// Takes a viewer's place among the readers of a path without reading from its log: somebody who is served by an
+    /// internal reader. Bound by `maxReaders`, listed, kicked and held as any other.
+    pub async fn attend(&self, path: PathName, info: SessionInfo) -> Result<Attendance, SubscribeError> {
+        self.place(path, info, ReaderRole::Viewer).await
+    }
+
+    async fn read(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        role: ReaderRole,
+        join: Join,
+        gate: &Arc<WakeGate>,
+    ) -> Result<Subscription, SubscribeError> {
+        let start = self.inner.directory.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
+        let place = self.place(path, info, role).await?;
+        let tracks = place.stream().tracks().ok_or(SubscribeError::NoStream)?;
+        Ok(Subscription::new(place, gate, Cursor::new(join, start), tracks))
+    }
+
+    async fn place(&self, path: PathName, info: SessionInfo, role: ReaderRole) -> Result<Attendance, SubscribeError> {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        let start = self.inner.policy.path(&path).ok_or(SubscribeError::NotConfigured)?.start;
         let registry = self.inner.registry.get().ok_or(SubscribeError::Unavailable)?;
-        let request = SubscribeRequest { path, info, gate: gate.clone() };
-        let answer = registry.send(request).await.map_err(|_| SubscribeError::Unavailable)?;
-        let (shared, slot) = answer?;
-        let tracks = shared.stream.tracks().ok_or(SubscribeError::NoStream)?;
-        Ok(Subscription::new(self.inner.clone(), shared, slot, Cursor::new(join, start), tracks))
+        let request = SubscribeRequest { path, info, role };
+        let (shared, slot) = registry.send(request).await.map_err(|_| SubscribeError::Unavailable)??;
+        Ok(Attendance::new(self.inner.clone(), shared, slot))
     }
 
     /// Which sources this node is to pull, as that changes.
@@ -258,13 +231,12 @@ impl Fabric {
 
     /// What is known of a path; `None` when it is not live.
     pub fn describe(&self, path: &PathName) -> Option<PathDescription> {
-        self.inner.find(path).map(|shared| self.description(&shared))
+        self.inner.directory.find(path).map(|shared| self.description(&shared))
     }
 
     /// All live paths, by name.
     pub fn list(&self) -> Vec<PathDescription> {
-        let paths: Vec<Arc<PathShared>> = self.inner.paths.read().values().cloned().collect();
-        paths.iter().map(|shared| self.description(shared)).collect()
+        self.inner.directory.list().iter().map(|shared| self.description(shared)).collect()
     }
 
     /// Who owns a path, since when, under which epoch: in a sentence.
@@ -282,7 +254,7 @@ impl Fabric {
 
     /// Ends the session with this public id; says whether there was one.
     pub fn kick(&self, id: &str) -> bool {
-        self.inner.paths.read().values().any(|shared| {
+        self.inner.directory.paths.read().values().any(|shared| {
             let publisher = shared.publisher.lock().clone().filter(|slot| slot.info.id == id);
             let reader = shared.readers.lock().values().find(|slot| slot.info.id == id).cloned();
             if let Some(slot) = &publisher {
@@ -304,7 +276,7 @@ impl Fabric {
     /// Takes no new sessions and asks publishers to connect elsewhere. Idempotent.
     pub fn drain(&self) {
         if !self.inner.draining.swap(true, Ordering::AcqRel) {
-            for shared in self.inner.paths.read().values() {
+            for shared in self.inner.directory.paths.read().values() {
                 if let Some(slot) = &*shared.publisher.lock() {
                     let _ = slot.events.try_send(PublisherEvent::Drain);
                 }
@@ -322,14 +294,19 @@ impl Fabric {
         self.inner.draining.load(Ordering::Acquire)
     }
 
+    /// The [`Policy`] answers differently from now on: live paths follow it. Publishers and readers stay, unless their
+    /// path is not allowed any more.
+    pub fn reconfigured(&self) {
+        if let Some(registry) = self.inner.registry.get() {
+            registry.do_send(Reconfigured);
+        }
+    }
+
     /// Ends every session: the node shuts down.
     pub fn shut_down(&self) {
         self.inner.draining.store(true, Ordering::Release);
-        for shared in self.inner.paths.read().values() {
-            if let Some(slot) = &*shared.publisher.lock() {
-                slot.end(EndReason::Shutdown);
-            }
-            shared.end_readers(EndReason::Shutdown);
+        for shared in self.inner.directory.paths.read().values() {
+            shared.end_all(EndReason::Shutdown);
         }
     }
 
@@ -340,13 +317,13 @@ impl Fabric {
 
     /// The node's clock.
     pub fn clock(&self) -> Clock {
-        self.inner.clock
+        self.inner.directory.clock
     }
 
     /// Makes the path's actor panic at its next message; for the test of the rebuild.
     #[doc(hidden)]
     pub fn panic_next(&self, path: &PathName) {
-        if let Some(shared) = self.inner.find(path) {
+        if let Some(shared) = self.inner.directory.find(path) {
             shared.panic_next.store(true, Ordering::Release);
         }
     }
@@ -356,15 +333,17 @@ impl Fabric {
         let publisher = shared.publisher.lock().clone();
         let stream = &shared.stream;
         let counters = stream.counters();
+        let readers = shared.readers.lock();
+        let viewers = readers.values().filter(|slot| slot.role == ReaderRole::Viewer);
         PathDescription {
             name: stream.path().clone(),
-            conf_name: shared.conf_name.clone(),
+            conf_name: shared.policy().conf_name.clone(),
             node: self.inner.node.clone(),
             epoch: stream.epoch(),
             online_since: publisher.as_ref().map(|slot| slot.since),
             available_since: stream.born_wall(),
             publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
-            readers: shared.readers.lock().values().map(|slot| describe(&slot.info)).collect(),
+            readers: viewers.map(|slot| describe(&slot.info)).collect(),
             tracks: stream.tracks(),
             inbound_bytes: counters.inbound_bytes.load(Ordering::Relaxed),
             outbound_bytes: counters.outbound_bytes.load(Ordering::Relaxed),
@@ -375,8 +354,8 @@ impl Fabric {
 }
 
 impl Inner {
-    pub(crate) fn find(&self, path: &PathName) -> Option<Arc<PathShared>> {
-        self.paths.read().get(path).cloned()
+    pub(crate) fn now(&self) -> Now {
+        self.directory.clock.now()
     }
 
     /// Tells the registry that a session ended.

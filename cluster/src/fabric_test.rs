@@ -1,17 +1,18 @@
 use std::time::Duration;
 
 use super::*;
-use crate::path::Identity;
+use crate::path::{Identity, PathPolicy, PathSettings};
 use crate::stream::testing::{tracks, unit};
-use crate::stream::{Delivery, LogLimits, Start, Times};
+use crate::stream::{Delivery, LogLimits, Start, StartLimits, StreamSettings, Times};
 
-struct Everything(PathSettings);
+/// Allows every path, until it is changed.
+struct Everything(parking_lot::Mutex<Option<PathSettings>>);
 
 impl Policy for Everything {
     fn path(&self, _: &PathName) -> Option<PathPolicy> {
         Some(PathPolicy {
             conf_name: "all_others".into(),
-            life: self.0.clone(),
+            life: self.0.lock().clone()?,
             stream: StreamSettings { log: LogLimits::default(), cadence: Default::default() },
             start: StartLimits::default(),
         })
@@ -19,11 +20,15 @@ impl Policy for Everything {
 }
 
 fn fabric(settings: PathSettings) -> Fabric {
+    fabric_with(Arc::new(Everything(Some(settings).into())))
+}
+
+fn fabric_with(policy: Arc<Everything>) -> Fabric {
     Fabric::start(FabricConfig {
         node: "a".into(),
         epoch_base: 1000,
         budget_bytes: 64 << 20,
-        policy: Arc::new(Everything(settings)),
+        policy,
         clock: Clock::start(),
     })
 }
@@ -159,4 +164,31 @@ async fn sessions_can_be_kicked_and_a_draining_node_takes_nobody() {
     assert_eq!(fabric.publish(cam(), info("p"), tracks()).await.err(), Some(PublishError::Draining));
     fabric.undrain();
     assert!(fabric.why(&cam()).contains("epoch 1001"));
+}
+
+#[actix::test]
+async fn a_changed_policy_reaches_live_paths_and_disturbs_nobody() {
+    let policy = Arc::new(Everything(Some(PathSettings::default()).into()));
+    let fabric = fabric_with(policy.clone());
+    let _publication = publish(&fabric, "p").await;
+    let gate = WakeGate::new();
+    let first = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    *policy.0.lock() = Some(PathSettings { max_readers: 1, ..PathSettings::default() });
+    fabric.reconfigured();
+    let second = fabric.subscribe(cam(), info("r2"), JOIN, &gate).await;
+    assert_eq!(second.err(), Some(SubscribeError::TooManyReaders));
+    assert_eq!(first.ended(), None);
+}
+
+#[actix::test]
+async fn a_path_that_is_not_allowed_any_more_ends() {
+    let policy = Arc::new(Everything(Some(PathSettings::default()).into()));
+    let fabric = fabric_with(policy.clone());
+    let mut publication = publish(&fabric, "p").await;
+    let gate = WakeGate::new();
+    let reader = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    *policy.0.lock() = None;
+    fabric.reconfigured();
+    assert_eq!(publication.event().await, PublisherEvent::Ended(EndReason::NotConfigured));
+    until(|| reader.ended() == Some(EndReason::NotConfigured)).await;
 }

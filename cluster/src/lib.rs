@@ -15,10 +15,8 @@ pub mod stream;
 mod subscription;
 
 pub use clock::Clock;
-pub use fabric::{
-    Assignment, Fabric, FabricConfig, MoveError, PathDescription, PathPolicy, Policy, PublishError, SessionDescription,
-    SubscribeError,
-};
+pub use fabric::{Assignment, Fabric, FabricConfig, MoveError, PathDescription, SessionDescription};
+pub use path::{PathPolicy, Policy, PublishError, SubscribeError};
 pub use publication::Publication;
 pub use storage::{NodeState, Storage};
-pub use subscription::{Subscription, map_tracks};
+pub use subscription::{Attendance, Subscription, map_tracks};

@@ -61,7 +61,7 @@ impl Publication {
         if self.staged.is_empty() {
             return Ok(());
         }
-        let now = self.inner.clock.now();
+        let now = self.inner.now();
         self.slot.last_push_micros.store(now.micros(), Ordering::Relaxed);
         self.shared.stream.push(self.generation, &mut self.staged, now)
     }

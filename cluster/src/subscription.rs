@@ -1,4 +1,7 @@
 //! A reader's handle. Ends when dropped.
+//!
+//! A [`Subscription`] takes units from the log. An [`Attendance`] takes none: it stands for a viewer who is served by a
+//! reader that several share (a viewer of ready-made segments, a member of a multicast group).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,55 +10,24 @@ use weft_proto::media::{TrackId, Tracks};
 
 use crate::fabric::Inner;
 use crate::path::{EndReason, PathShared, ReaderSlot};
-use crate::stream::{Cursor, Delivery, ReadState, Stream, StreamKey};
+use crate::stream::{Cursor, Delivery, ReadState, Stream, StreamKey, WakeGate};
 
-/// What a reader reads from.
+/// A place among the readers of a path. Ends when dropped.
 #[derive(Debug)]
-pub struct Subscription {
+pub struct Attendance {
     inner: Arc<Inner>,
     shared: Arc<PathShared>,
     slot: Arc<ReaderSlot>,
-    cursor: Cursor,
-    joined: Tracks,
 }
 
-impl Subscription {
-    pub(crate) fn new(
-        inner: Arc<Inner>,
-        shared: Arc<PathShared>,
-        slot: Arc<ReaderSlot>,
-        cursor: Cursor,
-        joined: Tracks,
-    ) -> Self {
-        shared.stream.bells().add(&slot.gate);
-        Self { inner, shared, slot, cursor, joined }
-    }
-
-    /// The stream's name for the worker's pump.
-    pub fn key(&self) -> StreamKey {
-        self.shared.stream.key()
+impl Attendance {
+    pub(crate) const fn new(inner: Arc<Inner>, shared: Arc<PathShared>, slot: Arc<ReaderSlot>) -> Self {
+        Self { inner, shared, slot }
     }
 
     /// The stream that is read.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.shared.stream
-    }
-
-    /// The tracks as they were when the subscription began.
-    pub const fn tracks(&self) -> &Tracks {
-        &self.joined
-    }
-
-    /// Takes the next batch. Never waits: the worker's gate rings when there is more.
-    pub fn read(&mut self, out: &mut Vec<Delivery>) -> ReadState {
-        let state = self.shared.stream.read(&mut self.cursor, self.inner.clock.now(), out);
-        self.slot.skipped.fetch_add(self.cursor.take_skipped(), Ordering::Relaxed);
-        state
-    }
-
-    /// Units skipped since the last call, because this reader was too slow.
-    pub fn take_skipped(&self) -> u64 {
-        self.slot.skipped.swap(0, Ordering::Relaxed)
     }
 
     /// Why it is over, if it is.
@@ -67,6 +39,67 @@ impl Subscription {
     pub fn count_sent(&self, bytes: usize) {
         self.shared.stream.counters().outbound_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.shared.readers.lock().remove(&self.slot.id);
+        self.inner.notice(self.shared.stream.path().clone(), false, self.slot.id);
+    }
+}
+
+/// What a reader reads from.
+#[derive(Debug)]
+pub struct Subscription {
+    attendance: Attendance,
+    gate: Arc<WakeGate>,
+    cursor: Cursor,
+    joined: Tracks,
+}
+
+impl Subscription {
+    pub(crate) fn new(attendance: Attendance, gate: &Arc<WakeGate>, cursor: Cursor, joined: Tracks) -> Self {
+        attendance.stream().bells().add(gate);
+        Self { attendance, gate: gate.clone(), cursor, joined }
+    }
+
+    /// The stream's name for the worker's pump.
+    pub fn key(&self) -> StreamKey {
+        self.stream().key()
+    }
+
+    /// The stream that is read.
+    pub fn stream(&self) -> &Arc<Stream> {
+        self.attendance.stream()
+    }
+
+    /// The tracks as they were when the subscription began.
+    pub const fn tracks(&self) -> &Tracks {
+        &self.joined
+    }
+
+    /// Takes the next batch. Never waits: the worker's gate rings when there is more.
+    pub fn read(&mut self, out: &mut Vec<Delivery>) -> ReadState {
+        let Attendance { inner, shared, slot } = &self.attendance;
+        let state = shared.stream.read(&mut self.cursor, inner.now(), out);
+        slot.skipped.fetch_add(self.cursor.take_skipped(), Ordering::Relaxed);
+        state
+    }
+
+    /// Units skipped since the last call, because this reader was too slow.
+    pub fn take_skipped(&self) -> u64 {
+        self.attendance.slot.skipped.swap(0, Ordering::Relaxed)
+    }
+
+    /// Why it is over, if it is.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.attendance.ended()
+    }
+
+    /// Counts bytes sent to this reader, as its protocol counts them.
+    pub fn count_sent(&self, bytes: usize) {
+        self.attendance.count_sent(bytes);
+    }
 
     /// Which of the tracks the reader joined with continues each of `current`.
     pub fn map_tracks(&self, current: &Tracks) -> Vec<Option<TrackId>> {
@@ -76,9 +109,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.shared.stream.bells().remove(&self.slot.gate);
-        self.shared.readers.lock().remove(&self.slot.id);
-        self.inner.notice(self.shared.stream.path().clone(), false, self.slot.id);
+        self.stream().bells().remove(&self.gate);
     }
 }
 

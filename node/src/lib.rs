@@ -1,6 +1,6 @@
 //! Weft's doors: configuration, command line, HTTP API, access control and telemetry of a node.
 //!
-//! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`config`], [`telemetry`], [`worker`], [`egress`]; [`auth`];
+//! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`exit`], [`config`], [`telemetry`], [`worker`], [`egress`]; [`auth`];
 //! [`rtsp`], [`rtmp`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every part.
 
 pub mod app;
@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod egress;
+pub mod exit;
 pub mod http;
 pub mod limits;
 pub mod ports;

@@ -26,10 +26,22 @@ impl Answer {
 
 /// Asks for `path`.
 pub fn get(server: SocketAddr, path: &str) -> io::Result<Answer> {
+    ask("GET", server, path)
+}
+
+/// Posts nothing to `path`.
+pub fn post(server: SocketAddr, path: &str) -> io::Result<Answer> {
+    ask("POST", server, path)
+}
+
+fn ask(method: &str, server: SocketAddr, path: &str) -> io::Result<Answer> {
     let limit = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(&server, limit)?;
     stream.set_read_timeout(Some(limit))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(
+        format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .as_bytes(),
+    )?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))

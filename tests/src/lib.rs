@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod ffmpeg;
 pub mod http;
 pub mod media;
+pub mod namespace;
 pub mod ports;
 pub mod process;
 pub mod raw;

@@ -106,6 +106,13 @@ impl Server {
         })
     }
 
+    /// Replaces its configuration, as an editor does: the new file takes the old one's name.
+    pub fn rewrite(&self, configuration: &str) {
+        let (new, file) = (self.folder.path().join("weft.yml.new"), self.folder.path().join("weft.yml"));
+        std::fs::write(&new, configuration).expect("write the configuration");
+        std::fs::rename(new, file).expect("replace the configuration");
+    }
+
     /// Where it listens.
     pub fn ports(&self) -> Ports {
         self.ports

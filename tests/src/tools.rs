@@ -15,6 +15,13 @@ pub fn weft() -> PathBuf {
     )
 }
 
+/// The load generator: the `weft-chaos` that stands beside the running test.
+pub fn chaos() -> PathBuf {
+    let built = profile().join("weft-chaos");
+    assert!(built.is_file(), "{} is missing: build weft-chaos first (`tests/run` does)", built.display());
+    built
+}
+
 /// Cargo's target folder.
 pub fn target() -> PathBuf {
     profile().parent().expect("profiles stand in the target folder").to_owned()

@@ -111,7 +111,7 @@ fn table() -> String {
         );
     }
     text + "\nAV1 goes through ffmpeg 9 only: ffmpeg before 8 has no RTP for it, and GStreamer only in its Rust plugins. ffmpeg \
-            has no\nRTP for sending AC-3. Multicast is read by ffmpeg in `clients_read_by_multicast`.\n"
+            has no\nRTP for sending AC-3. All three read H.264 and AAC by multicast, in `clients_read_by_multicast`.\n"
 }
 
 fn pair(client: Client, way: Way) -> String {

@@ -9,13 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 use weft_proto::media::Tracks;
 
-use super::core::{Command, Core, Event, Refusal, SessionId};
+use super::core::{Command, Core, Event, ReaderRole, Refusal, SessionId};
+use super::refusal::{PublishError, SubscribeError};
 use super::registry::{PathClosed, Registry};
 use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
 use crate::clock::Clock;
-use crate::fabric::{PublishError, SubscribeError};
 use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
-use crate::stream::WakeGate;
 
 /// One path's actor. Holds nothing that [`PathShared`] does not tell as well.
 pub(crate) struct PathActor {
@@ -64,7 +63,7 @@ pub(crate) struct Publish {
 pub(crate) struct Subscribe {
     pub(crate) id: SessionId,
     pub(crate) info: SessionInfo,
-    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) role: ReaderRole,
 }
 
 /// A publisher or reader has ended.
@@ -75,18 +74,23 @@ pub(crate) enum Gone {
     Reader(SessionId),
 }
 
+/// The path's policy has changed; the new one is in [`PathShared`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SettingsChanged;
+
 impl PathActor {
     /// A new path's actor.
     pub(crate) fn new(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
-        let core = Core::new(shared.settings.clone());
+        let core = Core::new(shared.policy().life.clone());
         Self::with_core((core, Vec::new()), shared, registry, clock)
     }
 
     /// The successor of an actor that was lost.
     pub(crate) fn rebuild(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
         let publisher = shared.publisher.lock().as_ref().map(|slot| (slot.id, slot.info.identity.clone()));
-        let readers: Vec<SessionId> = shared.readers.lock().keys().copied().collect();
-        let core = Core::rebuild(shared.settings.clone(), publisher, readers, clock.now());
+        let readers: Vec<_> = shared.readers.lock().values().map(|slot| (slot.id, slot.role)).collect();
+        let core = Core::rebuild(shared.policy().life.clone(), publisher, readers, clock.now());
         Self::with_core(core, shared, registry, clock)
     }
 
@@ -221,13 +225,23 @@ impl Handler<Subscribe> for PathActor {
 
     fn handle(&mut self, message: Subscribe, ctx: &mut Self::Context) -> Self::Result {
         self.arrived();
-        let Subscribe { id, info, gate } = message;
+        let Subscribe { id, info, role } = message;
         let (reply, answer) = oneshot::channel();
         let (ended, skipped) = (Default::default(), AtomicU64::new(0));
-        let slot = Arc::new(ReaderSlot { id, info, gate, ended, skipped });
+        let slot = Arc::new(ReaderSlot { id, info, role, ended, skipped });
         self.joining.insert(id, Joining { slot, reply });
-        self.feed(Event::Subscribe { id }, ctx);
+        self.feed(Event::Subscribe { id, role }, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(SubscribeError::Unavailable)) })
+    }
+}
+
+impl Handler<SettingsChanged> for PathActor {
+    type Result = ();
+
+    fn handle(&mut self, _: SettingsChanged, ctx: &mut Self::Context) {
+        self.arrived();
+        let settings = self.shared.policy().life.clone();
+        self.feed(Event::Settings(settings), ctx);
     }
 }
 

@@ -49,6 +49,16 @@ pub struct Identity {
     pub address: Option<IpAddr>,
 }
 
+/// What a reader reads for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReaderRole {
+    /// Somebody watches: it counts for `maxReaders`, it is listed, and a publisher is wanted for it.
+    Viewer,
+    /// The node itself, on behalf of others: what packs a stream once for many viewers, or records it. It counts for
+    /// nobody and wants no publisher, but it is held with the others when the publisher goes.
+    Internal,
+}
+
 /// What happens to a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -70,12 +80,16 @@ pub enum Event {
     Subscribe {
         /// Its id, if it is accepted.
         id: SessionId,
+        /// What it reads for.
+        role: ReaderRole,
     },
     /// A reader ended.
     ReaderGone {
         /// Which.
         id: SessionId,
     },
+    /// The configuration says something else from now on. Who is there stays.
+    Settings(PathSettings),
     /// The armed timer ran out.
     Timer,
 }
@@ -124,7 +138,9 @@ pub(crate) const HALF_OPEN: Duration = Duration::from_secs(1);
 pub struct Core {
     settings: PathSettings,
     publisher: Option<(SessionId, Identity)>,
-    readers: Vec<SessionId>,
+    viewers: Vec<SessionId>,
+    internal: Vec<SessionId>,
+    /// Viewers who wait for a publisher.
     waiting: Vec<SessionId>,
     timer: Option<(Now, Purpose)>,
     demanded: bool,
@@ -143,17 +159,26 @@ enum Purpose {
 impl Core {
     /// A path that nobody uses yet.
     pub const fn new(settings: PathSettings) -> Self {
-        Self { settings, publisher: None, readers: Vec::new(), waiting: Vec::new(), timer: None, demanded: false }
+        Self {
+            settings,
+            publisher: None,
+            viewers: Vec::new(),
+            internal: Vec::new(),
+            waiting: Vec::new(),
+            timer: None,
+            demanded: false,
+        }
     }
 
     /// A path as the registry knows it, after its actor was lost.
     pub fn rebuild(
         settings: PathSettings,
         publisher: Option<(SessionId, Identity)>,
-        readers: Vec<SessionId>,
+        readers: impl IntoIterator<Item = (SessionId, ReaderRole)>,
         now: Now,
     ) -> (Self, Vec<Command>) {
-        let mut core = Self { publisher, readers, ..Self::new(settings) };
+        let mut core = Self { publisher, ..Self::new(settings) };
+        readers.into_iter().for_each(|(id, role)| core.attach(id, role));
         let mut commands = Vec::new();
         if core.publisher.is_none() {
             core.without_publisher(now, &mut commands);
@@ -178,8 +203,9 @@ impl Core {
                     self.without_publisher(now, &mut commands);
                 }
             }
-            Event::Subscribe { id } => self.subscribe(id, now, &mut commands),
+            Event::Subscribe { id, role } => self.subscribe(id, role, now, &mut commands),
             Event::ReaderGone { id } => self.reader_gone(id, now, &mut commands),
+            Event::Settings(settings) => self.settings = settings,
             Event::Timer => self.timer(now, &mut commands),
         }
         commands
@@ -199,32 +225,58 @@ impl Core {
         self.timer = None;
         commands.push(Command::Accept(id));
         for reader in core::mem::take(&mut self.waiting) {
-            self.readers.push(reader);
+            self.viewers.push(reader);
             commands.push(Command::Attach(reader));
         }
     }
 
+    fn attach(&mut self, id: SessionId, role: ReaderRole) {
+        match role {
+            ReaderRole::Viewer => self.viewers.push(id),
+            ReaderRole::Internal => self.internal.push(id),
+        }
+    }
+
+    /// Nobody watches or waits to.
+    const fn is_unwatched(&self) -> bool {
+        self.viewers.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Nobody reads at all.
+    const fn is_unread(&self) -> bool {
+        self.is_unwatched() && self.internal.is_empty()
+    }
+
+    /// How many more may read in this role.
+    fn room(&self, role: ReaderRole) -> usize {
+        let (taken, most) = match role {
+            ReaderRole::Viewer => (self.viewers.len() + self.waiting.len(), self.settings.max_readers),
+            ReaderRole::Internal => (self.internal.len(), 0),
+        };
+        let most = NonZeroUsize::new(most).map_or(READERS_PER_PATH_MAX, NonZeroUsize::get);
+        most.min(READERS_PER_PATH_MAX).saturating_sub(taken)
+    }
+
     // Active => Held (readers) | Closed
     fn without_publisher(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if self.readers.is_empty() && self.waiting.is_empty() {
+        if self.is_unread() {
             self.close(commands);
         } else {
             self.arm(now.after(self.settings.reader_hold), Purpose::Hold, commands);
         }
     }
 
-    fn subscribe(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
-        let readers = self.readers.len() + self.waiting.len();
-        let most = NonZeroUsize::new(self.settings.max_readers).map_or(READERS_PER_PATH_MAX, NonZeroUsize::get);
-        if readers >= most.min(READERS_PER_PATH_MAX) {
+    fn subscribe(&mut self, id: SessionId, role: ReaderRole, now: Now, commands: &mut Vec<Command>) {
+        let viewer = role == ReaderRole::Viewer;
+        if self.room(role) == 0 {
             commands.push(Command::RefuseReader(id, Refusal::TooManyReaders));
         } else if self.publisher.is_some() || matches!(self.timer, Some((_, Purpose::Hold))) {
-            if matches!(self.timer, Some((_, Purpose::Idle))) {
+            if viewer && matches!(self.timer, Some((_, Purpose::Idle))) {
                 self.timer = None;
             }
-            self.readers.push(id);
+            self.attach(id, role);
             commands.push(Command::Attach(id));
-        } else if let Some(on_demand) = self.settings.on_demand {
+        } else if let Some(on_demand) = self.settings.on_demand.filter(|_| viewer) {
             self.waiting.push(id);
             commands.push(Command::Wait(id));
             if !core::mem::replace(&mut self.demanded, true) {
@@ -233,24 +285,23 @@ impl Core {
             }
         } else {
             commands.push(Command::RefuseReader(id, Refusal::NoStream));
-            if readers == 0 {
+            if self.is_unread() {
                 commands.push(Command::Close);
             }
         }
     }
 
     fn reader_gone(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
-        self.readers.retain(|reader| *reader != id);
-        self.waiting.retain(|reader| *reader != id);
-        if !self.readers.is_empty() || !self.waiting.is_empty() {
-            return;
+        let watched = !self.is_unwatched();
+        for readers in [&mut self.viewers, &mut self.internal, &mut self.waiting] {
+            readers.retain(|reader| *reader != id);
         }
         match (self.publisher.is_some(), self.settings.on_demand) {
-            (true, Some(on_demand)) if self.demanded => {
+            (true, Some(on_demand)) if self.demanded && watched && self.is_unwatched() => {
                 self.arm(now.after(on_demand.close_after), Purpose::Idle, commands);
             }
-            (true, _) => {}
-            (false, _) => self.close(commands),
+            (false, _) if self.is_unread() => self.close(commands),
+            _ => {}
         }
     }
 
@@ -263,7 +314,8 @@ impl Core {
         self.timer = None;
         match purpose {
             Purpose::Hold => {
-                self.readers.clear();
+                self.viewers.clear();
+                self.internal.clear();
                 commands.push(Command::EndReaders);
                 self.close(commands);
             }

@@ -16,6 +16,10 @@ fn publish_as(id: SessionId, user: &str, silent_for: Duration) -> Event {
     Event::Publish { id, identity: Identity { user: user.into(), address: None }, silent_for }
 }
 
+fn view(id: SessionId) -> Event {
+    Event::Subscribe { id, role: ReaderRole::Viewer }
+}
+
 fn active() -> Core {
     let mut core = Core::new(PathSettings::default());
     assert_eq!(core.handle(publish(A), at(0)), [Command::Accept(A)]);
@@ -26,13 +30,13 @@ fn active() -> Core {
 fn a_reader_of_a_path_that_nobody_publishes_is_refused_and_the_path_forgotten() {
     let mut core = Core::new(PathSettings::default());
     let refused = Command::RefuseReader(R, Refusal::NoStream);
-    assert_eq!(core.handle(Event::Subscribe { id: R }, at(0)), [refused, Command::Close]);
+    assert_eq!(core.handle(view(R), at(0)), [refused, Command::Close]);
 }
 
 #[test]
 fn readers_are_held_until_the_publisher_returns() {
     let mut core = active();
-    assert_eq!(core.handle(Event::Subscribe { id: R }, at(1)), [Command::Attach(R)]);
+    assert_eq!(core.handle(view(R), at(1)), [Command::Attach(R)]);
     assert_eq!(core.handle(Event::PublisherGone { id: A }, at(2)), [Command::Arm(at(12))]);
     assert_eq!(core.handle(publish(B), at(5)), [Command::Accept(B)]);
     assert_eq!(core.handle(Event::Timer, at(12)), []);
@@ -41,7 +45,7 @@ fn readers_are_held_until_the_publisher_returns() {
 #[test]
 fn readers_are_told_when_nobody_returns() {
     let mut core = active();
-    core.handle(Event::Subscribe { id: R }, at(1));
+    core.handle(view(R), at(1));
     core.handle(Event::PublisherGone { id: A }, at(2));
     assert_eq!(core.handle(Event::Timer, at(11)), [Command::Arm(at(12))]);
     assert_eq!(core.handle(Event::Timer, at(12)), [Command::EndReaders, Command::Close]);
@@ -50,9 +54,9 @@ fn readers_are_told_when_nobody_returns() {
 #[test]
 fn a_held_path_takes_new_readers() {
     let mut core = active();
-    core.handle(Event::Subscribe { id: R }, at(1));
+    core.handle(view(R), at(1));
     core.handle(Event::PublisherGone { id: A }, at(2));
-    assert_eq!(core.handle(Event::Subscribe { id: B }, at(3)), [Command::Attach(B)]);
+    assert_eq!(core.handle(view(B), at(3)), [Command::Attach(B)]);
 }
 
 #[test]
@@ -85,11 +89,23 @@ fn without_override_the_second_is_refused_unless_it_is_the_first_come_back() {
 fn max_readers_counts_and_frees() {
     let mut core = Core::new(PathSettings { max_readers: 1, ..PathSettings::default() });
     core.handle(publish(A), at(0));
-    assert_eq!(core.handle(Event::Subscribe { id: R }, at(0)), [Command::Attach(R)]);
+    assert_eq!(core.handle(view(R), at(0)), [Command::Attach(R)]);
     let full = [Command::RefuseReader(B, Refusal::TooManyReaders)];
-    assert_eq!(core.handle(Event::Subscribe { id: B }, at(0)), full);
+    assert_eq!(core.handle(view(B), at(0)), full);
     core.handle(Event::ReaderGone { id: R }, at(0));
-    assert_eq!(core.handle(Event::Subscribe { id: B }, at(0)), [Command::Attach(B)]);
+    assert_eq!(core.handle(view(B), at(0)), [Command::Attach(B)]);
+}
+
+#[test]
+fn changed_settings_hold_for_those_who_come() {
+    let mut core = Core::new(PathSettings { max_readers: 2, ..PathSettings::default() });
+    core.handle(publish(A), at(0));
+    core.handle(view(R), at(0));
+    let one = PathSettings { max_readers: 1, override_publisher: false, ..PathSettings::default() };
+    assert_eq!(core.handle(Event::Settings(one), at(1)), []);
+    assert_eq!(core.handle(view(B), at(1)), [Command::RefuseReader(B, Refusal::TooManyReaders)]);
+    let stranger = publish_as(B, "other", Duration::ZERO);
+    assert_eq!(core.handle(stranger, at(1)), [Command::RefusePublisher(B)]);
 }
 
 #[test]
@@ -97,7 +113,7 @@ fn demand_waits_attaches_and_lets_go() {
     let on_demand = OnDemand { start_timeout: Duration::from_secs(10), close_after: Duration::from_secs(5) };
     let mut core = Core::new(PathSettings { on_demand: Some(on_demand), ..PathSettings::default() });
     let wait = [Command::Wait(R), Command::Demand, Command::Arm(at(10))];
-    assert_eq!(core.handle(Event::Subscribe { id: R }, at(0)), wait);
+    assert_eq!(core.handle(view(R), at(0)), wait);
     assert_eq!(core.handle(publish(A), at(1)), [Command::Accept(A), Command::Attach(R)]);
     assert_eq!(core.handle(Event::ReaderGone { id: R }, at(2)), [Command::Arm(at(7))]);
     assert_eq!(core.handle(Event::Timer, at(7)), [Command::DemandGone]);
@@ -108,17 +124,44 @@ fn demand_waits_attaches_and_lets_go() {
 fn demand_that_nobody_meets_is_refused() {
     let on_demand = OnDemand { start_timeout: Duration::from_secs(10), close_after: Duration::from_secs(5) };
     let mut core = Core::new(PathSettings { on_demand: Some(on_demand), ..PathSettings::default() });
-    core.handle(Event::Subscribe { id: R }, at(0));
+    core.handle(view(R), at(0));
     let refused = [Command::RefuseReader(R, Refusal::NoStream), Command::DemandGone, Command::Close];
     assert_eq!(core.handle(Event::Timer, at(10)), refused);
 }
 
 #[test]
+fn internal_readers_count_for_nobody_and_are_held_with_the_others() {
+    let internal = |id| Event::Subscribe { id, role: ReaderRole::Internal };
+    let mut core = Core::new(PathSettings { max_readers: 1, ..PathSettings::default() });
+    let refused = Command::RefuseReader(R, Refusal::NoStream);
+    assert_eq!(core.handle(internal(R), at(0)), [refused, Command::Close]);
+    core.handle(publish(A), at(0));
+    assert_eq!(core.handle(internal(R), at(0)), [Command::Attach(R)]);
+    assert_eq!(core.handle(view(B), at(0)), [Command::Attach(B)]);
+    assert_eq!(core.handle(Event::PublisherGone { id: A }, at(1)), [Command::Arm(at(11))]);
+    assert_eq!(core.handle(Event::ReaderGone { id: B }, at(2)), []);
+    assert_eq!(core.handle(Event::Timer, at(11)), [Command::EndReaders, Command::Close]);
+}
+
+#[test]
+fn an_internal_reader_keeps_no_demand_alive() {
+    let on_demand = OnDemand { start_timeout: Duration::from_secs(10), close_after: Duration::from_secs(5) };
+    let mut core = Core::new(PathSettings { on_demand: Some(on_demand), ..PathSettings::default() });
+    core.handle(view(R), at(0));
+    core.handle(publish(A), at(1));
+    core.handle(Event::Subscribe { id: B, role: ReaderRole::Internal }, at(1));
+    assert_eq!(core.handle(Event::ReaderGone { id: R }, at(2)), [Command::Arm(at(7))]);
+    assert_eq!(core.handle(Event::ReaderGone { id: B }, at(3)), []);
+    assert_eq!(core.handle(Event::Timer, at(7)), [Command::DemandGone]);
+}
+
+#[test]
 fn a_rebuilt_core_goes_on_where_the_lost_one_stood() {
     let identity = Identity { user: "u".into(), address: None };
-    let (mut core, commands) = Core::rebuild(PathSettings::default(), Some((A, identity)), vec![R], at(5));
+    let (mut core, commands) =
+        Core::rebuild(PathSettings::default(), Some((A, identity)), [(R, ReaderRole::Viewer)], at(5));
     assert_eq!(commands, []);
     assert_eq!(core.handle(Event::PublisherGone { id: A }, at(6)), [Command::Arm(at(16))]);
-    let (_, commands) = Core::rebuild(PathSettings::default(), None, vec![R], at(5));
+    let (_, commands) = Core::rebuild(PathSettings::default(), None, [(R, ReaderRole::Viewer)], at(5));
     assert_eq!(commands, [Command::Arm(at(15))]);
 }

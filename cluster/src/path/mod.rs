@@ -2,12 +2,17 @@
 
 mod actor;
 mod core;
+mod directory;
+mod refusal;
 mod registry;
 mod shared;
 
-pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, Refusal, SessionId};
+pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, ReaderRole, Refusal, SessionId};
+pub use directory::{PathPolicy, Policy};
+pub use refusal::{PublishError, SubscribeError};
 pub use shared::{EndReason, PublisherEvent, SessionInfo};
 
 pub(crate) use self::core::HALF_OPEN;
-pub(crate) use registry::{Notice, PublishRequest, Registry, SubscribeRequest};
+pub(crate) use directory::Directory;
+pub(crate) use registry::{Notice, PublishRequest, Reconfigured, Registry, SubscribeRequest};
 pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};

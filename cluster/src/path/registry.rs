@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -13,19 +13,20 @@ use tracing::error;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
 
-use super::actor::{Accepted, Gone, PathActor, Publish, Subscribe};
-use super::core::SessionId;
-use super::shared::{PathShared, ReaderSlot, SessionInfo};
-use crate::fabric::{Inner, PublishError, SubscribeError};
+use super::actor::{Accepted, Gone, PathActor, Publish, SettingsChanged, Subscribe};
+use super::core::{ReaderRole, SessionId};
+use super::directory::Directory;
+use super::refusal::{PublishError, SubscribeError};
+use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
 use crate::limits::PATHS_MAX;
-use crate::stream::{Stream, StreamKey, WakeGate};
+use crate::stream::{Stream, StreamKey};
 
 /// How often lost actors are looked for.
 const ROUND: Duration = Duration::from_secs(1);
 
 /// Knows the actor of every live path.
 pub(crate) struct Registry {
-    inner: Arc<Inner>,
+    directory: Arc<Directory>,
     actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
     /// Stands in for the Raft log index while there is one node.
@@ -47,7 +48,7 @@ pub(crate) struct PublishRequest {
 pub(crate) struct SubscribeRequest {
     pub(crate) path: PathName,
     pub(crate) info: SessionInfo,
-    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) role: ReaderRole,
 }
 
 /// A session ended.
@@ -59,6 +60,11 @@ pub(crate) struct Notice {
     pub(crate) id: SessionId,
 }
 
+/// The configuration has changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reconfigured;
+
 /// An actor has nothing left to do.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -68,8 +74,8 @@ pub(crate) struct PathClosed {
 }
 
 impl Registry {
-    pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, actors: HashMap::new(), next_session: AtomicU64::new(1), next_claim: 0 }
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        Self { directory, actors: HashMap::new(), next_session: AtomicU64::new(1), next_claim: 0 }
     }
 
     fn session(&self) -> SessionId {
@@ -78,27 +84,19 @@ impl Registry {
 
     /// The path's record, made anew when there is none; `None` when no configuration allows it or there are too many.
     fn find_or_make(&mut self, path: &PathName) -> Option<Arc<PathShared>> {
-        if let Some(shared) = self.inner.find(path) {
+        if let Some(shared) = self.directory.find(path) {
             return Some(shared);
         }
-        let policy = self.inner.policy.path(path)?;
-        let mut paths = self.inner.paths.write();
+        let policy = self.directory.policy.path(path)?;
+        let mut paths = self.directory.paths.write();
         if paths.len() >= PATHS_MAX {
             return None;
         }
         self.next_claim += 1;
-        let epoch = Epoch(self.inner.epoch_base + self.next_claim);
-        let born = (self.inner.clock.now(), self.inner.clock.wall());
-        let stream = Stream::new(path.clone(), epoch, born, &policy.stream, &self.inner.budget);
-        let shared = Arc::new(PathShared {
-            stream,
-            settings: policy.life,
-            conf_name: policy.conf_name,
-            publisher: Default::default(),
-            readers: Default::default(),
-            pending: AtomicUsize::new(0),
-            panic_next: Default::default(),
-        });
+        let epoch = Epoch(self.directory.epoch_base + self.next_claim);
+        let born = (self.directory.clock.now(), self.directory.clock.wall());
+        let stream = Stream::new(path.clone(), epoch, born, &policy.stream, &self.directory.budget);
+        let shared = Arc::new(PathShared::new(stream, policy));
         paths.insert(path.clone(), shared.clone());
         Some(shared)
     }
@@ -109,7 +107,7 @@ impl Registry {
         if let Some(addr) = self.actors.get(path).filter(|addr| addr.connected()) {
             return addr.clone();
         }
-        let (record, registry, clock) = (shared.clone(), registry.clone(), self.inner.clock);
+        let (record, registry, clock) = (shared.clone(), registry.clone(), self.directory.clock);
         let actor = if self.actors.contains_key(path) {
             error!(%path, "path actor lost, rebuilding it");
             shared.pending.store(0, Ordering::Release);
@@ -162,7 +160,7 @@ impl Actor for Registry {
             let lost: Vec<PathName> =
                 this.actors.iter().filter(|(_, addr)| !addr.connected()).map(|(path, _)| path.clone()).collect();
             for path in lost {
-                match this.inner.find(&path) {
+                match this.directory.find(&path) {
                     Some(shared) => drop(this.actor(&shared, &ctx.address())),
                     None => drop(this.actors.remove(&path)),
                 }
@@ -197,8 +195,8 @@ impl Handler<SubscribeRequest> for Registry {
             return Box::pin(fut::err(SubscribeError::NotConfigured));
         };
         let id = self.session();
-        let SubscribeRequest { info, gate, .. } = request;
-        let make = move || Subscribe { id, info: info.clone(), gate: gate.clone() };
+        let SubscribeRequest { info, role, .. } = request;
+        let make = move || Subscribe { id, info: info.clone(), role };
         let answer = self.forward(shared.clone(), make, ctx);
         Box::pin(answer.map(|answer, _, _| {
             let slot = answer.unwrap_or(Err(SubscribeError::Unavailable))?;
@@ -211,10 +209,29 @@ impl Handler<Notice> for Registry {
     type Result = ();
 
     fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
-        let Some(shared) = self.inner.find(&notice.path) else { return };
+        let Some(shared) = self.directory.find(&notice.path) else { return };
         let addr = self.actor(&shared, &ctx.address());
         shared.pending.fetch_add(1, Ordering::AcqRel);
         addr.do_send(if notice.publisher { Gone::Publisher(notice.id) } else { Gone::Reader(notice.id) });
+    }
+}
+
+impl Handler<Reconfigured> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconfigured, ctx: &mut Self::Context) {
+        for shared in self.directory.list() {
+            match self.directory.policy.path(shared.stream.path()) {
+                Some(policy) => {
+                    if shared.set_policy(policy) {
+                        let addr = self.actor(&shared, &ctx.address());
+                        shared.pending.fetch_add(1, Ordering::AcqRel);
+                        addr.do_send(SettingsChanged);
+                    }
+                }
+                None => shared.end_all(EndReason::NotConfigured),
+            }
+        }
     }
 }
 
@@ -222,7 +239,7 @@ impl Handler<PathClosed> for Registry {
     type Result = ();
 
     fn handle(&mut self, closed: PathClosed, _: &mut Self::Context) {
-        let mut paths = self.inner.paths.write();
+        let mut paths = self.directory.paths.write();
         let forget =
             paths.get(&closed.path).is_some_and(|shared| shared.stream.key() == closed.key && shared.is_unused());
         if forget {

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use weft_proto::time::{Now, WallClock};
 
-use super::core::{Identity, PathSettings, SessionId};
-use crate::stream::{Stream, WakeGate};
+use super::core::{Identity, ReaderRole, SessionId};
+use super::directory::PathPolicy;
+use crate::stream::Stream;
 
 /// How a door describes one of its sessions. The fabric only passes it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum EndReason {
     Kicked,
     /// Another publisher took the path over.
     Replaced,
+    /// The configuration does not allow the path any more.
+    NotConfigured,
     /// The node shuts down.
     Shutdown,
 }
@@ -41,6 +44,7 @@ impl EndReason {
         match self {
             Self::PublisherGone => "the publisher left and none followed",
             Self::Kicked => "kicked by an operator",
+            Self::NotConfigured => "the configuration no longer allows the path",
             Self::Replaced => "replaced by another publisher",
             Self::Shutdown => "the node shuts down",
         }
@@ -86,7 +90,7 @@ impl PublisherSlot {
 pub(crate) struct ReaderSlot {
     pub(crate) id: SessionId,
     pub(crate) info: SessionInfo,
-    pub(crate) gate: Arc<WakeGate>,
+    pub(crate) role: ReaderRole,
     pub(crate) ended: OnceLock<EndReason>,
     pub(crate) skipped: AtomicU64,
 }
@@ -95,9 +99,8 @@ pub(crate) struct ReaderSlot {
 #[derive(Debug)]
 pub(crate) struct PathShared {
     pub(crate) stream: Arc<Stream>,
-    pub(crate) settings: PathSettings,
-    /// Name of the configuration entry that the path matched.
-    pub(crate) conf_name: String,
+    /// What the configuration says of it; replaced when that changes.
+    policy: Mutex<Arc<PathPolicy>>,
     pub(crate) publisher: Mutex<Option<Arc<PublisherSlot>>>,
     pub(crate) readers: Mutex<HashMap<SessionId, Arc<ReaderSlot>>>,
     /// Requests on their way to the actor: while there are any, the path must not be forgotten.
@@ -107,6 +110,42 @@ pub(crate) struct PathShared {
 }
 
 impl PathShared {
+    /// A path that nobody uses yet.
+    pub(crate) fn new(stream: Arc<Stream>, policy: PathPolicy) -> Self {
+        Self {
+            stream,
+            policy: Mutex::new(Arc::new(policy)),
+            publisher: Mutex::default(),
+            readers: Mutex::default(),
+            pending: AtomicUsize::new(0),
+            panic_next: AtomicBool::new(false),
+        }
+    }
+
+    /// What the configuration says of it.
+    pub(crate) fn policy(&self) -> Arc<PathPolicy> {
+        self.policy.lock().clone()
+    }
+
+    /// Takes another policy; whether it differs.
+    pub(crate) fn set_policy(&self, policy: PathPolicy) -> bool {
+        let mut current = self.policy.lock();
+        if **current == policy {
+            return false;
+        }
+        self.stream.set_limits(policy.stream.log);
+        *current = Arc::new(policy);
+        true
+    }
+
+    /// Ends the publisher and all readers.
+    pub(crate) fn end_all(&self, reason: EndReason) {
+        if let Some(slot) = &*self.publisher.lock() {
+            slot.end(reason);
+        }
+        self.end_readers(reason);
+    }
+
     /// How long the publisher has pushed nothing; zero without one.
     pub(crate) fn silent_for(&self, now: Now) -> std::time::Duration {
         self.publisher.lock().as_ref().map_or(std::time::Duration::ZERO, |slot| {

@@ -69,6 +69,11 @@ impl Log {
         Self { limits, entries: VecDeque::new(), first: 0, bytes: 0, newest_group: None, live_micros: i64::MIN }
     }
 
+    /// Changes how much is kept, from the next entry on.
+    pub const fn set_limits(&mut self, limits: LogLimits) {
+        self.limits = limits;
+    }
+
     /// Appends an entry and trims what the limits no longer allow.
     pub fn push(&mut self, entry: Arc<Entry>) {
         let weight = entry.weight();

@@ -58,7 +58,7 @@ pub struct Stream {
 }
 
 /// How a stream is made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSettings {
     /// What the log keeps.
     pub log: LogLimits,
@@ -132,6 +132,12 @@ impl Stream {
     /// What flowed so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Changes what the log keeps. How segments and parts are marked stays as it was when the stream was born: players hold
+    /// a playlist to the durations that it began with.
+    pub(crate) fn set_limits(&self, limits: LogLimits) {
+        self.log.lock().set_limits(limits);
     }
 
     /// Bytes that the log weighs.

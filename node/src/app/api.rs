@@ -105,7 +105,7 @@ fn path_info(path: &PathDescription) -> PathInfo {
             .flat_map(|tracks| tracks.iter())
             .map(|(_, track)| track_info(&track.codec))
             .collect(),
-        readers: path.readers.iter().filter(|reader| reader.kind != "hidden").map(peer).collect(),
+        readers: path.readers.iter().map(peer).collect(),
         inbound_bytes: path.inbound_bytes,
         outbound_bytes: path.outbound_bytes,
         inbound_frames_in_error: path.inbound_units_in_error,
@@ -207,9 +207,9 @@ fn session_info(record: &SessionRecord) -> Option<RtspSessionInfo> {
         inbound_rtp_packets: get(&counters.inbound_packets),
         inbound_rtp_packets_lost: get(&counters.inbound_lost),
         inbound_rtp_packets_in_error: get(&counters.inbound_in_error),
-        inbound_rtp_packets_jitter: 0.0,
+        inbound_rtp_packets_jitter: f64::from_bits(get(&counters.inbound_jitter)),
         inbound_rtcp_packets: get(&counters.inbound_rtcp),
-        inbound_rtcp_packets_in_error: 0,
+        inbound_rtcp_packets_in_error: get(&counters.inbound_rtcp_in_error),
         outbound_bytes: get(&counters.outbound_bytes),
         outbound_rtp_packets: get(&counters.outbound_packets),
         outbound_rtp_packets_reported_lost: get(&counters.outbound_reported_lost),

@@ -1,5 +1,8 @@
 //! The configuration as the fabric asks it.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use weft_cluster::path::PathSettings;
 use weft_cluster::stream::{LogLimits, StartLimits, StreamSettings};
 use weft_cluster::{PathPolicy, Policy};
@@ -7,24 +10,30 @@ use weft_proto::id::PathName;
 
 use crate::config::{Config, Source};
 
-/// Answers from a loaded configuration.
+/// Answers from the configuration in force.
 pub(super) struct Configured {
-    config: Config,
+    config: ArcSwap<Config>,
 }
 
 impl Configured {
-    pub(super) const fn new(config: Config) -> Self {
-        Self { config }
+    pub(super) fn new(config: Config) -> Self {
+        Self { config: ArcSwap::from_pointee(config) }
+    }
+
+    /// Answers from another configuration from now on.
+    pub(super) fn set(&self, config: Config) {
+        self.config.store(Arc::new(config));
     }
 }
 
 impl Policy for Configured {
     fn path(&self, path: &PathName) -> Option<PathPolicy> {
-        let (conf_name, found) = self.config.path(path)?;
+        let config = self.config.load();
+        let (conf_name, found) = config.path(path)?;
         if matches!(found.source, Source::NotServed(_)) {
             return None;
         }
-        let stream = &self.config.stream;
+        let stream = &config.stream;
         let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         Some(PathPolicy {
             conf_name: conf_name.to_owned(),

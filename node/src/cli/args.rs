@@ -32,6 +32,8 @@ pub(super) enum ConfigTask {
         /// The file; without it, the one that `weft` would use
         file: Option<PathBuf>,
     },
+    /// Print a configuration file with every key, its default and what it does
+    Sample,
     /// Print the table of keys as Markdown
     #[command(hide = true)]
     Docs,

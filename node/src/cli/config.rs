@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Exit, complain, refuse, say};
-use crate::config::{Config, LoadSource, docs};
+use super::{complain, refuse, say};
+use crate::config::{Config, LoadSource, docs, sample};
+use crate::exit::Exit;
 
 /// Checks a file as the node would load it, with the environment and flags of this call.
 pub(super) fn check(file: Option<PathBuf>, mut source: LoadSource) -> Exit {
@@ -23,6 +24,12 @@ pub(super) fn check(file: Option<PathBuf>, mut source: LoadSource) -> Exit {
             Exit::Configuration
         }
     }
+}
+
+/// Prints a file with every key.
+pub(super) fn sample() -> Exit {
+    say(sample::yaml().trim_end());
+    Exit::Ok
 }
 
 /// Prints the table of keys.

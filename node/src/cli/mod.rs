@@ -2,7 +2,6 @@
 
 mod args;
 mod config;
-mod exit;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +11,8 @@ use std::io::Write;
 use clap::error::ErrorKind;
 
 use crate::config::{Config, ConfigErrors, LoadSource, Loaded};
+use crate::exit::Exit;
 use args::{ConfigTask, Task};
-
-pub use exit::Exit;
 
 /// Runs a command line, the program's name first. Without a task, loads the configuration and serves with it.
 ///
@@ -31,6 +29,7 @@ where
     };
     match cli.command {
         Some(Task::Config(ConfigTask::Check { file })) => config::check(file, source),
+        Some(Task::Config(ConfigTask::Sample)) => config::sample(),
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
         None => match Config::load(&source) {
             Ok(loaded) => serve(loaded, source),

@@ -116,7 +116,7 @@ fn paths(layers: &Layers) -> Paths {
     let none = Values::new();
     let mut named: BTreeMap<String, PathConfig> =
         layers.paths.iter().map(|(name, layer)| (name.clone(), path(layers, &layer.values))).collect();
-    if !layers.file_has_paths && !named.keys().any(|name| super::paths::is_catch_all(name)) {
+    if layers.has_implicit_path() {
         named.insert("all_others".to_owned(), path(layers, &none));
     }
     Paths::new(named)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{self, Group, Key, Kind, Now, Scope, Table};
+use super::keys::{self, Group, Key, Kind, Now, Reload, Scope, Table};
 
 /// The whole page. `weft config docs` prints it.
 pub fn markdown() -> String {
@@ -29,6 +29,9 @@ also be set by an environment variable (`WEFT_LOGLEVEL`, `MTX_LOGLEVEL`, `WEFT_P
 A key without a version under *Served since* is accepted and has no effect yet: the node says so in a warning. *Scope* says whether
 each node has its own value or a cluster shares one.
 
+A running node takes a changed file at once, or when it gets a `SIGHUP`. *Reload* says what holds at once, what for streams that
+begin afterwards, and what waits for a restart. A file with a mistake in it changes nothing.
+
 Path names are looked up as they are, then in regular expressions (names that begin with `~`) in order of their names, then in
 `all_others` (or `all`). Without `paths` in the file there is one path, `all_others`, with the defaults.
 
@@ -48,15 +51,20 @@ fn section(page: &mut String, name: &str, keys: &[Key]) {
 }
 
 fn rows(page: &mut String, keys: &[Key]) {
-    page.push_str("| Key | Takes | Default | Scope | Served since | |\n|---|---|---|---|---|---|\n");
+    page.push_str("| Key | Takes | Default | Scope | Reload | Served since | |\n|---|---|---|---|---|---|---|\n");
     for key in keys {
         let scope = match key.scope {
             Scope::Node => "node",
             Scope::Cluster => "cluster",
         };
+        let reload = match key.reload {
+            Reload::Now => "at once",
+            Reload::NextStream => "new streams",
+            Reload::Restart => "restart",
+        };
         let Key { name, doc, .. } = key;
         let (takes, default, since) = (key.kind.expected(), default(key), key.since.unwrap_or("–"));
-        let _ = writeln!(page, "| `{name}` | {takes} | {default} | {scope} | {since} | {doc} |");
+        let _ = writeln!(page, "| `{name}` | {takes} | {default} | {scope} | {reload} | {since} | {doc} |");
     }
 }
 

@@ -62,6 +62,11 @@ impl Level<'_> {
 }
 
 impl Layers {
+    /// Whether `all_others` is there although nobody named it: when no file says which paths there are.
+    pub(crate) fn has_implicit_path(&self) -> bool {
+        !self.file_has_paths && !self.paths.keys().any(|name| super::paths::is_catch_all(name))
+    }
+
     /// Lays a whole file over what is there.
     pub(crate) fn apply_file(&mut self, root: &Node) {
         if let Body::Map(entries) = &root.body {

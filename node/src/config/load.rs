@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::{ConfigErrors, Origin, Problem, SourceFile};
 use super::layers::Layers;
 use super::model::Config;
+use super::settings::Settings;
 use super::{build, env, rules, tree};
 
 /// Where a configuration comes from. Kept by a running node, which loads again from the same places.
@@ -47,6 +48,8 @@ pub struct Loaded {
     pub config: Config,
     /// What the user should know: keys without effect, deprecated keys.
     pub warnings: Vec<Problem>,
+    /// What was set, to be compared with what is set later.
+    pub settings: Settings,
     /// The file it came from, if there was one.
     pub file: Option<PathBuf>,
 }
@@ -93,10 +96,11 @@ impl Config {
 fn finish(mut layers: Layers, file: Option<PathBuf>) -> Result<Loaded, ConfigErrors> {
     let config = build::build(&layers);
     rules::check(&mut layers, &config);
+    let settings = Settings::of(&layers);
     let Layers { mut problems, mut warnings, .. } = layers;
     sort(&mut problems);
     sort(&mut warnings);
-    if problems.is_empty() { Ok(Loaded { config, warnings, file }) } else { Err(ConfigErrors(problems)) }
+    if problems.is_empty() { Ok(Loaded { config, warnings, settings, file }) } else { Err(ConfigErrors(problems)) }
 }
 
 /// In the order of the file, then whatever is not in it.

@@ -15,6 +15,8 @@ mod load;
 mod model;
 mod paths;
 mod rules;
+pub mod sample;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -27,3 +29,4 @@ pub use model::{
     RtspTransports, Source, StreamConfig,
 };
 pub use paths::Paths;
+pub use settings::{Changed, Settings};

@@ -22,11 +22,15 @@ use weft_proto::sdp::payload_type;
 /// Bytes before a packet inside an RTSP connection (RFC 2326 section 10.12).
 pub const FRAME_BYTES: usize = 4;
 
-/// Units whose numbers are remembered, beyond which the oldest are forgotten: a group of 20 s at 60 fps with 47 Hz audio,
-/// twice.
-const REMEMBERED_MAX: usize = 4096;
+/// Units whose numbers are remembered, beyond which the oldest are forgotten: the largest group (20 s) at 60 fps with
+/// 47 Hz audio, and what the log keeps before it. 24 bytes each, 60 KB a stream that is read.
+const REMEMBERED_MAX: usize = 2560;
 
-/// Bytes of packed units that are kept for the other worker, who comes a moment later.
+/// Units whose packets are found again while a reader still sends them: about a second. Each keeps the 120 bytes of its
+/// record allocated, 10 KB a stream.
+const RECENT_MAX: usize = 64;
+
+/// Bytes of packed units that are kept for the other workers, who come a moment later.
 const WARM_BYTES_MAX: usize = 64 << 10;
 
 /// The packets of one unit.
@@ -106,6 +110,7 @@ struct State {
     /// Line of each track of the current generation.
     map: Vec<TrackId>,
     remembered: VecDeque<Remembered>,
+    recent: VecDeque<(Position, Weak<Packed>)>,
     warm: VecDeque<Arc<Packed>>,
     warm_bytes: usize,
 }
@@ -121,7 +126,6 @@ struct LineState {
 struct Remembered {
     position: Position,
     first_sequence: u16,
-    packed: Weak<Packed>,
 }
 
 impl RtpEgress {
@@ -133,6 +137,7 @@ impl RtpEgress {
             generation: 0,
             map: Vec::new(),
             remembered: VecDeque::new(),
+            recent: VecDeque::new(),
             warm: VecDeque::new(),
             warm_bytes: 0,
         };
@@ -223,11 +228,12 @@ impl State {
         if self.remembered.back().is_none_or(|last| last.position < position) {
             return Known::Next;
         }
+        let recent = self.recent.iter().rev().find(|(known, _)| *known == position);
+        if let Some(packed) = recent.and_then(|(_, packed)| packed.upgrade()) {
+            return Known::Packed(packed);
+        }
         match self.remembered.binary_search_by(|known| known.position.cmp(&position)) {
-            Ok(at) => {
-                let known = &self.remembered[at];
-                known.packed.upgrade().map_or(Known::Numbered(known.first_sequence), Known::Packed)
-            }
+            Ok(at) => Known::Numbered(self.remembered[at].first_sequence),
             Err(_) => Known::Never,
         }
     }
@@ -253,13 +259,15 @@ impl State {
             let line = &mut self.lines[usize::from(packed.line.0)];
             line.next_sequence = packed.first_sequence.wrapping_add(packed.count());
             let first_sequence = packed.first_sequence;
-            self.remembered.push_back(Remembered { position, first_sequence, packed: Arc::downgrade(packed) });
+            self.remembered.push_back(Remembered { position, first_sequence });
             if self.remembered.len() > REMEMBERED_MAX {
                 self.remembered.pop_front();
             }
             self.keep_warm(packed);
-        } else if let Ok(at) = self.remembered.binary_search_by(|known| known.position.cmp(&position)) {
-            self.remembered[at].packed = Arc::downgrade(packed);
+        }
+        self.recent.push_back((position, Arc::downgrade(packed)));
+        if self.recent.len() > RECENT_MAX {
+            self.recent.pop_front();
         }
     }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
 use weft_cluster::Fabric;
 use weft_proto::id::PathName;
@@ -31,14 +32,42 @@ pub struct Shared {
     pub fabric: Fabric,
     /// Who may do what.
     pub authenticator: Arc<dyn Authenticator>,
-    /// What is configured.
-    pub config: DoorConfig,
+    config: ArcSwap<DoorConfig>,
     /// Messages shared by readers.
     pub egresses: ChunkEgresses,
     /// For the API.
     pub connections: Arc<Connections>,
     /// Bounds on connections, of all doors together.
     pub admission: Arc<Admission>,
+}
+
+impl Shared {
+    /// A door without connections.
+    pub fn new(
+        fabric: Fabric,
+        authenticator: Arc<dyn Authenticator>,
+        config: DoorConfig,
+        admission: Arc<Admission>,
+    ) -> Self {
+        Self {
+            fabric,
+            authenticator,
+            config: ArcSwap::from_pointee(config),
+            egresses: ChunkEgresses::default(),
+            connections: Arc::default(),
+            admission,
+        }
+    }
+
+    /// What is configured now.
+    pub fn config(&self) -> DoorConfig {
+        **self.config.load()
+    }
+
+    /// Changes what is configured. Connections that are there feel it at once.
+    pub fn set_config(&self, config: DoorConfig) {
+        self.config.store(Arc::new(config));
+    }
 }
 
 /// The door on one worker.

@@ -364,7 +364,7 @@ impl Session {
     }
 
     fn check_timeouts(&mut self, now: Now) -> Result<(), End> {
-        let config = self.door.shared.config;
+        let config = self.door.shared.config();
         if !self.admitted.is_established() && now.since(self.opened_at) > HANDSHAKE_TIMEOUT {
             return Err(End::TimedOut("nothing was asked that is allowed"));
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use tokio_rustls::TlsAcceptor;
 use weft_cluster::Fabric;
 use weft_proto::id::PathName;
@@ -50,8 +51,7 @@ pub struct Shared {
     pub fabric: Fabric,
     /// Who may do what.
     pub authenticator: Arc<dyn Authenticator>,
-    /// What is configured.
-    pub config: DoorConfig,
+    config: ArcSwap<DoorConfig>,
     /// Packets shared by readers.
     pub egresses: RtpEgresses,
     /// Which UDP sender belongs to which session.
@@ -62,6 +62,37 @@ pub struct Shared {
     pub admission: Arc<Admission>,
     /// Multicast groups in use.
     pub groups: Groups,
+}
+
+impl Shared {
+    /// A door without sessions.
+    pub fn new(
+        fabric: Fabric,
+        authenticator: Arc<dyn Authenticator>,
+        config: DoorConfig,
+        admission: Arc<Admission>,
+    ) -> Self {
+        Self {
+            fabric,
+            authenticator,
+            config: ArcSwap::from_pointee(config),
+            egresses: RtpEgresses::default(),
+            routes: Routes::default(),
+            sessions: Arc::default(),
+            admission,
+            groups: Groups::default(),
+        }
+    }
+
+    /// What is configured now.
+    pub fn config(&self) -> Guard<Arc<DoorConfig>> {
+        self.config.load()
+    }
+
+    /// Changes what is configured. Sessions that are there feel timeouts at once and the rest at their next request.
+    pub fn set_config(&self, config: DoorConfig) {
+        self.config.store(Arc::new(config));
+    }
 }
 
 /// A worker's UDP sockets.
@@ -124,7 +155,7 @@ pub struct Question<'a> {
 impl Door {
     /// What a session may offer.
     pub fn capabilities(&self, secure: bool) -> Capabilities {
-        let config = &self.shared.config;
+        let config = self.shared.config();
         let port = |port: &UdpPort| port.local_addr().map_or(0, |address| address.port());
         let ports = self.udp.as_ref().map(|udp| Ports { rtp: port(&udp.rtp), rtcp: port(&udp.rtcp) });
         Capabilities {
@@ -167,7 +198,7 @@ impl Door {
     }
 
     fn challenges(&self, nonce: &str) -> Vec<(&'static str, String)> {
-        let methods = self.shared.config.auth_methods;
+        let methods = self.shared.config().auth_methods;
         let digest = methods.digest.then(|| digest_challenge(REALM, nonce, Algorithm::Md5));
         let basic = methods.basic.then(|| basic_challenge(REALM));
         digest.into_iter().chain(basic).map(|value| ("WWW-Authenticate", value)).collect()

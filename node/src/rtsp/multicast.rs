@@ -12,11 +12,14 @@ use weft_cluster::path::{Identity, SessionInfo};
 use weft_cluster::stream::{Join, Start, Times};
 use weft_cluster::{SubscribeError, Subscription};
 use weft_proto::id::PathName;
+use weft_proto::rtsp::machine::RtpInfo;
 use weft_proto::sdp::payload_type;
+use weft_proto::time::ClockRate;
 
 use super::door::Door;
 use super::play::{Carrier, Playing, UdpTarget};
 use super::stats::SessionCounters;
+use crate::egress::rtp::{Line, RtpEgress};
 use crate::egress::rtp_reader::{ReaderTrack, RtpReader};
 use crate::worker::Bell;
 use crate::worker::tcp::Outbox;
@@ -34,6 +37,8 @@ pub(super) struct Group {
     pub(super) address: Ipv4Addr,
     /// RTP port of track 0; each track has the next two.
     pub(super) rtp_port: u16,
+    /// Clock and timestamp at zero of path time, by track.
+    clocks: Vec<(ClockRate, u32)>,
     /// Ends the sender when dropped; the sender lets go of its end when it ends first.
     alive: watch::Sender<()>,
 }
@@ -42,6 +47,14 @@ impl Group {
     /// Whether nothing is sent any more.
     pub(super) fn has_ended(&self) -> bool {
         self.alive.is_closed()
+    }
+
+    /// Where all tracks stand at `path_micros`. Members join between two reports, so this is how they tie the tracks
+    /// together at first.
+    pub(super) fn rtp_info(&self, path_micros: i64) -> Vec<RtpInfo> {
+        let at = |(rate, offset): &(ClockRate, u32)| (rate.from_micros(path_micros) as u32).wrapping_add(*offset);
+        let info = |(track, clock)| RtpInfo { track, sequence: None, timestamp: at(clock) };
+        self.clocks.iter().enumerate().map(info).collect()
     }
 
     /// Where a track is sent.
@@ -66,19 +79,25 @@ impl Groups {
         };
         // A group has readers at different times: it starts live.
         let join = Join { from: Start::Live, times: Times::True, pace: None };
-        let subscription = shared.fabric.subscribe(path.clone(), info, join, door.worker.gate()).await?;
+        let subscription = shared.fabric.subscribe_internal(path.clone(), info, join, door.worker.gate()).await?;
         if let Some(group) = self.find(path) {
             return Ok(group);
         }
         let mut groups = self.groups.lock();
         groups.retain(|_, group| group.strong_count() > 0);
         let used: Vec<Ipv4Addr> = groups.values().filter_map(Weak::upgrade).map(|group| group.address).collect();
-        let address = free_address(shared.config.multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
+        let address = free_address(shared.config().multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
         let (alive, ended) = watch::channel(());
-        let group = Arc::new(Group { address, rtp_port: shared.config.multicast_rtp_port, alive });
+        let tracks = subscription.tracks().clone();
+        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config().packet_bytes_max);
+        let lines = egress.lines_of(&tracks);
+        let clocks =
+            tracks.iter().zip(&lines).map(|((_, track), line)| (track.clock_rate, line.map_or(0, |l| l.offset)));
+        let rtp_port = shared.config().multicast_rtp_port;
+        let group = Arc::new(Group { address, rtp_port, clocks: clocks.collect(), alive });
         groups.insert(path.clone(), Arc::downgrade(&group));
         drop(groups);
-        let sender = sender(door, &group, subscription);
+        let sender = sender(door, &group, subscription, (egress, lines));
         actix_rt::spawn(send(sender, path.clone(), address, ended));
         Ok(group)
     }
@@ -92,12 +111,15 @@ fn free_address(range: crate::config::value::Ipv4Range, used: &[Ipv4Addr]) -> Op
     range.addresses().find(|address| !used.contains(address))
 }
 
-fn sender(door: &Rc<Door>, group: &Group, subscription: Subscription) -> Option<Playing> {
+fn sender(
+    door: &Rc<Door>,
+    group: &Group,
+    subscription: Subscription,
+    (egress, lines): (Arc<RtpEgress>, Vec<Option<Line>>),
+) -> Option<Playing> {
     let udp = door.udp.clone()?;
     let tracks = subscription.tracks().clone();
     let stream = subscription.stream();
-    let egress = door.shared.egresses.of(stream, &tracks, door.shared.config.packet_bytes_max);
-    let lines = egress.lines_of(&tracks);
     let set_up = tracks.iter().zip(lines).map(|((id, track), line)| {
         Some(ReaderTrack {
             channel: id.0.wrapping_mul(2),

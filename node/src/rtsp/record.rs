@@ -92,7 +92,7 @@ impl Recording {
         let counters = &self.record.counters;
         self.last_media = now;
         if is_rtcp {
-            SessionCounters::add(&counters.inbound_rtcp, 1);
+            counters.saw_rtcp(rtcp::parse(&bytes).count());
             line.receiver.rtcp(&bytes, now);
             return;
         }
@@ -139,20 +139,24 @@ impl Recording {
 
     /// Receiver reports for the publisher: `(media section, packet)`.
     pub(super) fn reports(&mut self, now: Now, cname: &str) -> Vec<(usize, Bytes)> {
-        let mut lost = 0;
-        let reports = self
-            .lines
+        self.lines
             .iter_mut()
             .filter_map(|line| {
-                lost += line.receiver.stats().lost().max(0) as u64;
                 let block = line.receiver.report(now)?;
                 let mut packet = Vec::new();
                 rtcp::write_receiver_report(&mut packet, line.report_ssrc, &[block], cname);
                 Some((line.section, packet.into()))
             })
-            .collect();
-        self.record.counters.inbound_lost.store(lost, Ordering::Relaxed);
-        reports
+            .collect()
+    }
+
+    /// Brings the API's figures of reception up to date.
+    pub(super) fn count(&self) {
+        let jitter: f64 = self.lines.iter().map(|line| f64::from(line.receiver.stats().jitter())).sum();
+        let mean = jitter / self.lines.len().max(1) as f64;
+        self.record.counters.inbound_jitter.store(mean.to_bits(), Ordering::Relaxed);
+        let lost: i64 = self.lines.iter().map(|line| line.receiver.stats().lost().max(0)).sum();
+        self.record.counters.inbound_lost.store(lost as u64, Ordering::Relaxed);
     }
 
     /// Notes where new units stand in time, before they are aligned, and what was lost before them.

@@ -15,6 +15,7 @@ use weft_proto::rtsp::{Delivery, Request, Status, Transport};
 use weft_proto::sdp::{self, WriteDelivery, WriteParams, payload_type};
 
 use super::door::{Permission, Question, unspecified};
+use super::multicast::Group;
 use super::play::{Carrier, Playing, UdpTarget};
 use super::record::{Recording, announced};
 use super::session::{Activity, End, Session};
@@ -282,11 +283,10 @@ impl Session {
     }
 
     async fn play(&mut self) -> Outcome {
-        if let Some(group) = &self.group {
-            info!(path = self.machine.path(), peer = %self.peer, group = %group.address, "reader joined by multicast");
-            return playing_outcome();
-        }
         let Ok(path) = PathName::new(self.machine.path()) else { return Outcome::refused(Status::BAD_REQUEST) };
+        if let Some(group) = self.group.clone() {
+            return self.attend(path, &group).await;
+        }
         let udp = self.machine.tracks().iter().any(|track| track.transport.interleaved.is_none());
         let pace = udp.then_some(UDP_BURST_BYTES_PER_SECOND);
         let join = Join { from: Start::NewestGroup, times: Times::Squeezed, pace };
@@ -294,13 +294,10 @@ impl Session {
         let subscribed = shared.fabric.subscribe(path.clone(), self.info(), join, self.door.worker.gate()).await;
         let subscription = match subscribed {
             Ok(subscription) => subscription,
-            Err(error) => {
-                info!(%path, peer = %self.peer, "reader refused: {error}");
-                return refuse_reader(error);
-            }
+            Err(error) => return self.refuse_reader(&path, error),
         };
         let tracks = subscription.tracks().clone();
-        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config.packet_bytes_max);
+        let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config().packet_bytes_max);
         let reader_tracks = self.reader_tracks(&tracks, &egress);
         let reader = RtpReader::new(egress, tracks, reader_tracks, subscription.stream().born_wall());
         let Some(carrier) = self.carrier(subscription.tracks().len(), udp) else {
@@ -313,6 +310,26 @@ impl Session {
         self.report_soon();
         info!(%path, peer = %self.peer, transport = self.transport(), "reader joined");
         playing_outcome()
+    }
+
+    /// Becomes a reader of a multicast group, which has a sender already.
+    async fn attend(&mut self, path: PathName, group: &Group) -> Outcome {
+        match self.door.shared.fabric.attend(path.clone(), self.info()).await {
+            Ok(attendance) => {
+                let age = self.now().since(attendance.stream().born());
+                let path_micros = i64::try_from(age.as_micros()).unwrap_or(0);
+                let rtp_info = group.rtp_info(path_micros);
+                self.activity = Activity::Attending(attendance);
+                info!(%path, peer = %self.peer, group = %group.address, transport = self.transport(), "reader joined");
+                Outcome::Playing { rtp_info, range: None }
+            }
+            Err(error) => self.refuse_reader(&path, error),
+        }
+    }
+
+    fn refuse_reader(&self, path: &PathName, error: SubscribeError) -> Outcome {
+        info!(%path, peer = %self.peer, "reader refused: {error}");
+        refuse_reader(error)
     }
 
     fn reader_tracks(&self, tracks: &Tracks, egress: &Arc<RtpEgress>) -> Vec<Option<ReaderTrack>> {
@@ -373,7 +390,7 @@ struct Asked<'a> {
 /// Characters of a user agent that are kept.
 const USER_AGENT_CHARS_MAX: usize = 128;
 
-/// No `RTP-Info`: what comes first is decided when it is sent, and sender reports precede it.
+/// No `RTP-Info` but for groups: what comes first is decided when it is sent, and sender reports precede it.
 const fn playing_outcome() -> Outcome {
     Outcome::Playing { rtp_info: Vec::new(), range: None }
 }

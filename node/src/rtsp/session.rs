@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Sleep;
 use tracing::{debug, info};
+use weft_cluster::Attendance;
 use weft_cluster::path::{EndReason, PublisherEvent};
 use weft_proto::rtsp::machine::{ServerMachine, State};
 use weft_proto::rtsp::{Incoming, Reader, Response, write_interleaved_header};
@@ -73,6 +74,8 @@ pub(super) enum Activity {
     Idle,
     /// Reads.
     Playing(Box<Playing>),
+    /// Is served by the sender of a multicast group.
+    Attending(Attendance),
     /// Publishes.
     Recording(Box<Recording>),
 }
@@ -304,13 +307,15 @@ impl Session {
     fn on_receiver_report(&self, packet: &[u8]) {
         use weft_proto::rtp::{RtcpItem, rtcp};
         let counters = &self.record().counters;
-        SessionCounters::add(&counters.inbound_rtcp, 1);
+        let mut items = 0;
         for item in rtcp::parse(packet) {
+            items += 1;
             if let RtcpItem::ReceiverReport { reports, .. } = item {
                 let lost: i64 = reports.iter().map(|block| i64::from(block.lost)).sum();
                 counters.outbound_reported_lost.store(lost.max(0) as u64, std::sync::atomic::Ordering::Relaxed);
             }
         }
+        counters.saw_rtcp(items);
     }
 
     fn flush(&mut self, now: Now) -> Result<(), End> {
@@ -401,17 +406,16 @@ impl Session {
     }
 
     fn check_timeouts(&self, now: Now) -> Result<(), End> {
-        let config = &self.door.shared.config;
+        let config = self.door.shared.config();
         if !self.admitted.is_established() && now.since(self.opened_at) > HANDSHAKE_TIMEOUT {
             return Err(End::TimedOut("nothing was asked that is allowed"));
         }
         if self.blocked_since.is_some_and(|since| now.since(since) > config.write_timeout) {
             return Err(End::TimedOut("the client takes nothing"));
         }
-        if self.group.as_ref().is_some_and(|group| group.has_ended()) {
-            return Err(End::Fabric(EndReason::PublisherGone));
-        }
         match &self.activity {
+            Activity::Attending(attendance) if let Some(reason) = attendance.ended() => Err(End::Fabric(reason)),
+            Activity::Attending(_) if self.is_silent(now) => Err(End::TimedOut("no request and no report")),
             Activity::Recording(recording) if now.since(recording.last_media()) > config.read_timeout => {
                 Err(End::TimedOut("the publisher sends nothing"))
             }
@@ -433,7 +437,7 @@ impl Session {
         let precise = match &self.activity {
             Activity::Playing(playing) => playing.resume_at,
             Activity::Recording(recording) => recording.next_timeout(),
-            Activity::Idle => None,
+            Activity::Idle | Activity::Attending(_) => None,
         };
         let at = precise.into_iter().chain([self.report_at]).fold(self.tick_at, Now::min);
         if at != self.timer_at {
@@ -450,6 +454,9 @@ impl Session {
         SessionCounters::add(&counters.inbound_bytes, (read - self.counted.0) as usize);
         SessionCounters::add(&counters.outbound_bytes, (written - self.counted.1) as usize);
         self.counted = (read, written);
+        if let Activity::Recording(recording) = &self.activity {
+            recording.count();
+        }
     }
 
     fn warn_of_skips(&mut self) {
@@ -490,7 +497,7 @@ impl Session {
     fn log_end(&self, end: &End) {
         let (peer, path) = (self.peer, self.record().facts.lock().path.clone());
         match &self.activity {
-            Activity::Playing(_) => info!(%path, %peer, "reader left: {end}"),
+            Activity::Playing(_) | Activity::Attending(_) => info!(%path, %peer, "reader left: {end}"),
             Activity::Recording(_) => info!(%path, %peer, "publisher left: {end}"),
             Activity::Idle => debug!(%peer, "RTSP connection ended: {end}"),
         }

@@ -58,8 +58,12 @@ pub struct SessionCounters {
     pub inbound_lost: AtomicU64,
     /// Packets that were no RTP, or broken.
     pub inbound_in_error: AtomicU64,
+    /// Interarrival jitter in ticks, the mean of the tracks, as the bits of an `f64`.
+    pub inbound_jitter: AtomicU64,
     /// RTCP packets received.
     pub inbound_rtcp: AtomicU64,
+    /// Packets on a place for RTCP that were none.
+    pub inbound_rtcp_in_error: AtomicU64,
     /// RTP packets sent.
     pub outbound_packets: AtomicU64,
     /// Lost packets as the reader reports them.
@@ -74,6 +78,12 @@ impl SessionCounters {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, count: usize) {
         counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Counts an RTCP packet that came in, with the items that were found in it.
+    pub fn saw_rtcp(&self, items: usize) {
+        let counter = if items == 0 { &self.inbound_rtcp_in_error } else { &self.inbound_rtcp };
+        Self::add(counter, 1);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tracing::level_filters::LevelFilter;
@@ -12,6 +13,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 
 use super::lines::{self, Fields};
 use super::writer::{Lines, Sink};
@@ -39,11 +41,32 @@ pub enum LogError {
 
 /// Writes out what is queued when it is dropped. Keep it until the node ends.
 #[must_use]
-pub struct LogGuard(Lines);
+pub struct LogGuard {
+    lines: Lines,
+    levels: LogLevels,
+}
+
+impl LogGuard {
+    /// Changes how much is logged.
+    pub fn levels(&self) -> LogLevels {
+        self.levels.clone()
+    }
+}
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        self.0.flush();
+        self.lines.flush();
+    }
+}
+
+/// Changes how much is logged while the node runs.
+#[derive(Clone)]
+pub struct LogLevels(Arc<dyn Fn(LogLevel) + Send + Sync>);
+
+impl LogLevels {
+    /// From now on this much.
+    pub fn set(&self, level: LogLevel) {
+        (self.0)(level);
     }
 }
 
@@ -69,12 +92,15 @@ fn sinks(config: &LogConfig) -> Result<Vec<Sink>, LogError> {
 fn subscriber(config: &LogConfig, sinks: Vec<Sink>) -> Result<(impl Subscriber + use<>, LogGuard), LogError> {
     let lines = Lines::start(sinks).map_err(LogError::Thread)?;
     let layer = LineLayer { lines: lines.clone(), structured: config.structured };
-    let subscriber = Registry::default().with(layer.with_filter(filter(config.level)));
-    Ok((subscriber, LogGuard(lines)))
+    let (filter, handle) = reload::Layer::new(targets(config.level));
+    let subscriber = Registry::default().with(layer.with_filter(filter));
+    // It fails only when the subscriber is gone, and then nobody logs.
+    let levels = LogLevels(Arc::new(move |level| drop(handle.reload(targets(level)))));
+    Ok((subscriber, LogGuard { lines, levels }))
 }
 
 /// Ours at the configured level; libraries one level quieter, for they speak of themselves and not of streams.
-fn filter(level: LogLevel) -> Targets {
+fn targets(level: LogLevel) -> Targets {
     let (ours, libraries) = match level {
         LogLevel::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
         LogLevel::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
@@ -123,7 +149,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
 mod tests {
     use super::*;
     use parking_lot::Mutex;
-    use std::sync::Arc;
 
     fn logged(level: LogLevel, structured: bool, log: impl FnOnce()) -> Vec<String> {
         let memory = Arc::new(Mutex::new(Vec::new()));
@@ -170,6 +195,21 @@ mod tests {
         json["timestamp"] = "t".into();
         let expected = r#"{"timestamp":"t","level":"DEB","message":"done","bytes":5,"field_level":"x"}"#;
         assert_eq!(json.to_string(), expected);
+    }
+
+    #[test]
+    fn the_level_can_be_changed_while_it_runs() {
+        let memory = Arc::new(Mutex::new(Vec::new()));
+        let config = LogConfig { level: LogLevel::Warn, stdout: false, file: None, structured: false };
+        let (subscriber, guard) = subscriber(&config, vec![Sink::Memory(memory.clone())]).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("before");
+            guard.levels().set(LogLevel::Info);
+            tracing::info!("after");
+        });
+        drop(guard);
+        let text = String::from_utf8(memory.lock().clone()).unwrap();
+        assert!(text.contains("after") && !text.contains("before"), "{text}");
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! The threads of the workers, and the pump that each of them runs.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,19 +40,15 @@ impl Pool {
         self.arbiters.is_empty()
     }
 
-    /// Runs `run` on each worker's thread, with one of `parts` each.
-    pub fn run<T, F, R>(&self, parts: Vec<T>, run: F)
+    /// Runs `run` once on each worker's thread, with one of `parts` each. It may spawn tasks there.
+    pub fn run<T, F>(&self, parts: Vec<T>, run: F)
     where
         T: Send + 'static,
-        F: Fn(Rc<Worker>, T) -> R + Clone + Send + 'static,
-        R: Future<Output = ()> + 'static,
+        F: Fn(Rc<Worker>, T) + Clone + Send + 'static,
     {
         for (index, (arbiter, part)) in self.arbiters.iter().zip(parts).enumerate() {
             let run = run.clone();
-            arbiter.spawn_fn(move || {
-                let worker = Worker::start(index);
-                actix_rt::spawn(run(worker, part));
-            });
+            arbiter.spawn_fn(move || run(Worker::of_this_thread(index), part));
         }
     }
 
@@ -67,6 +62,12 @@ impl Pool {
 }
 
 impl Worker {
+    /// The worker of this thread, started when it is asked for first.
+    fn of_this_thread(index: usize) -> Rc<Self> {
+        thread_local!(static WORKER: OnceCell<Rc<Worker>> = const { OnceCell::new() });
+        WORKER.with(|worker| worker.get_or_init(|| Self::start(index)).clone())
+    }
+
     fn start(index: usize) -> Rc<Self> {
         let worker = Rc::new(Self { index, gate: WakeGate::new(), bells: RefCell::default() });
         actix_rt::spawn(worker.clone().pump());

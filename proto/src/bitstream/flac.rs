@@ -16,7 +16,7 @@ pub const MARKER: [u8; 4] = *b"fLaC";
 const BLOCK_HEADER_BYTES: usize = 4;
 
 /// The facts of a track from the body of its STREAMINFO block (section 8.2).
-pub fn config_from_stream_info(stream_info: Bytes) -> Result<FlacConfig, BitstreamError> {
+pub fn config_from_stream_info(stream_info: &Bytes) -> Result<FlacConfig, BitstreamError> {
     if stream_info.len() < STREAM_INFO_BYTES {
         return Err(BitstreamError::Ended);
     }
@@ -40,7 +40,7 @@ pub fn config_from_stream_info(stream_info: Bytes) -> Result<FlacConfig, Bitstre
 /// block header. Other metadata is passed over.
 pub fn parse_header(header: &Bytes) -> Result<FlacConfig, BitstreamError> {
     if header.len() == STREAM_INFO_BYTES {
-        return config_from_stream_info(header.clone());
+        return config_from_stream_info(header);
     }
     let blocks = if header.starts_with(&MARKER) { header.slice(MARKER.len()..) } else { header.clone() };
     let [kind, length @ ..] = *blocks.first_chunk::<BLOCK_HEADER_BYTES>().ok_or(BitstreamError::Ended)?;
@@ -48,7 +48,7 @@ pub fn parse_header(header: &Bytes) -> Result<FlacConfig, BitstreamError> {
     if kind & 0x7f != 0 || length != [0, 0, STREAM_INFO_BYTES as u8] {
         return Err(BitstreamError::Bad("FLAC metadata block"));
     }
-    config_from_stream_info(blocks.slice(BLOCK_HEADER_BYTES..))
+    config_from_stream_info(&blocks.slice(BLOCK_HEADER_BYTES..))
 }
 
 /// Writes the marker and STREAMINFO as the only metadata block.
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn stream_info_tells_rate_channels_and_depth() {
-        let config = config_from_stream_info(hex(STREAM_INFO).slice(..34)).unwrap();
+        let config = config_from_stream_info(&hex(STREAM_INFO).slice(..34)).unwrap();
         assert_eq!((config.sample_rate, config.channels, config.bit_depth), (44_100, 2, 16));
         assert_eq!(parse_header(&build_header(&config)).unwrap(), config);
         assert_eq!(parse_header(&config.stream_info).unwrap(), config);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn cut_and_foreign_headers_are_refused() {
-        let config = config_from_stream_info(hex(STREAM_INFO).slice(..34)).unwrap();
+        let config = config_from_stream_info(&hex(STREAM_INFO).slice(..34)).unwrap();
         let header = build_header(&config);
         for len in (0..header.len()).filter(|len| *len != 34) {
             assert!(parse_header(&header.slice(..len)).is_err(), "{len}");

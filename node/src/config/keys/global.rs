@@ -11,9 +11,10 @@ const DAY: u64 = 86_400_000;
 pub(super) static GENERAL: &[Key] = &[
     key("logLevel", Choice(&["error", "warn", "info", "debug"]), "info", "How much is logged.").served(),
     key("logDestinations", Choices(&["stdout", "file", "syslog"]), "[stdout]", "Where the log goes (syslog: not yet).")
-        .served(),
-    key("logStructured", Bool, "no", "One JSON object a line instead of text.").served(),
-    key("logFile", Text, "mediamtx.log", "The log file, when `logDestinations` has `file`.").served(),
+        .served()
+        .at_restart(),
+    key("logStructured", Bool, "no", "One JSON object a line instead of text.").served().at_restart(),
+    key("logFile", Text, "mediamtx.log", "The log file, when `logDestinations` has `file`.").served().at_restart(),
     key("sysLogPrefix", Text, "mediamtx", "The name in the system log."),
     key("dumpPackets", Bool, "no", "Write all packets to disk."),
     key("readTimeout", Duration(1, DAY), "10s", "A peer that sends nothing for so long is dropped.").served(),
@@ -34,16 +35,17 @@ pub(super) static GENERAL: &[Key] = &[
 
 pub(super) static WEFT: &[Key] = &[
     key("mode", Choice(&["standalone", "cluster", "witness"]), "standalone", "Alone, with others, or only voting.")
-        .served(),
-    key("dataDir", Text, "weft-data", "Where the node keeps its state.").served(),
-    key("workers", Int(0, 1024), "0", "Worker threads; 0 is one for each core.").served(),
-    key("logBudget", Budget, "25%", "Memory that all stream logs together may use.").served(),
+        .served()
+        .at_restart(),
+    key("dataDir", Text, "weft-data", "Where the node keeps its state.").served().at_restart(),
+    key("workers", Int(0, 1024), "0", "Worker threads; 0 is one for each core.").served().at_restart(),
+    key("logBudget", Budget, "25%", "Memory that all stream logs together may use.").served().at_restart(),
     key("groupMaxBytes", Size, "32M", "A group of pictures that grows beyond this is cut.").served(),
     key("groupMaxAge", Duration(100, DAY), "20s", "A group of pictures that lasts longer than this is cut.").served(),
     key("startMaxBytes", Size, "8M", "The most that a new reader is sent at once to start with a whole group.")
         .served(),
     key("startMaxAge", Duration(0, DAY), "10s", "The oldest group that a new reader is started with.").served(),
-    key("cluster", Section(CLUSTER), "", "This node's place in a cluster."),
+    key("cluster", Section(CLUSTER), "", "This node's place in a cluster.").at_restart(),
 ];
 
 /// The `cluster:` section.

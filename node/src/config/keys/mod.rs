@@ -23,6 +23,8 @@ pub struct Key {
     pub default: &'static str,
     /// Whom it concerns.
     pub scope: Scope,
+    /// When a changed value takes effect in a running node.
+    pub reload: Reload,
     /// The version that serves it first; `None` is accepted, and has no effect yet.
     pub since: Option<&'static str>,
     /// For people.
@@ -85,6 +87,17 @@ pub enum Scope {
     Node,
     /// All nodes of a cluster share it.
     Cluster,
+}
+
+/// When a changed value takes effect in a running node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// As soon as the file has changed.
+    Now,
+    /// For streams that begin afterwards.
+    NextStream,
+    /// When the node is started again.
+    Restart,
 }
 
 /// Keys that belong together.
@@ -156,13 +169,25 @@ static PATH_GROUPS: &[Group] = &[
 
 /// A key that is accepted but not served yet, and is each node's own.
 const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    Key { name, kind, default, scope: Scope::Node, since: None, doc }
+    Key { name, kind, default, scope: Scope::Node, reload: Reload::Now, since: None, doc }
 }
 
 impl Key {
     /// Served since the first version.
     const fn served(mut self) -> Self {
         self.since = Some("0.1.0");
+        self
+    }
+
+    /// A change waits for the next start.
+    const fn at_restart(mut self) -> Self {
+        self.reload = Reload::Restart;
+        self
+    }
+
+    /// A change holds for streams that begin afterwards.
+    const fn for_new_streams(mut self) -> Self {
+        self.reload = Reload::NextStream;
         self
     }
 

@@ -80,8 +80,8 @@ pub(super) static HLS: &[Key] = &[
     key("hlsVariant", Choice(&["mpegts", "fmp4", "lowLatency"]), "lowLatency", "Kind of playlist and segments.")
         .shared(),
     key("hlsSegmentCount", Int(3, 1000), "7", "Segments in the playlist; 7 or more for low latency.").shared(),
-    key("hlsSegmentDuration", Duration(1, DAY), "1s", "Shortest segment.").shared(),
-    key("hlsPartDuration", Duration(1, DAY), "200ms", "Shortest part, for low latency.").shared(),
+    key("hlsSegmentDuration", Duration(1, DAY), "1s", "Shortest segment.").shared().for_new_streams(),
+    key("hlsPartDuration", Duration(1, DAY), "200ms", "Shortest part, for low latency.").shared().for_new_streams(),
     key("hlsSegmentMaxSize", Size, "50M", "Largest segment.").shared(),
     key("hlsDirectory", Text, "", "Keep segments here instead of in memory."),
     key("hlsMuxerCloseAfter", Duration(0, DAY), "60s", "Stop making segments so long after the last request.").shared(),

@@ -39,7 +39,7 @@ fn codecs() -> Vec<(Codec, Vec<Bytes>)> {
         (Codec::Vp8(Vp8Config { width: 640, height: 360 }), vec![hex(VP8_KEY)]),
         plain(Codec::Aac(aac())),
         plain(Codec::Opus(OpusConfig { channels: 2 })),
-        plain(Codec::Flac(flac::config_from_stream_info(stream_info).unwrap())),
+        plain(Codec::Flac(flac::config_from_stream_info(&stream_info).unwrap())),
         (Codec::Ac3(Ac3Config { sample_rate: 48_000, channels: 6 }), vec![hex("0b77b50b1e40ebf8")]),
         (
             Codec::MpegAudio(MpegAudioConfig { sample_rate: 48_000, channels: 2, layer: 3 }),

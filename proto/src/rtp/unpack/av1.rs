@@ -139,12 +139,20 @@ mod tests {
     use super::super::tests::{Feed, video};
     use super::*;
     use crate::media::{Av1Config, Codec};
+    use crate::rtp::golden::Golden;
 
     const SEQUENCE: &[u8] = &[1 << 3, 9];
     const FRAME: &[u8] = &[6 << 3, 1, 2];
 
     fn feed() -> Feed {
         Feed::new(video(&Codec::Av1(Av1Config::default())))
+    }
+
+    #[test]
+    fn what_ffmpeg_sends_is_the_units_of_its_file() {
+        let golden = Golden::parse(include_str!("../testdata/av1_ffmpeg.hex"));
+        golden.check(&mut video(&Codec::Av1(Av1Config::default())));
+        golden.check_each_loss(|| video(&Codec::Av1(Av1Config::default())), |_| false);
     }
 
     #[test]

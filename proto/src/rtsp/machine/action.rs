@@ -147,14 +147,14 @@ pub enum Outcome {
     },
 }
 
-/// The first packet of a track after PLAY (RFC 2326 section 12.33).
+/// Where a track stands when PLAY is answered (RFC 2326 section 12.33).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtpInfo {
     /// Index of the track.
     pub track: usize,
-    /// Its sequence number.
-    pub sequence: u16,
-    /// Its RTP timestamp.
+    /// The sequence number of its next packet, where that is certain.
+    pub sequence: Option<u16>,
+    /// Its RTP timestamp at an instant that all tracks have in common.
     pub timestamp: u32,
 }
 

@@ -249,7 +249,8 @@ impl ServerMachine {
             .iter()
             .filter_map(|info| {
                 let track = self.tracks.iter().find(|track| track.track == info.track)?;
-                Some(format!("url={};seq={};rtptime={}", track.uri, info.sequence, info.timestamp))
+                let sequence = info.sequence.map_or_else(String::new, |sequence| format!(";seq={sequence}"));
+                Some(format!("url={}{sequence};rtptime={}", track.uri, info.timestamp))
             })
             .collect();
         if let Some(range) = range {

@@ -38,7 +38,7 @@ fn agree(machine: &mut ServerMachine, line: &str, headers: &[&str]) -> Response 
         Action::Describe { pending, .. } => (pending, Outcome::Described { sdp: "v=0\r\n".into() }),
         Action::Setup { pending, transport, .. } => (pending, Outcome::SetUp { transport }),
         Action::Play { pending, .. } => {
-            let rtp_info = vec![RtpInfo { track: 0, sequence: 5, timestamp: 9 }];
+            let rtp_info = vec![RtpInfo { track: 0, sequence: Some(5), timestamp: 9 }];
             (pending, Outcome::Playing { rtp_info, range: None })
         }
         Action::Announce { pending, .. } => {

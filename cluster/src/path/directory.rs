@@ -1,0 +1,52 @@
+//! The live paths of a node, and what their configuration and their makers need to know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use weft_proto::id::PathName;
+
+use super::core::PathSettings;
+use super::shared::PathShared;
+use crate::clock::Clock;
+use crate::stream::{Budget, StartLimits, StreamSettings};
+
+/// What the configuration says of one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPolicy {
+    /// Name of the configuration entry that matched.
+    pub conf_name: String,
+    /// Who may publish and read, and for how long.
+    pub life: PathSettings,
+    /// What is kept.
+    pub stream: StreamSettings,
+    /// With what players start.
+    pub start: StartLimits,
+}
+
+/// Answers for the configuration.
+pub trait Policy: Send + Sync + 'static {
+    /// The settings of a path; `None` when no entry allows it.
+    fn path(&self, path: &PathName) -> Option<PathPolicy>;
+}
+
+/// The live paths by name, written by the registry alone.
+pub(crate) struct Directory {
+    /// Epochs of this start are above this.
+    pub(crate) epoch_base: u64,
+    pub(crate) clock: Clock,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) paths: RwLock<BTreeMap<PathName, Arc<PathShared>>>,
+}
+
+impl Directory {
+    pub(crate) fn find(&self, path: &PathName) -> Option<Arc<PathShared>> {
+        self.paths.read().get(path).cloned()
+    }
+
+    /// All live paths, by name.
+    pub(crate) fn list(&self) -> Vec<Arc<PathShared>> {
+        self.paths.read().values().cloned().collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Why a path takes no publisher or reader.
+
+/// Why a publisher is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The path's configuration keeps the present publisher.
+    #[error("someone is already publishing to this path, and overridePublisher is off")]
+    AlreadyPublished,
+    /// No configuration entry allows the path, or there are too many paths.
+    #[error("the path is not configured")]
+    NotConfigured,
+    /// The node takes no new sessions.
+    #[error("the node is being drained")]
+    Draining,
+    /// The fabric cannot answer.
+    #[error("the node cannot take publishers right now")]
+    Unavailable,
+}
+
+/// Why a reader is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// Nobody publishes to the path.
+    #[error("no one is publishing to this path")]
+    NoStream,
+    /// The path has all the readers it may have.
+    #[error("the path has reached its maximum number of readers")]
+    TooManyReaders,
+    /// No configuration entry allows the path, or there are too many paths.
+    #[error("the path is not configured")]
+    NotConfigured,
+    /// The node takes no new sessions.
+    #[error("the node is being drained")]
+    Draining,
+    /// The fabric cannot answer.
+    #[error("the node cannot take readers right now")]
+    Unavailable,
+}

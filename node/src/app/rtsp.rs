@@ -1,0 +1,158 @@
+//! The RTSP door, put together: its ports, its settings, its tasks on each worker.
+
+use std::net::{TcpListener, UdpSocket};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tracing::error;
+
+use super::Failure;
+use super::sockets::{self, Alive, Bound, Generation};
+use super::tls::Certificate;
+use crate::config::{Config, Encryption};
+use crate::rtsp::door::Shared;
+use crate::rtsp::{Door, DoorConfig, UdpPair, listener};
+use crate::worker::udp::{Port, UdpPort};
+use crate::worker::{Pool, Worker};
+
+/// What the door listens on.
+#[derive(Default)]
+pub(super) struct Sockets {
+    plain: Option<Bound<TcpListener>>,
+    secure: Option<Bound<TcpListener>>,
+    rtp: Option<Bound<UdpSocket>>,
+    rtcp: Option<Bound<UdpSocket>>,
+    certificate: Option<Certificate>,
+}
+
+/// The door, serving.
+pub(super) struct Service {
+    shared: Arc<Shared>,
+    sockets: Sockets,
+    /// Ends the accepting tasks when the next ones are there.
+    _generation: Generation,
+}
+
+/// What one worker is given.
+struct Part {
+    plain: Option<TcpListener>,
+    secure: Option<TcpListener>,
+    rtp: Option<UdpSocket>,
+    rtcp: Option<UdpSocket>,
+}
+
+impl Sockets {
+    /// Binds what `config` asks for and `old` has not, and reads the certificate.
+    pub(super) fn open(config: &Config, old: &Self, workers: usize) -> Result<Self, Failure> {
+        let rtsp = &config.rtsp;
+        let plain = rtsp.enabled && rtsp.encryption != Encryption::Strict;
+        let secure = rtsp.enabled && rtsp.encryption != Encryption::No;
+        let udp = plain && (rtsp.transports.udp || rtsp.transports.multicast);
+        let buffer = config.udp_read_buffer_size;
+        let certificate =
+            secure.then(|| Certificate::load("RTSPS", &rtsp.server_cert, &rtsp.server_key)).transpose()?;
+        let (plain, secure) = (plain.then_some(&rtsp.address), secure.then_some(&rtsp.secure_address));
+        let (rtp, rtcp) = (udp.then_some(&rtsp.rtp_address), udp.then_some(&rtsp.rtcp_address));
+        Ok(Self {
+            plain: sockets::tcp("RTSP", plain, old.plain.as_ref(), workers)?,
+            secure: sockets::tcp("RTSPS", secure, old.secure.as_ref(), workers)?,
+            rtp: sockets::udp("RTP", rtp, old.rtp.as_ref(), workers, buffer)?,
+            rtcp: sockets::udp("RTCP", rtcp, old.rtcp.as_ref(), workers, buffer)?,
+            certificate,
+        })
+    }
+
+    /// Says where it listens.
+    pub(super) fn announce(&self) {
+        self.plain.iter().chain(&self.secure).for_each(Bound::announce);
+        self.rtp.iter().chain(&self.rtcp).for_each(Bound::announce);
+    }
+
+    fn parts(&self, workers: usize) -> Result<Vec<Part>, Failure> {
+        let (mut plain, mut secure) = (copies(self.plain.as_ref())?, copies(self.secure.as_ref())?);
+        let (mut rtp, mut rtcp) = (copies(self.rtp.as_ref())?, copies(self.rtcp.as_ref())?);
+        let part = |_| Part { plain: plain.pop(), secure: secure.pop(), rtp: rtp.pop(), rtcp: rtcp.pop() };
+        Ok((0..workers).map(part).collect())
+    }
+}
+
+fn copies<T: sockets::Listening>(bound: Option<&Bound<T>>) -> Result<Vec<T>, Failure> {
+    bound.map_or(Ok(Vec::new()), Bound::copies)
+}
+
+impl Service {
+    /// Serves on all workers.
+    pub(super) fn start(shared: Arc<Shared>, sockets: Sockets, pool: &Pool) -> Result<Self, Failure> {
+        let generation = serve(&shared, &sockets, pool)?;
+        Ok(Self { shared, sockets, _generation: generation })
+    }
+
+    /// What is listened on now.
+    pub(super) const fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// Goes on with other settings and sockets. Sessions that are there stay.
+    pub(super) fn change(&mut self, config: &Config, sockets: Sockets, pool: &Pool) -> Result<(), Failure> {
+        self._generation = serve(&self.shared, &sockets, pool)?;
+        self.shared.set_config(door_config(config));
+        self.sockets = sockets;
+        Ok(())
+    }
+}
+
+/// What is configured.
+pub(super) fn door_config(config: &Config) -> DoorConfig {
+    let rtsp = &config.rtsp;
+    DoorConfig {
+        tcp: rtsp.transports.tcp,
+        udp: rtsp.transports.udp,
+        multicast: rtsp.transports.multicast,
+        auth_methods: rtsp.auth_methods,
+        multicast_groups: rtsp.multicast_range,
+        multicast_rtp_port: rtsp.multicast_rtp_port,
+        read_timeout: config.read_timeout,
+        write_timeout: config.write_timeout,
+        packet_bytes_max: config.udp_max_payload_size,
+    }
+}
+
+fn serve(shared: &Arc<Shared>, sockets: &Sockets, pool: &Pool) -> Result<Generation, Failure> {
+    let (generation, alive) = Generation::begin();
+    let parts = sockets.parts(pool.len())?;
+    let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
+    pool.run(parts, move |worker, part| run(worker, part, tls.clone(), &shared, &alive));
+    Ok(generation)
+}
+
+/// Serves on one worker.
+fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Shared>, alive: &Alive) {
+    let udp = match (part.rtp, part.rtcp) {
+        (Some(rtp), Some(rtcp)) => match (UdpPort::new(rtp, Port::Rtp), UdpPort::new(rtcp, Port::Rtcp)) {
+            (Ok(rtp), Ok(rtcp)) => Some(Rc::new(UdpPair { rtp, rtcp })),
+            (Err(error), _) | (_, Err(error)) => {
+                error!("RTP: {error}");
+                None
+            }
+        },
+        _ => None,
+    };
+    let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls });
+    if let Some(udp) = udp {
+        let (shared, pair) = (shared.clone(), udp.clone());
+        actix_rt::spawn(alive.clone().run(async move { pair.rtp.receive(&shared.routes).await }));
+        let shared = door.shared.clone();
+        actix_rt::spawn(alive.clone().run(async move { udp.rtcp.receive(&shared.routes).await }));
+    }
+    for (listener, secure) in [(part.plain, false), (part.secure, true)] {
+        if let Some(listener) = listener {
+            let door = door.clone();
+            actix_rt::spawn(alive.clone().run(async move {
+                if let Err(error) = listener::accept(door, listener, secure).await {
+                    error!("RTSP: {error}");
+                }
+            }));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Listening sockets that outlive a reload: what a changed configuration leaves alone stays bound, with its queue of
+//! connections, and is handed to the next generation of accepting tasks as a copy of its descriptor.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use tokio::sync::watch;
+use tracing::info;
+
+use super::Failure;
+use crate::config::value::Address;
+use crate::worker::bind::{self, BindError};
+
+/// One address with a socket for each worker.
+#[derive(Debug)]
+pub(super) struct Bound<T> {
+    what: &'static str,
+    /// As it was configured.
+    address: Address,
+    sockets: Vec<T>,
+}
+
+/// A socket that can listen.
+pub(super) trait Listening: Sized {
+    const TRANSPORT: &'static str;
+    fn copy(&self) -> io::Result<Self>;
+    fn local(&self) -> io::Result<SocketAddr>;
+}
+
+impl Listening for TcpListener {
+    const TRANSPORT: &'static str = "TCP";
+
+    fn copy(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
+    fn local(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+impl Listening for UdpSocket {
+    const TRANSPORT: &'static str = "UDP";
+
+    fn copy(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
+    fn local(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+impl<T: Listening> Bound<T> {
+    /// The socket of each worker, copied.
+    pub(super) fn copies(&self) -> Result<Vec<T>, Failure> {
+        self.sockets.iter().map(T::copy).collect::<io::Result<_>>().map_err(|error| self.failure(error))
+    }
+
+    /// The configured address with the port that it has.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.sockets.first().and_then(|socket| socket.local().ok())
+    }
+
+    /// Says on which address it listens.
+    pub(super) fn announce(&self) {
+        if let Some(address) = self.local() {
+            info!(%address, transport = T::TRANSPORT, "{} listening", self.what);
+        }
+    }
+
+    fn failure(&self, error: io::Error) -> Failure {
+        Failure::Address { what: self.what, address: self.address.clone(), error }
+    }
+}
+
+/// Binds TCP on `address`, unless `old` has it already: then it is kept. `None` where nothing is wanted.
+pub(super) fn tcp(
+    what: &'static str,
+    address: Option<&Address>,
+    old: Option<&Bound<TcpListener>>,
+    workers: usize,
+) -> Result<Option<Bound<TcpListener>>, Failure> {
+    keep_or_bind(what, address, old, |at| bind::tcp(what, at, workers))
+}
+
+/// The same for UDP.
+pub(super) fn udp(
+    what: &'static str,
+    address: Option<&Address>,
+    old: Option<&Bound<UdpSocket>>,
+    workers: usize,
+    read_buffer_bytes: Option<usize>,
+) -> Result<Option<Bound<UdpSocket>>, Failure> {
+    keep_or_bind(what, address, old, |at| bind::udp(what, at, workers, read_buffer_bytes))
+}
+
+fn keep_or_bind<T: Listening>(
+    what: &'static str,
+    address: Option<&Address>,
+    old: Option<&Bound<T>>,
+    bind: impl FnOnce(SocketAddr) -> Result<Vec<T>, BindError>,
+) -> Result<Option<Bound<T>>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let sockets = match old.filter(|old| old.address == *address) {
+        Some(old) => old.copies()?,
+        None => bind(resolve(what, address)?)?,
+    };
+    Ok(Some(Bound { what, address: address.clone(), sockets }))
+}
+
+/// The address to bind. On a machine without IPv6 "all addresses" are those of IPv4.
+fn resolve(what: &'static str, address: &Address) -> Result<SocketAddr, Failure> {
+    let resolved = address.resolve().map_err(|error| Failure::Address { what, address: address.clone(), error })?;
+    let all = resolved.ip().is_unspecified() && resolved.is_ipv6();
+    if all && TcpListener::bind("[::]:0").is_err() {
+        return Ok(SocketAddr::from(([0, 0, 0, 0], resolved.port())));
+    }
+    Ok(resolved)
+}
+
+/// Ends the tasks of one generation when it is dropped.
+#[derive(Debug)]
+pub(super) struct Generation {
+    _sender: watch::Sender<()>,
+}
+
+/// Tells a task that its generation is over.
+#[derive(Clone, Debug)]
+pub(super) struct Alive(watch::Receiver<()>);
+
+impl Generation {
+    /// A generation that has just begun.
+    pub(super) fn begin() -> (Self, Alive) {
+        let (sender, receiver) = watch::channel(());
+        (Self { _sender: sender }, Alive(receiver))
+    }
+}
+
+impl Alive {
+    /// Runs `task` until it ends, or until its generation does.
+    pub(super) async fn run(mut self, task: impl Future<Output = ()>) {
+        tokio::select! {
+            () = task => {}
+            // Nothing is ever sent: the end of the sender is what is waited for.
+            _ = self.0.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A network of a test's own: a namespace with nothing but a loopback interface that carries multicast.
+
+use std::process::Command;
+
+use crate::tools;
+
+/// Tells the inner run that it is inside.
+const INSIDE: &str = "WEFT_TEST_NAMESPACE";
+
+/// Runs `test`, whose full name is `name`, in a network namespace of its own, in a process of its own.
+///
+/// Multicast leaves the machine by its default route, which a test must not do; here the loopback is all there is.
+/// Panics, with what the inner run said, when that fails.
+pub fn alone(name: &str, test: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        for arguments in ["link set lo up multicast on", "route add 224.0.0.0/4 dev lo"] {
+            tools::run(Command::new("ip").args(arguments.split(' ')));
+        }
+        return test();
+    }
+    let itself = std::env::current_exe().expect("a test knows its own file");
+    // A user namespace makes an ordinary user the root of the network namespace.
+    let mut inner = Command::new("unshare");
+    inner.args(["--map-root-user", "--net", "--"]).arg(itself).args(["--exact", name, "--nocapture"]);
+    let output = inner.env(INSIDE, "1").output().unwrap_or_else(|error| panic!("unshare (util-linux): {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "in a namespace of its own:\n{}", String::from_utf8_lossy(&said));
+}
