@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use weft_proto::media::Kind;
+
 use crate::media::{Audio, Media, QUIET, Video};
 use crate::process::Process;
-use crate::recording::{self, Recording};
+use crate::recording::{self, Packet, Recording};
 use crate::server::Server;
 use crate::tools;
 
@@ -190,21 +192,36 @@ pub fn contents(file: &Path) -> Recording {
     recording::from_ffmpeg(folder.path())
 }
 
+/// The packets of one kind in `file`, as ffmpeg sees them.
+pub fn packets(file: &Path, kind: Kind) -> Vec<Packet> {
+    let folder = TempDir::new().expect("make a temporary folder");
+    let mut ffmpeg = Command::new(tools::ffmpeg());
+    ffmpeg.args(QUIET).arg("-i").arg(file);
+    record_track(&mut ffmpeg, folder.path(), if kind == Kind::Video { "v" } else { "a" });
+    tools::run(&mut ffmpeg);
+    recording::from_ffmpeg(folder.path()).track(kind).to_vec()
+}
+
 /// For each track, times and sizes of its packets into one file and the packets, unchanged, into another.
 ///
 /// ffmpeg guesses decoding times, and where its guesses contradict the presentation times that it received it changes
 /// these, too. So it is given decoding times that contradict nothing. The files of packets bear made-up times only, for
 /// their muxer counts frames and refuses those whose true times are closer.
 fn record(ffmpeg: &mut Command, folder: &Path) {
-    // Decoding times that only count keep ffmpeg from moving presentation times; sound it presents at its decoding time.
-    for (kind, times) in [("v", "setts=pts=PTS:dts=N-1000000"), ("a", "setts=pts=PTS:dts=PTS")] {
-        let map = format!("0:{kind}");
-        // ffmpeg before 6 does not tell keyframes of VP9 in RTP, and would wait for one for ever.
-        ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", times, "-flush_packets", "1"]);
-        ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{kind}.times")));
-        ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
-        ffmpeg.args(["-f", "data"]).arg(folder.join(kind));
+    for kind in ["v", "a"] {
+        record_track(ffmpeg, folder, kind);
     }
+}
+
+fn record_track(ffmpeg: &mut Command, folder: &Path, kind: &str) {
+    // Decoding times that only count keep ffmpeg from moving presentation times; sound it presents at its decoding time.
+    let times = if kind == "v" { "setts=pts=PTS:dts=N-1000000" } else { "setts=pts=PTS:dts=PTS" };
+    let map = format!("0:{kind}");
+    // ffmpeg before 6 does not tell keyframes of VP9 in RTP, and would wait for one for ever.
+    ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", times, "-flush_packets", "1"]);
+    ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{kind}.times")));
+    ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
+    ffmpeg.args(["-f", "data"]).arg(folder.join(kind));
 }
 
 fn gst_publish(url: &str, way: Way, media: Media) -> Command {

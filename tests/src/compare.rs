@@ -83,6 +83,11 @@ fn units(media: Media, kind: Kind, packets: &[Packet]) -> Vec<Access> {
     all.filter(|access| !access.frames.is_empty()).collect()
 }
 
+/// What must arrive of an access unit, in one piece.
+pub fn essence(video: Video, data: &Bytes) -> Vec<u8> {
+    video_frames(video, data).concat()
+}
+
 /// What must arrive of an access unit.
 fn video_frames(video: Video, data: &Bytes) -> Vec<Bytes> {
     use obu::{PADDING, SEQUENCE_HEADER, TEMPORAL_DELIMITER};
