@@ -27,7 +27,7 @@ pub enum Command {
 /// `weft-chaos load`.
 #[derive(Clone, Debug, Args)]
 pub struct LoadArgs {
-    /// Where to publish; with several publishers, paths are numbered: PATH-0, PATH-1, ...
+    /// Where to publish, by RTSP or RTMP; with several publishers, paths are numbered: PATH-0, PATH-1, ...
     #[arg(long, value_name = "URL", default_value = "rtsp://127.0.0.1:8554/load")]
     pub publish: Url,
     /// Number of publishers; 0 reads what somebody else publishes.

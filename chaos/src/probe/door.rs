@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::ProbeError;
 use super::h264::Unit;
-use super::rtsp;
+use super::{rtmp, rtsp};
 
 /// How media travels below the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
@@ -87,6 +87,15 @@ pub enum Media {
         /// The same for audio.
         audio: Option<(UdpSocket, UdpSocket)>,
     },
+    /// RTMP messages in the control connection.
+    Messages {
+        /// Where the connection stands.
+        wire: Box<rtmp::Wire>,
+        /// What arrived together with the last answer.
+        early: Vec<u8>,
+        /// Bytes received before that.
+        received: u64,
+    },
 }
 
 /// A request to be repeated on the control connection.
@@ -112,6 +121,7 @@ impl Keepalive {
 pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<dyn Sink>, ProbeError> {
     match url.scheme {
         Scheme::Rtsp => Ok(Box::new(rtsp::record(url, transport, offer)?)),
+        Scheme::Rtmp => Ok(Box::new(rtmp::record(url, offer)?)),
     }
 }
 
@@ -119,6 +129,7 @@ pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<
 pub fn read(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
     match url.scheme {
         Scheme::Rtsp => rtsp::play(url, transport),
+        Scheme::Rtmp => rtmp::play(url),
     }
 }
 
@@ -127,6 +138,28 @@ pub fn read(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
 pub enum Scheme {
     /// RTSP 1.0 (RFC 2326).
     Rtsp,
+    /// RTMP 1.0, over TCP only.
+    Rtmp,
+}
+
+impl Scheme {
+    const ALL: [Self; 2] = [Self::Rtsp, Self::Rtmp];
+
+    /// As it stands in a URL.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Rtsp => "rtsp://",
+            Self::Rtmp => "rtmp://",
+        }
+    }
+
+    /// The port of URLs without one.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Rtsp => 554,
+            Self::Rtmp => 1935,
+        }
+    }
 }
 
 /// Where a stream is: `rtsp://user:password@host:port/path?query`.
@@ -158,10 +191,7 @@ impl Url {
 /// Without user and password.
 impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Rtsp => "rtsp",
-        };
-        write!(f, "{scheme}://{}/{}{}", self.authority, self.path, self.query)
+        write!(f, "{}{}/{}{}", self.scheme.prefix(), self.authority, self.path, self.query)
     }
 }
 
@@ -170,7 +200,9 @@ impl FromStr for Url {
 
     fn from_str(url: &str) -> Result<Self, ProbeError> {
         let wrong = |reason| ProbeError::Url { url: url.to_owned(), reason };
-        let rest = url.strip_prefix("rtsp://").ok_or_else(|| wrong("only rtsp:// is known"))?;
+        let known = |scheme: &Scheme| Some((*scheme, url.strip_prefix(scheme.prefix())?));
+        let found = Scheme::ALL.iter().find_map(known);
+        let (scheme, rest) = found.ok_or_else(|| wrong("only rtsp:// and rtmp:// are known"))?;
         let (authority, path) = rest.split_once('/').ok_or_else(|| wrong("a path is missing"))?;
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
@@ -181,8 +213,8 @@ impl FromStr for Url {
             return Err(wrong("host or path is missing"));
         }
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let authority = if has_port { host.to_owned() } else { format!("{host}:554") };
-        Ok(Self { scheme: Scheme::Rtsp, user, authority, path: path.to_owned(), query: query.to_owned() })
+        let authority = if has_port { host.to_owned() } else { format!("{host}:{}", scheme.port()) };
+        Ok(Self { scheme, user, authority, path: path.to_owned(), query: query.to_owned() })
     }
 }
 
@@ -208,5 +240,6 @@ mod tests {
             assert!(url.parse::<Url>().is_err(), "{url}");
         }
         assert_eq!("rtsp://a/b".parse::<Url>().unwrap().authority, "a:554");
+        assert_eq!("rtmp://a/b/c".parse::<Url>().unwrap().to_string(), "rtmp://a:1935/b/c");
     }
 }

@@ -10,6 +10,7 @@ pub mod door;
 pub mod h264;
 pub mod publisher;
 pub mod reader;
+pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod stamp;

@@ -3,7 +3,10 @@
 use hdrhistogram::Histogram;
 
 use super::order::{Arrival, Order};
+use weft_proto::rtmp::message::kind;
+
 use crate::probe::aac;
+use crate::probe::rtmp::Message;
 use crate::probe::rtp::{Header, Piece, pieces};
 use crate::probe::stamp::Stamp;
 
@@ -157,6 +160,41 @@ impl Gauge {
             self.audio_holes += u64::from((hole + aac::FRAME_SAMPLES / 2) / aac::FRAME_SAMPLES);
         }
         self.next_audio = Some(header.timestamp.wrapping_add(frames * aac::FRAME_SAMPLES));
+    }
+
+    /// An RTMP message arrived in full, of which the end may be cut off.
+    pub fn message(&mut self, message: &Message<'_>, now_ns: u64, meter: &mut Meter) {
+        match (message.kind, message.bytes) {
+            // AVC, coded frames, composition time.
+            (kind::VIDEO, [first, 1, _, _, _, nals @ ..]) if first & 0x0f == 7 => {
+                let mut rest = nals;
+                while let Some((length, after)) = rest.split_first_chunk::<4>() {
+                    let length = u32::from_be_bytes(*length) as usize;
+                    let nal = &after[..length.min(after.len())];
+                    if let [header, body @ ..] = nal
+                        && header & 0x1f == 6
+                    {
+                        let ticks = u64::from(message.timestamp) * VIDEO_RATE / 1_000;
+                        self.begin(*header, body, true, ticks as u32, meter);
+                        return self.close(now_ns, meter);
+                    }
+                    rest = after.get(length..).unwrap_or_default();
+                }
+            }
+            (kind::AUDIO, [first, 1, ..]) if first >> 4 == 10 => self.audio_message(message.timestamp, now_ns),
+            _ => {}
+        }
+    }
+
+    /// Without numbers of their own, frames are counted by their times, which are rounded to milliseconds.
+    fn audio_message(&mut self, millis: u32, now_ns: u64) {
+        let samples = (u64::from(millis) * u64::from(aac::RATE) / 1_000) as u32;
+        self.audio_frames += 1;
+        let hole = self.next_audio.map_or(0, |next| samples.wrapping_sub(next));
+        if now_ns > self.joined_ns + AUDIO_SETTLED_NS && hole < AUDIO_HOLE_MAX {
+            self.audio_holes += u64::from((hole + aac::FRAME_SAMPLES / 2) / aac::FRAME_SAMPLES);
+        }
+        self.next_audio = Some(samples.wrapping_add(aac::FRAME_SAMPLES));
     }
 
     /// The measured window ends: silence up to now is a gap too.

@@ -8,6 +8,7 @@ use super::gauge::{Gauge, Meter};
 use super::wire::{HEAD, Wire};
 use crate::probe::clock::now_ns;
 use crate::probe::door::{Keepalive, Media, Seat};
+use crate::probe::rtmp;
 use crate::probe::sys::{self, Batch, Epoll};
 
 /// Low bits of a token that say which socket of a connection is ready.
@@ -20,6 +21,8 @@ const LANE_AUDIO: u64 = 2;
 const TCP_CHUNK: usize = 256 << 10;
 const DATAGRAMS: usize = 64;
 const DATAGRAM_MAX: usize = 2_048;
+/// Bytes after which RTMP is acknowledged: a fifth of the usual window.
+const ACKNOWLEDGED_BYTES: u64 = 500_000;
 /// An empty receiver report (RFC 3550 section 6.4.2): players send them, and servers may miss them.
 const EMPTY_REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
 
@@ -49,11 +52,19 @@ pub(super) struct Connection {
     keepalive_ns: u64,
     wire: Wire,
     media: Media,
+    /// Bytes of RTMP, and how many of them are acknowledged.
+    received: (u64, u64),
 }
 
 impl Connection {
-    pub(super) fn new(seat: Seat, path: u16, verify: bool) -> Self {
+    pub(super) fn new(mut seat: Seat, path: u16, verify: bool) -> Self {
+        let mut received = 0;
+        if let Media::Messages { wire, received: before, .. } = &mut seat.media {
+            wire.whole = verify;
+            received = *before;
+        }
         Self {
+            received: (received, 0),
             gauge: Gauge::new(path, seat.asked_ns, seat.joined_ns, verify),
             control: seat.control,
             keepalive: seat.keepalive,
@@ -70,7 +81,9 @@ impl Connection {
             self.control.as_ref().map_or(Ok(()), |control| epoll.add(control.as_fd(), token | LANE_CONTROL));
         let mut early = Vec::new();
         match &mut self.media {
-            Media::Interleaved { early: bytes, .. } => early = std::mem::take(bytes),
+            Media::Interleaved { early: bytes, .. } | Media::Messages { early: bytes, .. } => {
+                early = std::mem::take(bytes);
+            }
             Media::Datagrams { video, audio } => {
                 added = added.and_then(|()| epoll.add(video.0.as_fd(), token | LANE_VIDEO));
                 if let Some((audio, _)) = audio {
@@ -120,9 +133,14 @@ impl Connection {
     /// False when the bytes make no sense.
     fn walk(&mut self, bytes: &[u8], meter: &mut Meter) -> bool {
         let now = now_ns();
+        if let Media::Messages { wire, .. } = &mut self.media {
+            self.received.0 += bytes.len() as u64;
+            let gauge = &mut self.gauge;
+            return wire.feed(bytes, |message| gauge.message(&message, now, meter)).is_ok();
+        }
         let (video, audio) = match self.media {
             Media::Interleaved { video, audio, .. } => (Some(video), audio),
-            Media::Datagrams { .. } => (None, None),
+            Media::Datagrams { .. } | Media::Messages { .. } => (None, None),
         };
         let gauge = &mut self.gauge;
         let walked = self.wire.feed(bytes, |channel, packet, _| {
@@ -137,6 +155,13 @@ impl Connection {
 
     /// Keeps the session open.
     pub(super) fn tend(&mut self, now_ns: u64) {
+        if let (Media::Messages { .. }, Some(control)) = (&self.media, &self.control)
+            && self.received.0 > self.received.1 + ACKNOWLEDGED_BYTES
+        {
+            // Some servers end readers that do not acknowledge.
+            self.received.1 = self.received.0;
+            let _ = sys::send(control.as_fd(), &rtmp::acknowledgement(self.received.0));
+        }
         let (Some(control), Some(keepalive)) = (&self.control, &mut self.keepalive) else { return };
         if now_ns < self.keepalive_ns + keepalive.every_ns {
             return;
