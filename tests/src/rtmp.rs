@@ -211,6 +211,11 @@ impl Player {
         }
     }
 
+    /// What the stream says of its pictures (HDR) since the last call, by track: AMF0.
+    pub fn metadata(&mut self) -> Vec<Bytes> {
+        self.receiver.take_metadata().into_iter().flatten().map(|(_, values)| values).collect()
+    }
+
     /// The next unit of video within so many seconds.
     pub fn video(&mut self, seconds: u64) -> Arrival {
         let limit = Instant::now() + Duration::from_secs(seconds);

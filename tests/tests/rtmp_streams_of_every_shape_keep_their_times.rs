@@ -154,3 +154,26 @@ fn another_resolution_in_the_middle() {
         }
     }
 }
+
+#[test]
+fn high_dynamic_range_stays_what_it_is() {
+    let _limit = Deadline::seconds(120);
+    let server = Server::start();
+    let mut ffmpeg = Command::new(tools::ffmpeg9());
+    let arguments = "-hide_banner -nostdin -loglevel warning -re -f lavfi -i testsrc2=size=320x240:rate=25 \
+        -c:v libx265 -preset ultrafast -x265-params log-level=error:keyint=25 -pix_fmt yuv420p10le \
+        -vf setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc -f flv";
+    ffmpeg.args(arguments.split_ascii_whitespace()).arg(server.rtmp(PATH));
+    let _publisher = Process::start("ffmpeg 9 publishing HDR", ffmpeg);
+    server.wait_ready(PATH);
+    let mut player = rtmp::Player::start(server.rtmp_address(), PATH);
+    let mut said = Vec::new();
+    for _ in 0..50 {
+        player.video(10);
+        said.extend(player.metadata());
+    }
+    let text = String::from_utf8_lossy(said.first().expect("metadata of the pictures")).into_owned();
+    for word in ["colorInfo", "colorPrimaries", "transferCharacteristics"] {
+        assert!(text.contains(word), "{text:?}");
+    }
+}

@@ -11,6 +11,7 @@ use weft_cluster::Fabric;
 use weft_proto::id::PathName;
 use weft_proto::rtmp::query_value;
 
+use super::colors::Colors;
 use super::stats::Connections;
 use crate::auth::{Action, AuthRequest, Authenticator, Credentials, Decision, Protocol};
 use crate::egress::chunks::ChunkEgresses;
@@ -35,6 +36,8 @@ pub struct Shared {
     config: ArcSwap<DoorConfig>,
     /// Messages shared by readers.
     pub egresses: ChunkEgresses,
+    /// What publishers say of their pictures.
+    pub(super) colors: Arc<Colors>,
     /// For the API.
     pub connections: Arc<Connections>,
     /// Bounds on connections, of all doors together.
@@ -54,6 +57,7 @@ impl Shared {
             authenticator,
             config: ArcSwap::from_pointee(config),
             egresses: ChunkEgresses::default(),
+            colors: Arc::default(),
             connections: Arc::default(),
             admission,
         }

@@ -3,6 +3,7 @@
 //! [`door`] is what all connections share, [`listener`] accepts, [`session`] runs one connection and [`request`] does
 //! what it asks for; [`publish`] is its publishing half, [`play`] its reading half.
 
+mod colors;
 pub mod door;
 pub mod listener;
 mod play;

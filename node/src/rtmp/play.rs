@@ -9,10 +9,11 @@ use weft_cluster::path::EndReason;
 use weft_cluster::stream::Delivery;
 use weft_proto::media::{Codec, Kind, Track, TrackId, Tracks};
 use weft_proto::rtmp::message::kind;
-use weft_proto::rtmp::tag::{Form, carriage, on_metadata, write_config};
+use weft_proto::rtmp::tag::{Form, carriage, on_metadata, write_config, write_metadata};
 use weft_proto::rtmp::{Capabilities, Outgoing};
 use weft_proto::time::ClockRate;
 
+use super::colors::Colors;
 use crate::egress::chunks::{CHUNK_BYTES, ChunkEgress, chunked};
 use crate::worker::tcp::Outbox;
 use crate::worker::{Bell, Listening};
@@ -35,6 +36,8 @@ pub(super) struct Playing {
     zero_millis: Option<i64>,
     batch: Vec<Delivery>,
     arena: BytesMut,
+    /// Where HDR and the like is looked up, and the version of it that the client has.
+    colors: Option<(Arc<Colors>, u64)>,
     pub(super) paused: bool,
     pub(super) skipped: u64,
 }
@@ -95,9 +98,16 @@ impl Playing {
             zero_millis: None,
             batch: Vec::new(),
             arena: BytesMut::new(),
+            colors: None,
             paused: false,
             skipped: 0,
         }
+    }
+
+    /// The client understands what describes the pictures, too.
+    pub(super) fn with_colors(mut self, colors: &Arc<Colors>) -> Self {
+        self.colors = Some((colors.clone(), 0));
+        self
     }
 
     /// Why it is over, if it is.
@@ -128,40 +138,87 @@ impl Playing {
 
     fn send(&mut self, delivery: &Delivery, outbox: &mut Outbox) -> usize {
         let entry = &delivery.entry;
-        if self.current.as_ref().is_none_or(|current| !current.is_same_list(&entry.tracks)) {
-            if self.generation != entry.generation {
-                self.generation = entry.generation;
-                self.map = self.subscription.map_tracks(&entry.tracks);
-            }
-            self.current = Some(entry.tracks.clone());
-            self.lines.iter_mut().flatten().for_each(|line| line.unsure = true);
-        }
-        let Some(id) = self.map.get(usize::from(entry.unit.track.0)).copied().flatten() else { return 0 };
-        let Some(line) = self.lines.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return 0 };
+        self.follow(&entry.tracks, entry.generation);
+        let Some(line) = self.line_of(entry.unit.track) else { return 0 };
+        let (rate, form) = (line.rate, line.form);
         let Some(track) = entry.tracks.get(entry.unit.track) else { return 0 };
-        let dts_millis = millis(line.rate, delivery.dts(line.rate));
+        let dts_millis = millis(rate, delivery.dts(rate));
         let zero = *self.zero_millis.get_or_insert(dts_millis);
         // Wraps after 49 days, as RTMP does.
         let timestamp = (dts_millis - zero).max(0) as u32;
-        let mut sent = 0;
-        if core::mem::take(&mut line.unsure) && line.told.as_ref() != Some(&track.codec) {
-            line.told = Some(track.codec.clone());
-            let mut body = BytesMut::new();
-            if write_config(&track.codec, line.form, &mut body) {
-                let kind = if track.kind() == Kind::Video { kind::VIDEO } else { kind::AUDIO };
-                let message = Outgoing { kind, stream_id: self.stream_id, payload: body.freeze() };
-                let bytes = chunked(message, timestamp, CHUNK_BYTES);
-                sent += bytes.len();
-                outbox.push(bytes);
-            }
+        let mut sent = self.send_config(entry.unit.track, track, timestamp, outbox);
+        if track.kind() == Kind::Video {
+            sent += self.send_colors(&entry.tracks, timestamp, outbox);
         }
-        let Some(packed) = self.egress.pack(entry, line.form) else { return sent };
-        let composition = millis(line.rate, delivery.pts(line.rate)) - dts_millis;
+        let Some(packed) = self.egress.pack(entry, form) else { return sent };
+        let composition = millis(rate, delivery.pts(rate)) - dts_millis;
         let composition = composition.clamp(0, COMPOSITION_MILLIS_MAX) as i32;
         if self.arena.capacity() < ARENA_BYTES / 8 {
             self.arena.reserve(ARENA_BYTES);
         }
         sent + packed.send(timestamp, self.stream_id, composition, &mut self.arena, |bytes| outbox.push(bytes))
+    }
+
+    /// Takes note of another list of tracks: parameters may have changed, or the publisher.
+    fn follow(&mut self, tracks: &Tracks, generation: u32) {
+        if self.current.as_ref().is_some_and(|current| current.is_same_list(tracks)) {
+            return;
+        }
+        if self.generation != generation {
+            self.generation = generation;
+            self.map = self.subscription.map_tracks(tracks);
+        }
+        self.current = Some(tracks.clone());
+        self.lines.iter_mut().flatten().for_each(|line| line.unsure = true);
+    }
+
+    /// How the client gets a current track, if it does.
+    fn line_of(&mut self, track: TrackId) -> Option<&mut Line> {
+        let id = (*self.map.get(usize::from(track.0))?)?;
+        self.lines.get_mut(usize::from(id.0))?.as_mut()
+    }
+
+    /// Sends a track's configuration, where the client has another one. Says how many bytes.
+    fn send_config(&mut self, id: TrackId, track: &Track, timestamp: u32, outbox: &mut Outbox) -> usize {
+        let stream_id = self.stream_id;
+        let Some(line) = self.line_of(id).filter(|line| line.unsure) else { return 0 };
+        line.unsure = false;
+        if line.told.as_ref() == Some(&track.codec) {
+            return 0;
+        }
+        line.told = Some(track.codec.clone());
+        let mut body = BytesMut::new();
+        if !write_config(&track.codec, line.form, &mut body) {
+            return 0;
+        }
+        let kind = if track.kind() == Kind::Video { kind::VIDEO } else { kind::AUDIO };
+        let message = Outgoing { kind, stream_id, payload: body.freeze() };
+        let bytes = chunked(message, timestamp, CHUNK_BYTES);
+        let sent = bytes.len();
+        outbox.push(bytes);
+        sent
+    }
+
+    /// Sends what the publisher says of its pictures, where that changed. Says how many bytes.
+    fn send_colors(&mut self, tracks: &Tracks, timestamp: u32, outbox: &mut Outbox) -> usize {
+        let Some((colors, known)) = &mut self.colors else { return 0 };
+        let version = colors.version();
+        if core::mem::replace(known, version) == version {
+            return 0;
+        }
+        let mut sent = 0;
+        let described = colors.of(self.subscription.key());
+        for (id, values) in described.iter().flat_map(|described| described.iter()) {
+            let (Some(line), Some(track)) = (self.line_of(*id), tracks.get(*id)) else { continue };
+            let mut body = BytesMut::new();
+            if write_metadata(&track.codec, line.form, values, &mut body) {
+                let message = Outgoing { kind: kind::VIDEO, stream_id: self.stream_id, payload: body.freeze() };
+                let bytes = chunked(message, timestamp, CHUNK_BYTES);
+                sent += bytes.len();
+                outbox.push(bytes);
+            }
+        }
+        sent
     }
 }
 

@@ -1,5 +1,7 @@
 //! The publishing half of a connection: media in, units into the fabric.
 
+use std::sync::Arc;
+
 use weft_cluster::path::SessionInfo;
 use weft_cluster::stream::Replaced;
 use weft_cluster::{Fabric, Publication, PublishError};
@@ -7,6 +9,8 @@ use weft_proto::id::PathName;
 use weft_proto::media::Tracks;
 use weft_proto::rtmp::{Media, Receiver, ReceiverError};
 use weft_proto::time::Now;
+
+use super::colors::{Colors, Kept};
 
 /// A publisher may change its tracks so often; who does it more is broken.
 const RESTARTS_MAX: u32 = 16;
@@ -18,6 +22,8 @@ pub(super) struct Publishing {
     receiver: Receiver,
     /// Once the tracks are known.
     publication: Option<Publication>,
+    colors: Arc<Colors>,
+    kept: Option<Kept>,
     begun_at: Now,
     restarts: u32,
 }
@@ -47,9 +53,9 @@ impl From<Replaced> for Failure {
 }
 
 impl Publishing {
-    pub(super) fn new(path: PathName, info: SessionInfo, now: Now) -> Self {
-        let receiver = Receiver::new();
-        Self { path, info, receiver, publication: None, begun_at: now, restarts: 0 }
+    pub(super) fn new(path: PathName, info: SessionInfo, colors: &Arc<Colors>, now: Now) -> Self {
+        let (receiver, colors) = (Receiver::new(), colors.clone());
+        Self { path, info, receiver, publication: None, colors, kept: None, begun_at: now, restarts: 0 }
     }
 
     /// The handle into the fabric, once there is one.
@@ -96,6 +102,9 @@ impl Publishing {
                 begun = Some(tracks);
             }
             let Some(publication) = &mut self.publication else { return Ok(begun) };
+            if let Some(described) = self.receiver.take_metadata() {
+                self.kept = Some(self.colors.keep(publication.stream().key(), described));
+            }
             while let Some(received) = self.receiver.take() {
                 if let Some(codec) = received.codec {
                     publication.set_codec(received.unit.track, codec)?;
@@ -115,7 +124,7 @@ impl Publishing {
             if self.restarts > RESTARTS_MAX {
                 return Err(Failure::Restless);
             }
-            self.publication = None;
+            (self.publication, self.kept) = (None, None);
         }
     }
 }

@@ -33,7 +33,7 @@ impl Session {
         self.reader.allow_media();
         self.accept(pending, State::Publish, &path);
         let now = self.now();
-        self.activity = Activity::Publishing(Box::new(Publishing::new(path, info, now)));
+        self.activity = Activity::Publishing(Box::new(Publishing::new(path, info, &self.door.shared.colors, now)));
         Ok(())
     }
 
@@ -66,6 +66,7 @@ impl Session {
         let bell = Bell::new();
         let listening = self.door.worker.listen(subscription.key(), &bell);
         let playing = Playing::new(subscription, listening, bell, egress, lines, pending.stream_id());
+        let playing = if capabilities.is_enhanced() { playing.with_colors(&shared.colors) } else { playing };
         playing.send_metadata(&mut self.outbox);
         self.activity = Activity::Playing(Box::new(playing));
         info!(%path, peer = %self.peer, "reader joined");

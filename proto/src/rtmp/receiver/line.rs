@@ -1,5 +1,7 @@
 //! One track on its way in: packets to units.
 
+use bytes::{Bytes, BytesMut};
+
 use super::clock::SampleClock;
 use crate::bitstream::{
     Inspector, aac, ac3, av1, flac, h264, h265, mpeg_audio,
@@ -29,10 +31,12 @@ pub(super) struct Line {
     /// Bytes of the length before each NAL unit.
     length_size: u8,
     /// Parameter sets that go before the next frame: the configuration changed.
-    fresh: Vec<bytes::Bytes>,
+    fresh: Vec<Bytes>,
     /// Samples of a frame, where all have the same.
     frame_samples: Option<u32>,
     channels: Option<u8>,
+    /// HDR and what else the publisher says of the pictures, AMF0.
+    pub(super) metadata: Option<Bytes>,
     /// What changed makes it another track.
     pub(super) replaced: bool,
 }
@@ -60,6 +64,7 @@ impl Line {
             fresh: Vec::new(),
             frame_samples: None,
             channels: None,
+            metadata: None,
             replaced: false,
         }
     }
@@ -221,7 +226,7 @@ impl Line {
         match self.tag_codec {
             TagCodec::Avc | TagCodec::Hevc => split_nals(data, self.length_size, &mut builder)?,
             TagCodec::Lpcm(plain) if plain.bit_depth == 16 => {
-                let mut samples = bytes::BytesMut::from(&data.to_bytes()[..]);
+                let mut samples = BytesMut::from(&data.to_bytes()[..]);
                 samples.chunks_exact_mut(2).for_each(|sample| sample.swap(0, 1));
                 builder.push_frame(samples.freeze());
             }

@@ -10,6 +10,8 @@ mod line;
 use std::collections::VecDeque;
 
 use core::time::Duration;
+
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Media;
@@ -42,6 +44,7 @@ pub struct Receiver {
     /// Codecs that are left out, as they are named; each once.
     foreign: SmallVec<[(Kind, TagCodec); 2]>,
     told: usize,
+    metadata_changed: bool,
 }
 
 /// A unit, and the codec where it changes with it.
@@ -121,6 +124,7 @@ impl Receiver {
             self.lines[at].id = Some(TrackId(id));
         }
         (self.running, self.stale) = (true, false);
+        self.metadata_changed = self.lines.iter().any(|line| line.metadata.is_some());
         Some(tracks)
     }
 
@@ -158,6 +162,14 @@ impl Receiver {
         Some(codec)
     }
 
+    /// What the publisher says of its pictures (HDR), by track, where it changed since the last call.
+    pub fn take_metadata(&mut self) -> Option<Vec<(TrackId, Bytes)>> {
+        if !self.running || !core::mem::take(&mut self.metadata_changed) {
+            return None;
+        }
+        Some(self.lines.iter().filter_map(|line| Some((line.id?, line.metadata.clone()?))).collect())
+    }
+
     fn leaves_out(&self, kind: Kind) -> bool {
         self.foreign.iter().any(|(foreign, _)| *foreign == kind)
     }
@@ -187,7 +199,12 @@ impl Receiver {
                     let micros = millis.saturating_mul(1_000) + i64::from(nanos / 1_000);
                     self.frame(at, micros, i64::from(composition_millis) * 1_000, data, now);
                 }
-                Packet::Metadata(_) | Packet::Nothing => {}
+                Packet::Metadata(values) => {
+                    let metadata = Some(amf0::write_all(&values));
+                    self.metadata_changed |= self.lines[at].metadata != metadata;
+                    self.lines[at].metadata = metadata;
+                }
+                Packet::Nothing => {}
             }
             let line = &self.lines[at];
             // Known too late, or no more what it was.

@@ -15,7 +15,7 @@ use crate::media::G711Law;
 pub use audio::read_audio;
 pub use metadata::{announced, on_metadata};
 pub use video::read_video;
-pub use write::{Carriage, Form, Written, carriage, write_config, write_unit};
+pub use write::{Carriage, Form, Written, carriage, write_config, write_metadata, write_unit};
 
 /// A four-character name of a codec.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -156,6 +156,26 @@ fn hdr_metadata_is_read() {
 }
 
 #[test]
+fn hdr_metadata_comes_back_as_it_was_written() {
+    let (codec, frames) = codecs().swap_remove(1);
+    let values = crate::rtmp::amf0::write_all(&[Value::String("colorInfo".into()), Value::object([])]);
+    for form in [Form::First, Form::Numbered(2)] {
+        let (mut receiver, now) = (Receiver::new(), Now::from_micros(0));
+        let (mut config, mut body, mut metadata) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+        assert!(write_config(&codec, form, &mut config));
+        assert!(write_metadata(&codec, form, &values, &mut metadata));
+        write_unit(&codec, form, &unit(frames.clone()), 0, &mut body).unwrap();
+        for part in [config, metadata, body] {
+            receiver.media(media(&codec, 0, part), now).unwrap();
+        }
+        assert_eq!(receiver.take_metadata(), None, "not before the tracks are known");
+        receiver.begin().unwrap();
+        assert_eq!(receiver.take_metadata(), Some(vec![(TrackId(0), values.clone())]), "{form:?}");
+        assert_eq!(receiver.take_metadata(), None);
+    }
+}
+
+#[test]
 fn metadata_announces_what_it_describes() {
     let video = Track { codec: codecs()[0].0.clone(), clock_rate: ClockRate::VIDEO };
     let audio = Track { codec: Codec::Aac(aac()), clock_rate: ClockRate::new(48_000).unwrap() };

@@ -41,7 +41,7 @@ pub fn read_video(mut body: Body) -> Result<Tags, TagError> {
         return if frame_type == frame::COMMAND { Ok(Tags::new()) } else { read_old(body, first & 0x0f) };
     }
     let head = ex::modifiers(&mut body, first & 0x0f)?;
-    if frame_type == frame::COMMAND && head.packet_type != packet::METADATA {
+    if frame_type == frame::COMMAND && !matches!(head.packet_type, packet::METADATA | packet::MULTITRACK) {
         return Ok(Tags::new());
     }
     ex::tracks(body, &head, packet::MULTITRACK, codec_of, read_packet)

@@ -111,6 +111,25 @@ pub fn write_unit(
     Some(Written { head_bytes, composition_at })
 }
 
+/// Writes what describes the pictures (HDR), AMF0. `false` where Enhanced RTMP has no name for the codec.
+pub fn write_metadata(codec: &Codec, form: Form, values: &[u8], out: &mut BytesMut) -> bool {
+    let Some(four_cc) = carriage(codec).and_then(|carriage| carriage.four_cc) else { return false };
+    let first = video::EX_HEADER | video::frame::COMMAND << 4;
+    match form {
+        Form::First => {
+            out.put_u8(first | video::packet::METADATA);
+            out.put_slice(&four_cc.0);
+        }
+        Form::Numbered(track) => {
+            out.put_slice(&[first | video::packet::MULTITRACK, video::packet::METADATA]);
+            out.put_slice(&four_cc.0);
+            out.put_u8(track);
+        }
+    }
+    out.put_slice(values);
+    true
+}
+
 /// Lengths of four bytes. Parameter sets are left out: they stand in the configuration, which goes before.
 fn write_nals(codec: &Codec, unit: &Unit, out: &mut BytesMut) {
     for frame in unit.payload.frames() {
