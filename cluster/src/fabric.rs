@@ -13,8 +13,8 @@ use weft_proto::time::{Now, WallClock};
 
 use crate::clock::Clock;
 use crate::path::{
-    Directory, EndReason, Notice, PathShared, Policy, PublishError, PublishRequest, PublisherEvent, ReaderRole,
-    Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Directory, EndReason, HALF_OPEN, Identity, Notice, PathShared, Policy, PublishError, PublishRequest,
+    PublisherEvent, ReaderRole, Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
 use crate::publication::Publication;
 use crate::stream::{Budget, Cursor, Join, WakeGate};
@@ -151,6 +151,24 @@ impl Fabric {
         let (shared, accepted) = answer?;
         let inner = self.inner.clone();
         Ok(Publication::new(inner, shared, accepted.slot, accepted.generation, tracks, accepted.events))
+    }
+
+    /// Whether publishing to a path would be accepted now. For protocols that must answer before they know the tracks;
+    /// [`Self::publish`] still decides.
+    pub fn may_publish(&self, path: &PathName, identity: &Identity) -> Result<(), PublishError> {
+        if self.is_draining() {
+            return Err(PublishError::Draining);
+        }
+        let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
+        let Some(shared) = self.inner.directory.find(path) else { return Ok(()) };
+        let silent_for = shared.silent_for(self.inner.directory.clock.now());
+        let returns = |publisher: &Identity| publisher == identity && silent_for >= HALF_OPEN;
+        match &*shared.publisher.lock() {
+            Some(slot) if !policy.life.override_publisher && !returns(&slot.info.identity) => {
+                Err(PublishError::AlreadyPublished)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads a path. `gate` is rung when there is something to read.

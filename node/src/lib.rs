@@ -1,7 +1,7 @@
 //! Weft's doors: configuration, command line, HTTP API, access control and telemetry of a node.
 //!
 //! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`exit`], [`config`], [`telemetry`], [`worker`], [`egress`]; [`auth`];
-//! [`rtsp`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every part.
+//! [`rtsp`], [`rtmp`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every part.
 
 pub mod app;
 pub mod auth;
@@ -13,6 +13,7 @@ pub mod exit;
 pub mod http;
 pub mod limits;
 pub mod ports;
+pub mod rtmp;
 pub mod rtsp;
 pub mod telemetry;
 pub mod worker;

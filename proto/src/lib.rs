@@ -1,10 +1,10 @@
-//! Words and wires of Weft: the media model, bitstreams, RTP, RTSP and SDP.
+//! Words and wires of Weft: the media model, bitstreams, RTP, RTSP, RTMP and SDP.
 //!
 //! Sans-IO: bytes in, values out, and back. Nothing here opens a socket, reads a file, asks a clock or draws a random
 //! number; whoever drives these types passes [`time::Now`] and the bytes that arrived. Nothing that the network sends
 //! makes this crate panic, loop or grow beyond [`limits`].
 //!
-//! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`rtp`]; [`sdp`]; [`rtsp`].
+//! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`].
 #![forbid(unsafe_code)]
 
 pub mod bits;
@@ -12,6 +12,7 @@ pub mod bitstream;
 pub mod id;
 pub mod limits;
 pub mod media;
+pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;

@@ -33,3 +33,25 @@ pub const RTSP_HEADERS_MAX: usize = 64;
 
 /// Bytes of an RTSP body. An SDP of 32 tracks with parameter sets stays below 32 KB.
 pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Chunk streams of one RTMP connection. Encoders use below ten; each costs 200 bytes.
+pub const RTMP_CHUNK_STREAMS_MAX: usize = 64;
+
+/// RTMP messages that may be unfinished at once: sound, pictures and a command are three. What lies here is 2 × 16 MB
+/// together at most (2 × 64 KB before the peer may send media), and each message keeps 128 receive buffers of 64 KB.
+pub const RTMP_UNFINISHED_MAX: usize = 8;
+
+/// Bytes of an RTMP command, and of any message before the peer may send media. A `connect` has below 2 KB.
+pub const RTMP_COMMAND_BYTES_MAX: usize = 64 << 10;
+
+/// How deep values of AMF0 may lie in each other; real ones do four levels.
+pub const AMF_DEPTH_MAX: usize = 16;
+
+/// Values in one AMF0 message, keys included. Each takes 64 bytes of memory: 256 KB.
+pub const AMF_VALUES_MAX: usize = 4096;
+
+/// Bytes of the metadata of an RTMP stream: `onMetaData` has below 4 KB.
+pub const RTMP_METADATA_BYTES_MAX: usize = 64 << 10;
+
+/// Units of an RTMP publisher held while its tracks are gathered: 1 s of 60 fps video and of four sound tracks is 260.
+pub const RTMP_HELD_UNITS_MAX: usize = 1024;

@@ -131,7 +131,7 @@ pub enum Refusal {
 }
 
 /// A silent publisher may be replaced by its own return although others are refused.
-const HALF_OPEN: Duration = Duration::from_secs(1);
+pub(crate) const HALF_OPEN: Duration = Duration::from_secs(1);
 
 /// The life of one path.
 #[derive(Clone, Debug)]

@@ -15,22 +15,24 @@ use weft_proto::rtsp::machine::State;
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ApiFuture, ApiSource, CodecProps, Info, PathInfo, PeerRef, Readiness, RtspConnInfo, RtspServer, RtspSessionInfo,
-    RtspState, Timestamp, TrackInfo, Tunnel,
+    ApiFuture, ApiSource, CodecProps, Info, PathInfo, PeerRef, Readiness, RtmpConnInfo, RtmpServer, RtspConnInfo,
+    RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
 };
+use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
 
 /// Answers for this node.
 pub(super) struct Source {
     fabric: Fabric,
     rtsp: Arc<Sessions>,
+    rtmp: Arc<Connections>,
     started: SystemTime,
     since: Instant,
 }
 
 impl Source {
-    pub(super) fn new(fabric: Fabric, rtsp: Arc<Sessions>) -> Self {
-        Self { fabric, rtsp, started: SystemTime::now(), since: Instant::now() }
+    pub(super) fn new(fabric: Fabric, rtsp: Arc<Sessions>, rtmp: Arc<Connections>) -> Self {
+        Self { fabric, rtsp, rtmp, started: SystemTime::now(), since: Instant::now() }
     }
 
     fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
@@ -71,6 +73,21 @@ impl ApiSource for Source {
         let id = id.to_string();
         let known = self.records(server).any(|record| record.id == id);
         ready(Ok(known && self.fabric.kick(&id))).boxed()
+    }
+
+    fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>> {
+        let secure = server == RtmpServer::Secure;
+        let all = self.rtmp.list().into_iter().filter(|connection| connection.secure == secure);
+        ready(Ok(all.filter_map(|connection| super::rtmp::connection_info(&connection)).collect())).boxed()
+    }
+
+    fn kick_rtmp_conn(&self, server: RtmpServer, id: Uuid) -> ApiFuture<'_, bool> {
+        let secure = server == RtmpServer::Secure;
+        let found = self.rtmp.get(&id.to_string()).filter(|connection| connection.secure == secure);
+        if let Some(connection) = &found {
+            connection.kick();
+        }
+        ready(Ok(found.is_some())).boxed()
     }
 }
 

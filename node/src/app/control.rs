@@ -75,6 +75,8 @@ fn serve(
         allow_origins: config.api.allow_origins.clone(),
         rtsp: config.rtsp.enabled && config.rtsp.encryption != Encryption::Strict,
         rtsps: config.rtsp.enabled && config.rtsp.encryption != Encryption::No,
+        rtmp: config.rtmp.enabled && config.rtmp.encryption != Encryption::Strict,
+        rtmps: config.rtmp.enabled && config.rtmp.encryption != Encryption::No,
     };
     let app = router(source.clone(), access).into_make_service_with_connect_info::<SocketAddr>();
     for listener in sockets.api.iter().map(Bound::copies).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {

@@ -4,6 +4,7 @@ mod api;
 mod control;
 mod policy;
 mod reload;
+mod rtmp;
 mod rtsp;
 mod sockets;
 mod system;
@@ -80,6 +81,7 @@ struct Node {
     policy: Arc<policy::Configured>,
     pool: Pool,
     rtsp: rtsp::Service,
+    rtmp: rtmp::Service,
     control: control::Service,
     /// The storage thread lives as long as the node.
     _storage: Option<Storage>,
@@ -89,6 +91,7 @@ struct Node {
 #[derive(Default)]
 struct Sockets {
     rtsp: rtsp::Sockets,
+    rtmp: rtmp::Sockets,
     control: control::Sockets,
 }
 
@@ -96,17 +99,19 @@ impl Sockets {
     /// Binds what is not bound in `old` already. When something cannot be had nothing has changed.
     fn open(
         config: &Config,
-        (rtsp, control): (&rtsp::Sockets, &control::Sockets),
+        (rtsp, rtmp, control): (&rtsp::Sockets, &rtmp::Sockets, &control::Sockets),
         workers: usize,
     ) -> Result<Self, Failure> {
         Ok(Self {
             rtsp: rtsp::Sockets::open(config, rtsp, workers)?,
+            rtmp: rtmp::Sockets::open(config, rtmp, workers)?,
             control: control::Sockets::open(config, control)?,
         })
     }
 
     fn announce(&self) {
         self.rtsp.announce();
+        self.rtmp.announce();
         self.control.announce();
     }
 }
@@ -116,7 +121,7 @@ impl Node {
         let Loaded { config, settings, file, .. } = loaded;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.unwrap_or_else(cores).max(1);
-        let sockets = Sockets::open(&config, (&Default::default(), &Default::default()), workers)?;
+        let sockets = Sockets::open(&config, (&Default::default(), &Default::default(), &Default::default()), workers)?;
         let clock = Clock::start();
         let (state, storage) = node_state(&config, clock).await?;
         let node = system::host_name();
@@ -139,10 +144,30 @@ impl Node {
             rtsp::door_config(&config),
             Default::default(),
         ));
-        let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone()));
+        let rtmp = Arc::new(crate::rtmp::Shared::new(
+            fabric.clone(),
+            authenticator.clone(),
+            rtmp::door_config(&config),
+            rtsp.admission.clone(),
+        ));
+        let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone(), rtmp.connections.clone()));
         let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool)?;
+        let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool)?;
         let control = control::Service::start(&config, api, authenticator, sockets.control)?;
-        Ok(Self { config, settings, file, source, levels, fabric, policy, pool, rtsp, control, _storage: storage })
+        Ok(Self {
+            config,
+            settings,
+            file,
+            source,
+            levels,
+            fabric,
+            policy,
+            pool,
+            rtsp,
+            rtmp,
+            control,
+            _storage: storage,
+        })
     }
 
     async fn run(mut self) -> Exit {

@@ -14,8 +14,9 @@ use crate::config::{Changed, Config, Loaded, keys::Reload};
 impl Node {
     /// The files that the configuration depends on.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let rtsp = &self.config.rtsp;
-        let named = self.file.clone().into_iter().chain([rtsp.server_cert.clone(), rtsp.server_key.clone()]);
+        let (rtsp, rtmp) = (&self.config.rtsp, &self.config.rtmp);
+        let certificates = [&rtsp.server_cert, &rtsp.server_key, &rtmp.server_cert, &rtmp.server_key];
+        let named = self.file.iter().chain(certificates).cloned();
         // A file that was looked for in vain may appear.
         let searched = self.file.is_none().then(|| self.source.search.clone()).into_iter().flatten();
         named.chain(searched).collect()
@@ -33,7 +34,7 @@ impl Node {
             Err(error) => return error!("the configuration cannot be loaded: {error}"),
         };
         let changed = loaded.settings.changed(&self.settings);
-        let old = (self.rtsp.sockets(), self.control.sockets());
+        let old = (self.rtsp.sockets(), self.rtmp.sockets(), self.control.sockets());
         // A certificate may have changed although no key has.
         let taken = Sockets::open(&loaded.config, old, self.pool.len()).and_then(|sockets| self.take(loaded, sockets));
         match taken {
@@ -45,6 +46,7 @@ impl Node {
     fn take(&mut self, loaded: Loaded, sockets: Sockets) -> Result<(), Failure> {
         let Loaded { config, warnings, settings, file } = loaded;
         self.rtsp.change(&config, sockets.rtsp, &self.pool)?;
+        self.rtmp.change(&config, sockets.rtmp, &self.pool)?;
         self.control.change(&config, sockets.control)?;
         self.policy.set(config.clone());
         self.fabric.reconfigured();

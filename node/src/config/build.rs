@@ -9,8 +9,8 @@ use super::error::Origin;
 use super::keys::{self, Table};
 use super::layers::{Layers, Values};
 use super::model::{
-    ApiConfig, Config, Encryption, LogConfig, LogLevel, Mode, PathConfig, RtspAuthMethods, RtspConfig, RtspTransports,
-    Source, StreamConfig,
+    ApiConfig, Config, Encryption, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig,
+    RtspTransports, Source, StreamConfig,
 };
 use super::paths::Paths;
 use super::tree::Node;
@@ -34,6 +34,7 @@ pub(crate) fn build(layers: &Layers) -> Config {
             allow_origins: view.texts("apiAllowOrigins"),
         },
         rtsp: rtsp(&view),
+        rtmp: rtmp(&view),
         stream: StreamConfig {
             group_max_bytes: view.size("groupMaxBytes"),
             group_max_age: view.duration("groupMaxAge"),
@@ -80,6 +81,17 @@ fn rtsp(view: &View<'_>) -> RtspConfig {
         server_key: view.path("rtspServerKey"),
         server_cert: view.path("rtspServerCert"),
         auth_methods: RtspAuthMethods { basic: has(&methods, "basic"), digest: has(&methods, "digest") },
+    }
+}
+
+fn rtmp(view: &View<'_>) -> RtmpConfig {
+    RtmpConfig {
+        enabled: view.bool("rtmp"),
+        encryption: encryption(&view.text("rtmpEncryption")),
+        address: view.address("rtmpAddress"),
+        secure_address: view.address("rtmpsAddress"),
+        server_key: view.path("rtmpServerKey"),
+        server_cert: view.path("rtmpServerCert"),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The RTSP server.
     pub rtsp: RtspConfig,
+    /// The RTMP server.
+    pub rtmp: RtmpConfig,
     /// Bounds of every stream.
     pub stream: StreamConfig,
     /// `paths`.
@@ -122,6 +124,23 @@ pub struct RtspConfig {
     pub server_cert: PathBuf,
     /// `rtspAuthMethods`.
     pub auth_methods: RtspAuthMethods,
+}
+
+/// The RTMP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtmpConfig {
+    /// `rtmp`.
+    pub enabled: bool,
+    /// `rtmpEncryption`.
+    pub encryption: Encryption,
+    /// `rtmpAddress`.
+    pub address: Address,
+    /// `rtmpsAddress`.
+    pub secure_address: Address,
+    /// `rtmpServerKey`.
+    pub server_key: PathBuf,
+    /// `rtmpServerCert`.
+    pub server_cert: PathBuf,
 }
 
 /// What RTSP clients may ask for.

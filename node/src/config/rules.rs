@@ -68,10 +68,12 @@ fn port_pair(layers: &mut Layers, [rtp_key, rtcp_key]: [&'static str; 2], [rtp, 
 
 /// No two servers on one TCP port.
 fn listeners(layers: &mut Layers, config: &Config) {
-    let rtsp = &config.rtsp;
+    let (rtsp, rtmp) = (&config.rtsp, &config.rtmp);
     let used: Vec<(&str, &Address)> = [
         ("rtspAddress", &rtsp.address, rtsp.enabled && rtsp.encryption != Encryption::Strict),
         ("rtspsAddress", &rtsp.secure_address, rtsp.enabled && rtsp.encryption != Encryption::No),
+        ("rtmpAddress", &rtmp.address, rtmp.enabled && rtmp.encryption != Encryption::Strict),
+        ("rtmpsAddress", &rtmp.secure_address, rtmp.enabled && rtmp.encryption != Encryption::No),
         ("apiAddress", &config.api.address, config.api.enabled),
     ]
     .into_iter()

@@ -234,7 +234,6 @@ paths:
             "environment variable MTX_AUTHINTERNALUSERS_0_USER: `authInternalUsers` is accepted, but this version does not \
              serve it yet: it has no effect",
             "environment variable MTX_LOGLEVLE: no key belongs to this variable; it has no effect; did you mean `logLevel`?",
-            "RTMP: not served yet, set to the defaults: rtmp",
             "HLS: not served yet, set to the defaults: hlsSegmentCount",
         ]
     );

@@ -6,6 +6,7 @@
 
 mod access;
 mod list;
+mod rtmp;
 mod session;
 mod shapes;
 mod source;
@@ -25,6 +26,7 @@ use serde_json::json;
 
 use crate::auth::{Authenticator, OpenMedia};
 
+pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
     CodecProps, PathInfo, PeerRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
 };
@@ -41,12 +43,23 @@ pub struct Access {
     pub rtsp: bool,
     /// Whether the RTSPS server runs.
     pub rtsps: bool,
+    /// Whether the RTMP server runs.
+    pub rtmp: bool,
+    /// Whether the RTMPS server runs.
+    pub rtmps: bool,
 }
 
 impl Default for Access {
     /// Without users only this machine may ask, from any web origin.
     fn default() -> Self {
-        Self { authenticator: Arc::new(OpenMedia), allow_origins: vec!["*".into()], rtsp: true, rtsps: false }
+        Self {
+            authenticator: Arc::new(OpenMedia),
+            allow_origins: vec!["*".into()],
+            rtsp: true,
+            rtsps: false,
+            rtmp: true,
+            rtmps: false,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 use weft_proto::id::PathName;
 
+use super::rtmp::{RtmpConnInfo, RtmpServer};
 use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo, Timestamp};
 
 /// An answer that may come from another thread.
@@ -77,4 +78,10 @@ pub trait ApiSource: Send + Sync {
 
     /// Ends a session; `false` if there is none with this id.
     fn kick_rtsp_session(&self, server: RtspServer, id: Uuid) -> ApiFuture<'_, bool>;
+
+    /// Connections of an RTMP server.
+    fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>>;
+
+    /// Ends a connection; `false` if there is none with this id.
+    fn kick_rtmp_conn(&self, server: RtmpServer, id: Uuid) -> ApiFuture<'_, bool>;
 }

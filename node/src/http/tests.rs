@@ -100,6 +100,22 @@ fn a_session() -> RtspSessionInfo {
     }
 }
 
+fn an_rtmp_conn() -> RtmpConnInfo {
+    RtmpConnInfo {
+        id: Uuid::from_u128(3),
+        created: at(0, 0),
+        remote_addr: "192.0.2.1:5000".parse().unwrap(),
+        state: RtspState::Publish,
+        path: "live/cam".into(),
+        query: "user=a".into(),
+        user: "a".into(),
+        user_agent: "OBS".into(),
+        inbound_bytes: 1,
+        outbound_bytes: 2,
+        outbound_frames_discarded: 3,
+    }
+}
+
 fn answer<'a, T: Send + 'a>(value: T) -> ApiFuture<'a, T> {
     Box::pin(ready(Ok(value)))
 }
@@ -136,6 +152,14 @@ impl ApiSource for Fake {
 
     fn kick_rtsp_session(&self, _server: RtspServer, id: Uuid) -> ApiFuture<'_, bool> {
         answer(id == Uuid::from_u128(9))
+    }
+
+    fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>> {
+        answer(if server == RtmpServer::Plain { vec![an_rtmp_conn()] } else { vec![] })
+    }
+
+    fn kick_rtmp_conn(&self, _server: RtmpServer, id: Uuid) -> ApiFuture<'_, bool> {
+        answer(id == Uuid::from_u128(3))
     }
 }
 
@@ -343,4 +367,18 @@ async fn browsers_learn_who_may_ask() {
     let other = [("origin", "https://b.example")];
     let asked = ask(FAKE, access, "127.0.0.1:1", "GET", "/v3/info", &other).await;
     assert_eq!((asked.status, asked.header("access-control-allow-origin")), (200, None));
+}
+
+#[tokio::test]
+async fn rtmp_connections_have_the_known_shape() {
+    let id = "00000000-0000-0000-0000-000000000003";
+    let conn = format!(
+        r#"{{"id":"{id}","created":"1970-01-01T00:00:00Z","remoteAddr":"192.0.2.1:5000","state":"publish","path":"live/cam","query":"user=a","user":"a","userAgent":"OBS","inboundBytes":1,"outboundBytes":2,"outboundFramesDiscarded":3,"bytesReceived":1,"bytesSent":2}}"#
+    );
+    assert_eq!(get(&format!("/v3/rtmpconns/get/{id}")).await, (200, conn.clone()));
+    assert_eq!(get("/v3/rtmpconns/list").await, (200, format!(r#"{{"itemCount":1,"pageCount":1,"items":[{conn}]}}"#)));
+    assert_eq!(get(&format!("/v3/rtmpconns/get/{}", Uuid::from_u128(7))).await, (404, error("connection not found")));
+    assert_eq!(get("/v3/rtmpsconns/list").await.0, 404, "RTMPS is off");
+    let kicked = ask(FAKE, Access::default(), "127.0.0.1:1", "POST", &format!("/v3/rtmpconns/kick/{id}"), &[]).await;
+    assert_eq!((kicked.status, kicked.body.as_str()), (200, r#"{"status":"ok"}"#));
 }

@@ -13,6 +13,7 @@ use weft_proto::id::PathName;
 
 use super::Access;
 use super::list::{Page, PageQuery};
+use super::rtmp::{self, RtmpServer};
 use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo};
 use super::source::{ApiError, ApiSource, RtspServer};
 
@@ -31,6 +32,12 @@ pub(super) fn routes(access: &Access) -> Router<Arc<dyn ApiSource>> {
     }
     if access.rtsps {
         routes = routes.merge(rtsp(RtspServer::Secure, "rtsps"));
+    }
+    if access.rtmp {
+        routes = routes.merge(rtmp::routes(RtmpServer::Plain));
+    }
+    if access.rtmps {
+        routes = routes.merge(rtmp::routes(RtmpServer::Secure));
     }
     routes
 }
@@ -111,7 +118,8 @@ fn no_session() -> ApiError {
     ApiError::NotFound("session not found".into())
 }
 
-fn uuid(text: &str) -> Result<Uuid, ApiError> {
+/// A session's or connection's id out of a URL.
+pub(super) fn uuid(text: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(text).map_err(|error| ApiError::BadRequest(format!("invalid UUID: {error}")))
 }
 

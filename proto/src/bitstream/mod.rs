@@ -18,7 +18,7 @@ pub mod nal;
 pub mod opus;
 mod props;
 #[cfg(test)]
-mod testdata;
+pub(crate) mod testdata;
 pub mod vp8;
 pub mod vp9;
 

@@ -57,6 +57,11 @@ impl Tracks {
         }
     }
 
+    /// Whether this is the very same list: quick, and false for equal ones that were made apart.
+    pub fn is_same_list(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The track with this id.
     pub fn get(&self, id: TrackId) -> Option<&Track> {
         self.0.get(usize::from(id.0))

@@ -59,12 +59,12 @@ pub(super) static RTSP: &[Key] = &[
 ];
 
 pub(super) static RTMP: &[Key] = &[
-    key("rtmp", Bool, "yes", "The RTMP server."),
-    key("rtmpEncryption", Encryption, "no", "Only RTMP, both, or only RTMPS."),
-    key("rtmpAddress", Address, ":1935", "RTMP over TCP."),
-    key("rtmpsAddress", Address, ":1936", "RTMPS over TCP."),
-    key("rtmpServerKey", Text, "server.key", "File with the private key, for RTMPS."),
-    key("rtmpServerCert", Text, "server.crt", "File with the certificate, for RTMPS."),
+    key("rtmp", Bool, "yes", "The RTMP server.").served(),
+    key("rtmpEncryption", Encryption, "no", "Only RTMP, both, or only RTMPS.").served(),
+    key("rtmpAddress", Address, ":1935", "RTMP over TCP.").served(),
+    key("rtmpsAddress", Address, ":1936", "RTMPS over TCP.").served(),
+    key("rtmpServerKey", Text, "server.key", "File with the private key, for RTMPS.").served(),
+    key("rtmpServerCert", Text, "server.crt", "File with the certificate, for RTMPS.").served(),
     key("rtmpTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
 ];
 

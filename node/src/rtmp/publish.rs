@@ -1,0 +1,121 @@
+//! The publishing half of a connection: media in, units into the fabric.
+
+use weft_cluster::path::SessionInfo;
+use weft_cluster::stream::Replaced;
+use weft_cluster::{Fabric, Publication, PublishError};
+use weft_proto::id::PathName;
+use weft_proto::media::Tracks;
+use weft_proto::rtmp::{Media, Receiver, ReceiverError};
+use weft_proto::time::Now;
+
+/// A publisher may change its tracks so often; who does it more is broken.
+const RESTARTS_MAX: u32 = 16;
+
+/// A connection that publishes.
+pub(super) struct Publishing {
+    path: PathName,
+    info: SessionInfo,
+    receiver: Receiver,
+    /// Once the tracks are known.
+    publication: Option<Publication>,
+    begun_at: Now,
+    restarts: u32,
+}
+
+/// Why publishing ends.
+pub(super) enum Failure {
+    /// The media makes no sense.
+    Media(ReceiverError),
+    /// The fabric does not take it.
+    Refused(PublishError),
+    /// Another publisher has the path.
+    Replaced,
+    /// The tracks change all the time.
+    Restless,
+}
+
+impl From<ReceiverError> for Failure {
+    fn from(error: ReceiverError) -> Self {
+        Self::Media(error)
+    }
+}
+
+impl From<Replaced> for Failure {
+    fn from(_: Replaced) -> Self {
+        Self::Replaced
+    }
+}
+
+impl Publishing {
+    pub(super) fn new(path: PathName, info: SessionInfo, now: Now) -> Self {
+        let receiver = Receiver::new();
+        Self { path, info, receiver, publication: None, begun_at: now, restarts: 0 }
+    }
+
+    /// The handle into the fabric, once there is one.
+    pub(super) const fn publication(&mut self) -> Option<&mut Publication> {
+        self.publication.as_mut()
+    }
+
+    /// Since when it publishes without a track that anybody could read.
+    pub(super) fn waits_since(&self) -> Option<Now> {
+        self.publication.is_none().then_some(self.begun_at)
+    }
+
+    /// The path.
+    pub(super) const fn path(&self) -> &PathName {
+        &self.path
+    }
+
+    /// When [`Self::advance`] is due although nothing arrived.
+    pub(super) fn next_timeout(&self) -> Option<Now> {
+        self.receiver.deadline()
+    }
+
+    /// Takes media. Units wait for [`Self::advance`].
+    pub(super) fn media(&mut self, media: Media, now: Now) -> Result<(), Failure> {
+        Ok(self.receiver.media(media, now)?)
+    }
+
+    /// A codec that is left out, each once.
+    pub(super) fn take_foreign(&mut self) -> Option<String> {
+        self.receiver.take_foreign().map(|codec| format!("{codec:?}"))
+    }
+
+    /// Publishes once the tracks are known, and hands on what is ready. Gives the tracks when publishing begins.
+    pub(super) async fn advance(&mut self, fabric: &Fabric, now: Now) -> Result<Option<Tracks>, Failure> {
+        let mut begun = None;
+        loop {
+            if self.publication.is_none() {
+                if !self.receiver.is_ready(now) {
+                    return Ok(begun);
+                }
+                let Some(tracks) = self.receiver.begin() else { return Ok(begun) };
+                let published = fabric.publish(self.path.clone(), self.info.clone(), tracks.clone()).await;
+                self.publication = Some(published.map_err(Failure::Refused)?);
+                begun = Some(tracks);
+            }
+            let Some(publication) = &mut self.publication else { return Ok(begun) };
+            while let Some(received) = self.receiver.take() {
+                if let Some(codec) = received.codec {
+                    publication.set_codec(received.unit.track, codec)?;
+                }
+                publication.push(received.unit);
+            }
+            let dropped = self.receiver.take_dropped();
+            if dropped > 0 {
+                publication.lose(dropped);
+            }
+            publication.flush()?;
+            if !self.receiver.take_stale() {
+                return Ok(begun);
+            }
+            // Other tracks: this publication ends, and the readers wait for the next.
+            self.restarts += 1;
+            if self.restarts > RESTARTS_MAX {
+                return Err(Failure::Restless);
+            }
+            self.publication = None;
+        }
+    }
+}
