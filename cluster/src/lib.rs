@@ -8,6 +8,7 @@
 mod clock;
 mod fabric;
 pub mod limits;
+pub mod liveness;
 pub mod ownership;
 pub mod path;
 mod publication;
