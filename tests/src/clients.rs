@@ -35,6 +35,10 @@ pub enum Way {
     Tls,
     /// To a group.
     Multicast,
+    /// By RTMP.
+    Rtmp,
+    /// By RTMP inside TLS.
+    Rtmps,
 }
 
 /// A client that records what it reads.
@@ -65,10 +69,16 @@ impl Client {
                 let mut ffmpeg = self.ffmpeg();
                 ffmpeg.args(["-re", "-stream_loop", &more_times.to_string(), "-i"]).arg(media.nut());
                 // RTP for VP9 counts as experimental.
-                ffmpeg.args(["-c", "copy", "-strict", "experimental", "-f", "rtsp"]);
-                ffmpeg.args(["-rtsp_transport", way.word()]).args(self.trust(way)).arg(&url);
+                ffmpeg.args(["-c", "copy", "-strict", "experimental"]);
+                if way.is_rtmp() {
+                    ffmpeg.args(["-f", "flv"]);
+                } else {
+                    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", way.word()]);
+                }
+                ffmpeg.args(self.trust(way)).arg(&url);
                 ffmpeg
             }
+            Self::GStreamer if way.is_rtmp() => gst_publish_rtmp(&url, media),
             Self::GStreamer => gst_publish(&url, way, media),
         };
         Process::start(format!("{self:?} publishing {path}"), command)
@@ -81,10 +91,17 @@ impl Client {
         let command = match self {
             Self::Ffmpeg | Self::Ffmpeg9 => {
                 let mut ffmpeg = self.ffmpeg();
-                ffmpeg.args(["-rtsp_transport", way.word()]).args(self.trust(way)).arg("-i").arg(&url);
+                match (way.is_rtmp(), self) {
+                    (false, _) => drop(ffmpeg.args(["-rtsp_transport", way.word()])),
+                    // Says what it can decode only when it is told to.
+                    (true, Self::Ffmpeg9) => drop(ffmpeg.args(["-rtmp_enhanced_codecs", ENHANCED])),
+                    (true, _) => {}
+                }
+                ffmpeg.args(self.trust(way)).arg("-i").arg(&url);
                 record(&mut ffmpeg, folder.path());
                 ffmpeg
             }
+            Self::GStreamer if way.is_rtmp() => gst_capture_rtmp(&url, media, folder.path()),
             Self::GStreamer => gst_capture(&url, way, media, folder.path()),
         };
         Capture { process: Process::start(format!("{self:?} reading {path}"), command), client: self, folder }
@@ -98,13 +115,23 @@ impl Client {
 
     /// Since version 8 ffmpeg looks at certificates.
     fn trust(self, way: Way) -> &'static [&'static str] {
-        if self == Self::Ffmpeg9 && way == Way::Tls { &["-tls_verify", "0"] } else { &[] }
+        if self == Self::Ffmpeg9 && matches!(way, Way::Tls | Way::Rtmps) { &["-tls_verify", "0"] } else { &[] }
     }
 }
 
 impl Way {
     fn url(self, server: &Server, path: &str) -> String {
-        if self == Self::Tls { server.rtsps(path) } else { server.rtsp(path) }
+        match self {
+            Self::Tls => server.rtsps(path),
+            Self::Rtmp => server.rtmp(path),
+            Self::Rtmps => server.rtmps(path),
+            Self::Tcp | Self::Udp | Self::Multicast => server.rtsp(path),
+        }
+    }
+
+    /// Whether it is RTMP, encrypted or not.
+    pub const fn is_rtmp(self) -> bool {
+        matches!(self, Self::Rtmp | Self::Rtmps)
     }
 
     /// ffmpeg's word.
@@ -113,6 +140,7 @@ impl Way {
             Self::Tcp | Self::Tls => "tcp",
             Self::Udp => "udp",
             Self::Multicast => "udp_multicast",
+            Self::Rtmp | Self::Rtmps => panic!("RTMP has one transport"),
         }
     }
 
@@ -122,6 +150,7 @@ impl Way {
             Self::Tcp | Self::Tls => "protocols=tcp",
             Self::Udp => "protocols=udp",
             Self::Multicast => "protocols=udp-mcast",
+            Self::Rtmp | Self::Rtmps => panic!("RTMP has one transport"),
         }
     }
 }
@@ -193,6 +222,7 @@ fn gst_publish(url: &str, way: Way, media: Media) -> Command {
         Audio::Pcma => ("", "rtppcmapay"),
         Audio::Mp3 => ("! mpegaudioparse", "rtpmpapay"),
         Audio::Ac3 => ("! ac3parse", "rtpac3pay"),
+        Audio::Flac => panic!("RTP has no format for FLAC"),
     };
     let file: PathBuf = media.matroska();
     let protocols = way.protocols();
@@ -226,6 +256,7 @@ fn gst_capture(url: &str, way: Way, media: Media, folder: &Path) -> Command {
         Audio::Pcma => "rtppcmadepay",
         Audio::Mp3 => "rtpmpadepay ! mpegaudioparse",
         Audio::Ac3 => "rtpac3depay ! ac3parse",
+        Audio::Flac => panic!("RTP has no format for FLAC"),
     };
     // No jitter buffer's guess at the sender's clock: times as RTP has them.
     gst_launch(&format!(
@@ -233,6 +264,40 @@ fn gst_capture(url: &str, way: Way, media: Media, folder: &Path) -> Command {
          s. ! application/x-rtp,media=video ! {video} ! gdppay ! filesink buffer-mode=unbuffered location={} \
          s. ! application/x-rtp,media=audio ! {audio} ! gdppay ! filesink buffer-mode=unbuffered location={}",
         way.protocols(),
+        folder.join("v").display(),
+        folder.join("a").display()
+    ))
+}
+
+/// The codecs of Enhanced RTMP that ffmpeg 9 can be told to ask for.
+const ENHANCED: &str = "hvc1,av01,vp09,Opus,fLaC,ac-3";
+
+/// FLV as GStreamer has it knows no codec newer than AAC.
+fn gst_publish_rtmp(url: &str, media: Media) -> Command {
+    assert!(media.video == Video::H264 && media.audio == Audio::Aac, "GStreamer's FLV has H.264 in order, and AAC");
+    gst_launch(&format!(
+        "filesrc location={} ! matroskademux name=d \
+         d.video_0 ! queue ! h264parse ! video/x-h264,stream-format=avc ! clocksync ! m. \
+         d.audio_0 ! queue ! aacparse ! clocksync ! m. \
+         flvmux name=m streamable=true ! rtmp2sink location={url} tls-validation-flags=0",
+        media.matroska().display()
+    ))
+}
+
+fn gst_capture_rtmp(url: &str, media: Media, folder: &Path) -> Command {
+    assert!(matches!(media.video, Video::H264 | Video::H264Reordered), "GStreamer's FLV has H.264");
+    let audio = match media.audio {
+        Audio::Aac => "aacparse",
+        Audio::Pcmu => "audio/x-mulaw",
+        Audio::Pcma => "audio/x-alaw",
+        Audio::Mp3 => "mpegaudioparse",
+        other => panic!("GStreamer's FLV has no {other:?}"),
+    };
+    gst_launch(&format!(
+        "rtmp2src location={url} tls-validation-flags=0 ! flvdemux name=d \
+         d.video ! queue ! h264parse ! video/x-h264,stream-format=byte-stream,alignment=au ! gdppay \
+         ! filesink buffer-mode=unbuffered sync=false location={} \
+         d.audio ! queue ! {audio} ! gdppay ! filesink buffer-mode=unbuffered sync=false location={}",
         folder.join("v").display(),
         folder.join("a").display()
     ))

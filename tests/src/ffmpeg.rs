@@ -8,11 +8,24 @@ use crate::tools;
 
 /// Publishes 25 frames a second of H.264 with a keyframe every `gop_seconds`, and AAC, until dropped.
 pub fn publish(server: &Server, path: &str, gop_seconds: u32) -> Process {
+    let mut ffmpeg = encoder(gop_seconds);
+    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
+
+/// The same over RTMP.
+pub fn publish_rtmp(server: &Server, path: &str, gop_seconds: u32) -> Process {
+    let mut ffmpeg = encoder(gop_seconds);
+    ffmpeg.args(["-f", "flv"]).arg(server.rtmp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
+
+fn encoder(gop_seconds: u32) -> Command {
     let gop = (25 * gop_seconds).to_string();
     let mut ffmpeg = Command::new(tools::ffmpeg());
     ffmpeg.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-re"]);
     ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-f", "lavfi", "-i", "sine=frequency=440"]);
     ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", &gop, "-keyint_min", &gop]);
-    ffmpeg.args(["-sc_threshold", "0", "-c:a", "aac", "-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
-    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+    ffmpeg.args(["-sc_threshold", "0", "-c:a", "aac"]);
+    ffmpeg
 }

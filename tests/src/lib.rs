@@ -20,6 +20,7 @@ pub mod ports;
 pub mod process;
 pub mod raw;
 pub mod recording;
+pub mod rtmp;
 pub mod rtsp;
 pub mod rust_files;
 pub mod server;

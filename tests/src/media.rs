@@ -39,6 +39,8 @@ pub enum Audio {
     Mp3,
     /// AC-3.
     Ac3,
+    /// FLAC.
+    Flac,
 }
 
 /// A file of one video and one audio track.
@@ -126,6 +128,7 @@ impl Media {
             Audio::Pcma => " -c:a pcm_alaw -ar 8000",
             Audio::Mp3 => " -c:a libmp3lame -b:a 64k",
             Audio::Ac3 => " -c:a ac3 -b:a 64k",
+            Audio::Flac => " -c:a flac -sample_fmt s16",
         };
         all.split(' ').map(OsString::from).collect()
     }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::process::Process;
 use crate::{http, ports, tools, wait};
 
-/// A running node with RTSP, RTSPS and the API on free ports. Dropped, it is killed.
+/// A running node with RTSP, RTMP, both encrypted too, and the API on free ports. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Server {
     /// The process.
@@ -33,6 +33,10 @@ pub struct Ports {
     pub srtp: u16,
     /// Multicast RTP; RTCP has the next.
     pub multicast: u16,
+    /// RTMP.
+    pub rtmp: u16,
+    /// RTMPS.
+    pub rtmps: u16,
     /// The API.
     pub api: u16,
 }
@@ -49,13 +53,15 @@ impl Ports {
             rtp: ports::udp_pair(),
             srtp: ports::udp_pair(),
             multicast: ports::udp_pair(),
+            rtmp: ports::tcp(),
+            rtmps: ports::tcp(),
             api: ports::tcp(),
         }
     }
 
     /// The configuration of a node on these ports, with `more` lines of YAML.
     pub fn configuration(&self, more: &str) -> String {
-        let Self { rtsp, rtsps, rtp, srtp, multicast, api } = self;
+        let Self { rtsp, rtsps, rtp, srtp, multicast, rtmp, rtmps, api } = self;
         format!(
             "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\n\
              rtspEncryption: optional\nrtspServerKey: server.key\nrtspServerCert: server.crt\n\
@@ -63,7 +69,9 @@ impl Ports {
              rtpAddress: 127.0.0.1:{rtp}\nrtcpAddress: 127.0.0.1:{}\n\
              srtpAddress: 127.0.0.1:{srtp}\nsrtcpAddress: 127.0.0.1:{}\n\
              multicastRTPPort: {multicast}\nmulticastRTCPPort: {}\n\
-             hls: no\nrtmp: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
+             rtmpEncryption: optional\nrtmpServerKey: server.key\nrtmpServerCert: server.crt\n\
+             rtmpAddress: 127.0.0.1:{rtmp}\nrtmpsAddress: 127.0.0.1:{rtmps}\n\
+             hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
             rtp + 1,
             srtp + 1,
             multicast + 1
@@ -126,6 +134,21 @@ impl Server {
     /// The address of RTSP.
     pub fn rtsp_address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports.rtsp))
+    }
+
+    /// The address of RTMP.
+    pub fn rtmp_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.rtmp))
+    }
+
+    /// The URL of a path over RTMP. Some clients want a path of two parts.
+    pub fn rtmp(&self, path: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/{path}", self.ports.rtmp)
+    }
+
+    /// The URL of a path over RTMP inside TLS.
+    pub fn rtmps(&self, path: &str) -> String {
+        format!("rtmps://127.0.0.1:{}/{path}", self.ports.rtmps)
     }
 
     /// The address of the API.
