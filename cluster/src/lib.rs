@@ -11,6 +11,7 @@ pub mod limits;
 pub mod liveness;
 pub mod ownership;
 pub mod path;
+pub mod placement;
 mod publication;
 mod storage;
 pub mod stream;
