@@ -8,7 +8,10 @@
 mod clock;
 mod fabric;
 pub mod limits;
+pub mod liveness;
+pub mod ownership;
 pub mod path;
+pub mod placement;
 mod publication;
 mod storage;
 pub mod stream;

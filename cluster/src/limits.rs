@@ -18,3 +18,22 @@ pub const BATCH_UNITS_MAX: usize = 256;
 
 /// Mailbox of a path actor. Callers wait when it is full; nothing is lost.
 pub const PATH_MAILBOX: usize = 1024;
+
+/// Members of a cluster. Every member is a peer of every other: 64 nodes have 2,016 connections.
+pub const MEMBERS_MAX: usize = 64;
+
+/// Answers to claims that are kept for each node. A claim is proposed again for `claimTimeout` (3 s) at most, in which a
+/// node makes 3,000 claims a second where it makes as many as it can. Each is 40 bytes: 640 KB a node.
+pub const CLAIMS_REMEMBERED: usize = 16 << 10;
+
+/// Standbys of one path.
+pub const STANDBYS_MAX: usize = 8;
+
+/// Join tokens that have not been used.
+pub const TOKENS_MAX: usize = 256;
+
+/// Bytes of the configuration that all nodes share. 10,000 paths of ten keys are 3 MB.
+pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+
+/// Configurations that are kept, to go back to. All of the largest are 128 MB, and nobody has those.
+pub const REVISIONS_KEPT: usize = 32;

@@ -1,0 +1,199 @@
+//! The entries of the log, and what comes of them.
+//!
+//! A variant that has been released is never edited: what must change is a new variant, proposed only when every member
+//! knows it ([`Entry::RaiseLevel`]).
+
+use weft_proto::id::{Epoch, PathName};
+
+use super::claims::ClaimId;
+use super::members::{MemberFacts, NodeId};
+use super::paths::Kind;
+use super::tokens::TokenHash;
+
+/// Something that is agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Epochs are above this from now on. Proposed at formation, restore and forced recovery with at least the present in
+    /// microseconds since 1970, so that no epoch is ever given twice although the log begins anew.
+    RaiseBase {
+        /// The least that an epoch may be.
+        base: u64,
+    },
+    /// The cluster speaks this level from now on.
+    RaiseLevel {
+        /// One that every member knows.
+        level: u32,
+    },
+    /// A node belongs to the cluster.
+    Join {
+        /// Drawn by the node, never used before.
+        node: NodeId,
+        /// What it says of itself.
+        facts: MemberFacts,
+        /// The token that lets it in, and the time by the proposer's clock; none for the nodes of a formation.
+        token: Option<(TokenHash, i64)>,
+    },
+    /// A node does not belong to the cluster any more.
+    Remove {
+        /// Which.
+        node: NodeId,
+    },
+    /// A process of a member has started: all that its earlier ones owned is released.
+    NodeUp {
+        /// Which.
+        node: NodeId,
+        /// Counts its starts.
+        incarnation: u64,
+        /// What it says of itself now.
+        facts: MemberFacts,
+    },
+    /// A majority has seen nothing of a member for too long. Void if it has started again meanwhile.
+    NodeDown {
+        /// Which.
+        node: NodeId,
+        /// The process that was not seen.
+        incarnation: u64,
+        /// Where its paths go. Part of the entry, so that it holds even when the proposer dies with it.
+        plan: Vec<Move>,
+    },
+    /// A member takes no new publishers, or does again.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// In which incarnation.
+        incarnation: u64,
+        /// Whether it is drained from now on.
+        drained: bool,
+    },
+    /// A node wants to own a path, for a publisher that it has.
+    Claim {
+        /// The same however often it is proposed.
+        id: ClaimId,
+        /// Which path.
+        path: PathName,
+        /// What feeds it.
+        kind: Kind,
+        /// By the claimant's clock, microseconds since 1970: the path's birth, if it is new.
+        now_micros: i64,
+        /// Take it from another owner, if it has one.
+        take_over: bool,
+    },
+    /// An owner lets a path go.
+    Release {
+        /// Which path.
+        path: PathName,
+        /// Under which epoch it was owned.
+        epoch: Epoch,
+    },
+    /// Nobody publishes or reads the path any more: its birth may be forgotten.
+    Forget {
+        /// Which path.
+        path: PathName,
+        /// The last epoch under which it was owned.
+        epoch: Epoch,
+    },
+    /// A node has a publisher that waits for its turn.
+    AddStandby {
+        /// The standby's own claim: it is this one that is granted when its turn comes.
+        id: ClaimId,
+        /// For which path.
+        path: PathName,
+        /// The lower the sooner.
+        rank: u8,
+    },
+    /// A standby has left.
+    RemoveStandby {
+        /// Its claim.
+        id: ClaimId,
+        /// Of which path.
+        path: PathName,
+    },
+    /// A standby takes over from an owner that is suspected to be gone. Changes nothing when the owner has changed.
+    Promote {
+        /// Which path.
+        path: PathName,
+        /// The epoch that is taken over.
+        epoch: Epoch,
+        /// The standby's claim.
+        id: ClaimId,
+    },
+    /// A token lets one node in.
+    AddToken {
+        /// Of the token, which nobody keeps.
+        hash: TokenHash,
+        /// Until when, microseconds since 1970.
+        expires_micros: i64,
+    },
+    /// The configuration that all share.
+    Configure {
+        /// The revision that the author saw; 0 for the first.
+        expected: u64,
+        /// The whole of it. What it says is nothing to the cluster.
+        document: String,
+    },
+}
+
+/// A path of a dead node and the node that goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Which path.
+    pub path: PathName,
+    /// The epoch that the planner saw. Another one: the path stays without owner.
+    pub epoch: Epoch,
+    /// Who takes it.
+    pub to: NodeId,
+    /// The claim under which it does: a standby's, or one that the planner made for a source that is to be pulled.
+    pub claim: ClaimId,
+}
+
+/// What came of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done.
+    Done,
+    /// The path is owned under this epoch.
+    Owned(Epoch),
+    /// The configuration has this revision.
+    Revision(u64),
+    /// It changed nothing.
+    Refused(Refusal),
+}
+
+/// Why an entry changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No such member.
+    #[error("the node is no member of the cluster")]
+    NotAMember,
+    /// The id has been used.
+    #[error("the node's id has been used before")]
+    IdUsed,
+    /// The member has started again since, or its process is not the one that is meant.
+    #[error("the node has another incarnation")]
+    OtherIncarnation,
+    /// The member is down or drained.
+    #[error("the node takes no publishers")]
+    NotServing,
+    /// Somebody else owns the path.
+    #[error("another node owns the path")]
+    Owned(NodeId),
+    /// The path's ownership has moved on, or there is none.
+    #[error("the path has another epoch")]
+    OtherEpoch,
+    /// The claim is so old that nobody knows what became of it.
+    #[error("the claim has expired")]
+    Expired,
+    /// As many as there may be are there.
+    #[error("there are too many")]
+    TooMany,
+    /// No such token, or it has been used, or its time is over.
+    #[error("the token is not valid")]
+    BadToken,
+    /// A member does not know that level, or it is not above the present one.
+    #[error("the level cannot be raised to that")]
+    BadLevel,
+    /// Somebody has changed the configuration meanwhile: it has this revision.
+    #[error("the configuration has revision {0}")]
+    OtherRevision(u64),
+}

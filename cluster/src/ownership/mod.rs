@@ -1,0 +1,26 @@
+//! What the nodes of a cluster agree on, and how each agreed entry changes it. Pure: no clock, no chance, no network.
+//!
+//! [`State::apply`] is the whole of it: the same entries at the same indexes make the same state on every node, and each
+//! entry's [`Answer`]. Who proposes entries, and when, is decided elsewhere. The rules that always hold, whatever is
+//! proposed in whatever order:
+//!
+//! - A path has at most one owner, and each change of owner has a higher epoch than all before, also after a restore.
+//! - A claim id is granted once. Asked again it gets the answer that it got.
+//! - An owner is a member in the incarnation in which it claimed; what an earlier incarnation owned is released.
+//! - What names an epoch or an incarnation that has passed changes nothing.
+
+mod claims;
+mod entry;
+mod members;
+mod paths;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use claims::ClaimId;
+pub use entry::{Answer, Entry, Move, Refusal};
+pub use members::{Member, MemberFacts, MemberState, Members, NodeId};
+pub use paths::{Kind, Owner, Ownership, Paths, Standby};
+pub use state::State;
+pub use tokens::TokenHash;

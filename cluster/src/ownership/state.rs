@@ -1,0 +1,230 @@
+//! The state that all nodes share, and how an entry changes it.
+
+use std::collections::VecDeque;
+
+use weft_proto::id::{Epoch, PathName};
+
+use super::claims::{ClaimId, Claims};
+use super::entry::{Answer, Entry, Move, Refusal};
+use super::members::{MemberFacts, Members, NodeId};
+use super::paths::{Kind, Owner, Paths, Standby};
+use super::tokens::{TokenHash, Tokens};
+use crate::limits::{DOCUMENT_BYTES_MAX, REVISIONS_KEPT};
+
+/// What is agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    base: u64,
+    level: u32,
+    members: Members,
+    paths: Paths,
+    claims: Claims,
+    tokens: Tokens,
+    /// Configurations with their revisions, the newest last.
+    revisions: VecDeque<(u64, String)>,
+}
+
+impl State {
+    /// Who belongs to the cluster.
+    pub const fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Who owns what.
+    pub const fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// The level that the cluster speaks.
+    pub const fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// The revision and the text of the configuration; `None` before the first.
+    pub fn configuration(&self) -> Option<(u64, &str)> {
+        self.revisions.back().map(|(revision, document)| (*revision, document.as_str()))
+    }
+
+    /// The configurations that are kept, the oldest first.
+    pub fn revisions(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+        self.revisions.iter().map(|(revision, document)| (*revision, document.as_str()))
+    }
+
+    /// The epoch that an entry at this index of the log gives.
+    pub const fn epoch(&self, index: u64) -> Epoch {
+        Epoch(self.base.saturating_add(index))
+    }
+
+    /// Applies the entry at `index`, which is higher than all before. Never fails: what cannot be done changes nothing.
+    pub fn apply(&mut self, index: u64, entry: &Entry) -> Answer {
+        match entry {
+            Entry::RaiseBase { base } => {
+                self.base = self.base.max(*base);
+                Answer::Done
+            }
+            Entry::RaiseLevel { level } => self.raise_level(*level),
+            Entry::Join { node, facts, token } => self.join(*node, facts, *token),
+            Entry::Remove { node } => {
+                let answer = self.members.remove(*node);
+                self.lose(*node, answer)
+            }
+            Entry::NodeUp { node, incarnation, facts } => {
+                let answer = self.members.up(*node, *incarnation, facts);
+                self.lose(*node, answer)
+            }
+            Entry::NodeDown { node, incarnation, plan } => self.node_down(index, *node, *incarnation, plan),
+            Entry::Drain { node, incarnation, drained } => self.members.drain(*node, *incarnation, *drained),
+            Entry::Claim { id, path, kind, now_micros, take_over } => {
+                self.once(*id, |state| state.claim(index, *id, path, *kind, *now_micros, *take_over))
+            }
+            Entry::Release { path, epoch } => done(self.paths.at(path, *epoch).map(|ownership| ownership.owner = None)),
+            Entry::Forget { path, epoch } => done(self.paths.forget(path, *epoch)),
+            Entry::AddStandby { id, path, rank } => self.add_standby(*id, path, *rank),
+            Entry::RemoveStandby { id, path } => done(self.paths.remove_standby(path, *id)),
+            Entry::Promote { path, epoch, id } => self.once(*id, |state| state.promote(index, path, *epoch, *id)),
+            Entry::AddToken { hash, expires_micros } => self.tokens.add(*hash, *expires_micros),
+            Entry::Configure { expected, document } => self.configure(index, *expected, document),
+        }
+    }
+
+    /// What this claim comes to, now and whenever it is proposed again.
+    fn once(&mut self, id: ClaimId, decide: impl FnOnce(&mut Self) -> Result<Epoch, Refusal>) -> Answer {
+        // A process that is gone asks for nothing, and must not be remembered in place of the present one.
+        match self.members.get(id.node) {
+            None => return Answer::Refused(Refusal::NotAMember),
+            Some(member) if member.incarnation != id.incarnation => {
+                return Answer::Refused(Refusal::OtherIncarnation);
+            }
+            Some(_) => {}
+        }
+        if let Some(answer) = self.claims.decided(id) {
+            return answer;
+        }
+        let answer = decide(self).map_or_else(Answer::Refused, Answer::Owned);
+        self.claims.decide(id, answer);
+        answer
+    }
+
+    fn claim(
+        &mut self,
+        index: u64,
+        id: ClaimId,
+        path: &PathName,
+        kind: Kind,
+        now_micros: i64,
+        take_over: bool,
+    ) -> Result<Epoch, Refusal> {
+        self.members.check_serving(id.node, id.incarnation)?;
+        if let Some(owner) = self.paths.get(path).and_then(|ownership| ownership.owner_node())
+            && owner != id.node
+            && !take_over
+        {
+            return Err(Refusal::Owned(owner));
+        }
+        let epoch = self.epoch(index);
+        self.paths.own(path, Owner { claim: id, kind }, epoch, now_micros)?;
+        Ok(epoch)
+    }
+
+    fn promote(&mut self, index: u64, path: &PathName, epoch: Epoch, id: ClaimId) -> Result<Epoch, Refusal> {
+        self.members.check_serving(id.node, id.incarnation)?;
+        let ownership = self.paths.at(path, epoch)?;
+        let waits = ownership.standbys.iter().any(|standby| standby.claim == id);
+        if !waits {
+            return Err(Refusal::OtherEpoch);
+        }
+        let born_micros = ownership.born_micros;
+        let next = self.epoch(index);
+        self.paths.own(path, Owner { claim: id, kind: Kind::Pushed }, next, born_micros)?;
+        Ok(next)
+    }
+
+    fn add_standby(&mut self, id: ClaimId, path: &PathName, rank: u8) -> Answer {
+        let serving = self.members.check_serving(id.node, id.incarnation);
+        done(serving.and_then(|()| self.paths.add_standby(path, Standby { claim: id, rank })))
+    }
+
+    fn node_down(&mut self, index: u64, node: NodeId, incarnation: u64, plan: &[Move]) -> Answer {
+        let answer = self.members.down(node, incarnation);
+        if answer != Answer::Done {
+            return answer;
+        }
+        let owned: Vec<(PathName, Epoch, Kind)> = (self.paths.owned_by(node))
+            .filter_map(|(path, ownership)| Some((path.clone(), ownership.epoch, ownership.owner?.kind)))
+            .collect();
+        self.lose(node, answer);
+        for planned in plan {
+            let is_its = owned.iter().find(|(path, epoch, _)| *path == planned.path && *epoch == planned.epoch);
+            if let Some((_, _, kind)) = is_its {
+                self.hand_over(index, planned, *kind);
+            }
+        }
+        answer
+    }
+
+    /// A path of a dead node goes to another one; when that cannot have it, it waits for a claim like any other.
+    fn hand_over(&mut self, index: u64, planned: &Move, kind: Kind) {
+        let Move { path, epoch, to, claim } = planned;
+        if claim.node == *to {
+            self.once(*claim, |state| {
+                state.members.check_serving(claim.node, claim.incarnation)?;
+                let born_micros = state.paths.at(path, *epoch)?.born_micros;
+                let next = state.epoch(index);
+                state.paths.own(path, Owner { claim: *claim, kind }, next, born_micros)?;
+                Ok(next)
+            });
+        }
+    }
+
+    /// Takes everything from a node whose process is no longer there, if the entry that says so was done.
+    fn lose(&mut self, node: NodeId, answer: Answer) -> Answer {
+        if answer == Answer::Done {
+            self.paths.take_from(node);
+            self.claims.forget(node);
+        }
+        answer
+    }
+
+    fn join(&mut self, node: NodeId, facts: &MemberFacts, token: Option<(TokenHash, i64)>) -> Answer {
+        if let Some((hash, now_micros)) = token
+            && let Err(refusal) = self.tokens.check(hash, now_micros)
+        {
+            return Answer::Refused(refusal);
+        }
+        if facts.level < self.level {
+            return Answer::Refused(Refusal::BadLevel);
+        }
+        let answer = self.members.join(node, facts);
+        if let (Answer::Done, Some((hash, _))) = (answer, token) {
+            self.tokens.spend(hash);
+        }
+        answer
+    }
+
+    fn raise_level(&mut self, level: u32) -> Answer {
+        if level <= self.level || self.members.common_level().is_none_or(|common| level > common) {
+            return Answer::Refused(Refusal::BadLevel);
+        }
+        self.level = level;
+        Answer::Done
+    }
+
+    fn configure(&mut self, index: u64, expected: u64, document: &str) -> Answer {
+        let revision = self.configuration().map_or(0, |(revision, _)| revision);
+        if revision != expected {
+            return Answer::Refused(Refusal::OtherRevision(revision));
+        }
+        if document.len() > DOCUMENT_BYTES_MAX {
+            return Answer::Refused(Refusal::TooMany);
+        }
+        self.revisions.push_back((index, document.to_owned()));
+        if self.revisions.len() > REVISIONS_KEPT {
+            self.revisions.pop_front();
+        }
+        Answer::Revision(index)
+    }
+}
+
+fn done(result: Result<(), Refusal>) -> Answer {
+    result.map_or_else(Answer::Refused, |()| Answer::Done)
+}
