@@ -4,7 +4,7 @@
 //! number; whoever drives these types passes [`time::Now`] and the bytes that arrived. Nothing that the network sends
 //! makes this crate panic, loop or grow beyond [`limits`].
 //!
-//! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`],
+//! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`opaque`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`],
 //! [`ts`], [`mp4`]; [`hls`].
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod id;
 pub mod limits;
 pub mod media;
 pub mod mp4;
+pub mod opaque;
 pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;

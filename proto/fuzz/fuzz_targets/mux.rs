@@ -71,14 +71,14 @@ fn whole_boxes(mut body: &[u8]) {
 fn codec(kind: u8, bytes: Bytes) -> Codec {
     let opaque = |label| {
         Codec::Opaque(OpaqueConfig {
-            kind: if label == "KLV" { Kind::Data } else { Kind::Video },
+            kind: kind_of(label),
             label,
             payload_type: 96,
             rtpmap: None,
-            fmtp: Some(format!("config={}", String::from_utf8_lossy(&bytes))),
+            fmtp: Some(fmtp(&bytes)),
         })
     };
-    match kind % 12 {
+    match kind % 13 {
         0 => Codec::H264(H264Config { sps: vec![bytes.clone()], pps: vec![bytes] }),
         1 => Codec::H265(H265Config { vps: vec![bytes.clone()], sps: vec![bytes.clone()], pps: vec![bytes] }),
         2 => Codec::Av1(Av1Config { sequence_header: bytes }),
@@ -90,6 +90,22 @@ fn codec(kind: u8, bytes: Bytes) -> Codec {
         8 => Codec::MpegAudio(MpegAudioConfig { sample_rate: 48_000, channels: 2, layer: 3 }),
         9 => Codec::Ac3(Ac3Config { sample_rate: 48_000, channels: 2 }),
         10 => opaque("KLV"),
+        11 => opaque("MPEG-4 Audio LATM"),
         _ => opaque("MPEG-4 Video"),
     }
+}
+
+fn kind_of(label: &str) -> Kind {
+    match label {
+        "KLV" => Kind::Data,
+        "MPEG-4 Audio LATM" => Kind::Audio,
+        _ => Kind::Video,
+    }
+}
+
+/// The first byte chooses whether configurations come in band.
+fn fmtp(bytes: &[u8]) -> String {
+    let (present, config) = bytes.split_first().unwrap_or((&0, &[]));
+    let digits: String = config.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("cpresent={};config={digits}", present & 1)
 }

@@ -40,6 +40,27 @@ impl AudioSpecificConfig {
             return Err(BitstreamError::Bad("AudioSpecificConfig length"));
         }
         let bits = &mut BitReader::new(asc);
+        let (mut config, channel_config) = Self::read_head(bits)?;
+        // What follows may be cut or unknown to us; the facts above stand.
+        let _ = config.read_core(bits, channel_config);
+        if config.extension_rate.is_none() {
+            let _ = config.read_sync_extension(bits);
+        }
+        Ok(config)
+    }
+
+    /// Reads a config that other syntax follows: of AAC whose channels are not listed, else its end is not to be known.
+    pub(super) fn read_exactly(bits: &mut BitReader<'_>) -> Result<Self, BitstreamError> {
+        let (mut config, channel_config) = Self::read_head(bits)?;
+        if channel_config == 0 || !matches!(config.object_type, 1..=4) {
+            return Err(BitstreamError::Bad("audioObjectType"));
+        }
+        config.read_core(bits, channel_config)?;
+        Ok(config)
+    }
+
+    /// The facts up to where codecs differ, and `channelConfiguration`.
+    fn read_head(bits: &mut BitReader<'_>) -> Result<(Self, u8), BitstreamError> {
         let mut object_type = read_object_type(bits)?;
         let sample_rate = read_rate(bits)?;
         let channel_config = bits.bits(4)? as u8;
@@ -49,7 +70,7 @@ impl AudioSpecificConfig {
             extension_rate = Some(read_rate(bits)?);
             object_type = read_object_type(bits)?;
         }
-        let mut config = Self {
+        let config = Self {
             object_type,
             sample_rate,
             channels: channels(channel_config)?,
@@ -57,12 +78,7 @@ impl AudioSpecificConfig {
             parametric_stereo,
             frame_samples: 1024,
         };
-        // What follows may be cut or unknown to us; the facts above stand.
-        let _ = config.read_core(bits, channel_config);
-        if config.extension_rate.is_none() {
-            let _ = config.read_sync_extension(bits);
-        }
-        Ok(config)
+        Ok((config, channel_config))
     }
 
     /// `GASpecificConfig` (section 4.4.1): frame length, and channels where they are listed.

@@ -12,6 +12,7 @@ pub mod g711;
 pub mod h264;
 pub mod h265;
 mod inspect;
+pub mod latm;
 pub mod lpcm;
 pub mod mpeg_audio;
 pub mod nal;

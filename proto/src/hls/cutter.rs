@@ -6,6 +6,7 @@ use super::rendition::{Rendition, Variant};
 use crate::id::Epoch;
 use crate::limits::HLS_PARTS_MAX;
 use crate::media::{Marks, PartMark, SegmentMark, Track, TrackId, Tracks, Unit};
+use crate::opaque::Assembler;
 use crate::{mp4, ts};
 
 /// A unit in its place in the log.
@@ -84,6 +85,9 @@ struct Open {
     parts: u32,
     bytes: usize,
     leading_units: u32,
+    /// Of tracks that fragments want put together, by their number. They begin anew with the segment, so that it is the
+    /// same whoever cuts it, and from wherever.
+    assemblers: Vec<Option<Assembler>>,
     /// Units of the open part; of the whole segment in transport streams.
     units: Vec<Unit>,
     /// Where in `units` the open part begins.
@@ -128,7 +132,10 @@ impl Cutter {
             out.push(Cut::Broken);
             return;
         }
-        open.units.push(piece.unit.clone());
+        match open.assemblers.get_mut(usize::from(piece.unit.track.0)).and_then(Option::as_mut) {
+            Some(assembler) => assembler.push(piece.unit, |unit| open.units.push(unit)),
+            None => open.units.push(piece.unit.clone()),
+        }
     }
 
     /// Units are missing that others have: the open segment cannot be made.
@@ -162,7 +169,12 @@ impl Cutter {
         self.inits = Some((tracks.clone(), inits.clone()));
         let start_micros = piece.dts_micros;
         out.push(Cut::Begin { epoch: piece.epoch, mark, start_micros, tracks: tracks.clone(), inits });
+        let assemblers = match self.variant {
+            Variant::Mpegts => Vec::new(),
+            _ => tracks.iter().map(|(_, track)| Assembler::new(track)).collect(),
+        };
         self.open = Some(Open {
+            assemblers,
             tracks,
             start_micros,
             part,

@@ -5,6 +5,7 @@ use super::template::Template;
 use super::window::{Segment, Window};
 use crate::media::{Codec, Kind, Tracks};
 use crate::mp4::rfc6381;
+use crate::opaque;
 
 /// What the multivariant playlist says of a rendition.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,13 +119,14 @@ fn resolution(codec: &Codec) -> Option<(u32, u32)> {
     }
 }
 
-const fn channels(codec: &Codec) -> Option<u8> {
+fn channels(codec: &Codec) -> Option<u8> {
     match codec {
         Codec::Aac(config) => Some(config.channels),
         Codec::Opus(config) => Some(config.channels),
         Codec::MpegAudio(config) => Some(config.channels),
         Codec::Ac3(config) => Some(config.channels),
         Codec::Flac(config) => Some(config.channels),
+        Codec::Opaque(config) => channels(&opaque::codec(config)?),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::media::{Codec, Kind, Track, TrackId, Tracks};
-use crate::{mp4, ts};
+use crate::{mp4, opaque, ts};
 
 /// The kind of segments, `hlsVariant`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,7 @@ impl Variant {
                 Codec::Aac(_) | Codec::Opus(_) | Codec::Ac3(_) | Codec::Flac(_) => true,
                 // Players know layer III only, and it is not known before the first frame.
                 Codec::MpegAudio(audio) => matches!(audio.layer, 0 | 3),
+                Codec::Opaque(_) => mp4::carries(codec),
                 _ => false,
             },
         }
@@ -88,8 +89,12 @@ impl Variant {
 
 /// Sound that every player with MSE or HLS knows beside a picture. Any other gets a playlist of its own, so that players
 /// that do not know it can still show the picture.
-const fn joins_picture(codec: &Codec) -> bool {
-    matches!(codec, Codec::Aac(_) | Codec::Opus(_) | Codec::Flac(_) | Codec::MpegAudio(_))
+fn joins_picture(codec: &Codec) -> bool {
+    match codec {
+        Codec::Aac(_) | Codec::Opus(_) | Codec::Flac(_) | Codec::MpegAudio(_) => true,
+        Codec::Opaque(config) => opaque::codec(config).is_some(),
+        _ => false,
+    }
 }
 
 /// The media playlists of a stream; none when HLS can carry nothing of it.

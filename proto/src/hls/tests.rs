@@ -298,3 +298,41 @@ fn check_rules(text: &str, variant: Variant) {
     }
     assert_eq!(part_target.is_some(), variant == Variant::LowLatency);
 }
+
+#[test]
+fn latm_goes_as_the_aac_that_it_holds() {
+    let latm = |fmtp: &str| {
+        let (label, fmtp) = ("MPEG-4 Audio LATM", Some(fmtp.to_owned()));
+        track(Codec::Opaque(OpaqueConfig { kind: Kind::Audio, label, payload_type: 97, rtpmap: None, fmtp }), 44_100)
+    };
+    let both = tracks([h264(), latm("cpresent=0;config=400024103fc0")]);
+    assert_eq!(renditions(Variant::LowLatency, &both), [Rendition::Main]);
+    assert_eq!(left_out(Variant::Fmp4, &both), []);
+    assert_eq!(left_out(Variant::Mpegts, &both).len(), 1);
+    assert_eq!(left_out(Variant::Fmp4, &tracks([h264(), latm("cpresent=1")])).len(), 1);
+    let mut cutter = Cutter::new(Variant::Fmp4, vec![Rendition::Main], 1 << 20);
+    let mut stamper = Stamper::new(Cadence::default(), Numbers::default(), false);
+    let only = tracks([latm("cpresent=0;config=400024103fc0")]);
+    let mut cuts = Vec::new();
+    for number in 0..50 {
+        let dts = number * 1_024;
+        let dts_micros = only.leading().map_or(0, |_| dts) * 1_000_000 / 44_100;
+        let marks = stamper.stamp(Lead { dts_micros, random_access: true });
+        let payload = Payload::single(Bytes::from_static(&[3, 7, 8, 9]));
+        let (random_access, discardable, marker, captured) = (true, false, true, None);
+        let unit = Unit { track: TrackId(0), pts: dts, dts, captured, random_access, discardable, marker, payload };
+        cutter.push(&Piece { epoch: Epoch(1), unit: &unit, dts_micros, marks, tracks: &only }, &mut cuts);
+    }
+    cutter.finish(&mut cuts);
+    let init = cuts.iter().find_map(|cut| match cut {
+        Cut::Begin { inits, .. } => inits[0].clone(),
+        _ => None,
+    });
+    assert!(init.unwrap().windows(4).any(|four| four == b"mp4a"));
+    let bodies = cuts.iter().filter_map(|cut| match cut {
+        Cut::Part { bodies, .. } => bodies[0].clone(),
+        _ => None,
+    });
+    let samples: usize = bodies.map(|body| body.windows(3).filter(|three| three == &[7, 8, 9]).count()).sum();
+    assert_eq!(samples, 50);
+}

@@ -3,6 +3,7 @@
 use crate::bitstream::aac::AudioSpecificConfig;
 use crate::bitstream::{av1, h265};
 use crate::media::{Codec, Vp9Config};
+use crate::opaque;
 
 /// The `codecs` parameter of a track: `avc1.64001f`, `mp4a.40.2`. `None` while the parameters are not known, or where
 /// there is no name.
@@ -31,6 +32,7 @@ pub fn rfc6381(codec: &Codec) -> Option<String> {
         Codec::Opus(_) => Some("opus".to_owned()),
         Codec::Ac3(_) => Some("ac-3".to_owned()),
         Codec::Flac(_) => Some("fLaC".to_owned()),
+        Codec::Opaque(config) => rfc6381(&opaque::codec(config)?),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::bitstream::{aac, ac3, flac, g711, h264, h265, lpcm, mpeg_audio, opus};
 use crate::media::{Codec, Track, Unit};
+use crate::opaque;
 
 /// What a unit lasts by itself, in ticks of its track's clock: sound says so, and pictures whose rate is known.
 pub fn natural_duration(track: &Track, unit: &Unit) -> Option<i64> {
@@ -36,6 +37,10 @@ pub fn natural_duration(track: &Track, unit: &Unit) -> Option<i64> {
         Codec::Lpcm(config) => {
             let count = unit.payload.len() / lpcm::sample_bytes(config).max(1);
             return samples(count as u32, config.sample_rate);
+        }
+        Codec::Opaque(config) => {
+            let plain = Track { codec: opaque::codec(config)?, clock_rate: track.clock_rate };
+            return natural_duration(&plain, unit);
         }
         Codec::H264(config) => h264::Sps::parse(config.sps.first()?).ok()?.frame_rate,
         Codec::H265(config) => h265::Sps::parse(config.sps.first()?).ok()?.frame_rate,

@@ -6,14 +6,15 @@ use super::boxes::{put_box, put_descriptor, put_full};
 use super::codecs::{vp9_depth, vp9_level};
 use crate::bitstream::{ac3, av1, h264, h265, opus};
 use crate::media::{Ac3Config, Codec, G711Law, Vp9Config};
+use crate::opaque;
 
 /// Whether a track of this codec can be written. Parameters may still be missing, see [`super::init()`].
-pub const fn carries(codec: &Codec) -> bool {
+pub fn carries(codec: &Codec) -> bool {
     match codec {
         Codec::H264(_) | Codec::H265(_) | Codec::Av1(_) | Codec::Vp8(_) | Codec::Vp9(_) => true,
         Codec::Aac(_) | Codec::Opus(_) | Codec::MpegAudio(_) | Codec::Ac3(_) | Codec::Flac(_) => true,
         Codec::G711(..) | Codec::Lpcm(_) => true,
-        Codec::Opaque(_) => false,
+        Codec::Opaque(opaque) => opaque::codec(opaque).is_some(),
     }
 }
 
@@ -75,7 +76,8 @@ pub(super) fn put(out: &mut Vec<u8>, codec: &Codec) -> Option<()> {
         // What a sample of either law means is a sample of 16 bits.
         Codec::G711(G711Law::A | G711Law::Mu, layout) => pcm(out, layout.channels, layout.sample_rate, 16),
         Codec::Lpcm(config) => pcm(out, config.channels, config.sample_rate, config.bit_depth),
-        Codec::MpegAudio(_) | Codec::Opaque(_) => None,
+        Codec::Opaque(config) => put(out, &opaque::codec(config)?),
+        Codec::MpegAudio(_) => None,
     }
 }
 

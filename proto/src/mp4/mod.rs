@@ -1,7 +1,8 @@
 //! Fragmented MP4 (ISO/IEC 14496-12 and CMAF, 23000-19): an initialisation segment and fragments of one or more tracks.
 //!
 //! Written by hand, box by box into one buffer: a fragment is made for each part of each stream, and its boxes are few.
-//! Everything here is a pure function of tracks and units: no history, no clock.
+//! Everything here is a pure function of tracks and units: no history, no clock. Units of opaque tracks are put together
+//! before they come here, see [`crate::opaque::Assembler`].
 
 mod boxes;
 mod codecs;

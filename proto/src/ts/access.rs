@@ -3,7 +3,8 @@
 use super::latm;
 use super::tables::registration;
 use crate::bitstream::aac::{Adts, AudioSpecificConfig};
-use crate::media::{Codec, Payload, Unit};
+use crate::media::{Codec, OpaqueConfig, Payload, Unit};
+use crate::opaque::{Collector, config};
 
 /// How a track stands in the program map and in its PES packets.
 #[derive(Clone, Debug)]
@@ -53,13 +54,8 @@ fn fits_adts(asc: &[u8]) -> bool {
 /// Puts together what comes in RTP payloads and writes access units into a buffer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assembler {
-    /// Payloads of an opaque access unit that is not complete.
-    pending: Vec<Payload>,
-    pending_bytes: usize,
+    collector: Collector,
 }
-
-/// Bytes of an opaque access unit under construction; more is no frame of the codecs that we carry so.
-const PENDING_BYTES_MAX: usize = 4 << 20;
 
 impl Assembler {
     /// Writes the access unit that ends with `unit` into `out`; says whether there is one.
@@ -70,34 +66,24 @@ impl Assembler {
             Codec::Aac(aac) => return put_aac(aac.asc.as_ref(), unit, out),
             Codec::Opus(_) => put_opus(unit, out),
             Codec::MpegAudio(_) | Codec::Ac3(_) => put_plain(&unit.payload, out),
-            Codec::Opaque(opaque) => return self.collect(opaque.label, opaque.fmtp.as_deref(), unit, out),
+            Codec::Opaque(opaque) => return self.collect(opaque, unit, out),
             _ => return false,
         }
         true
     }
 
-    fn collect(&mut self, label: &str, fmtp: Option<&str>, unit: &Unit, out: &mut Vec<u8>) -> bool {
-        self.pending_bytes += unit.payload.len();
-        if self.pending_bytes > PENDING_BYTES_MAX {
-            self.pending.clear();
-            self.pending_bytes = unit.payload.len();
-        }
-        self.pending.push(unit.payload.clone());
-        if !unit.marker {
-            return false;
-        }
-        self.pending_bytes = 0;
+    fn collect(&mut self, opaque: &OpaqueConfig, unit: &Unit, out: &mut Vec<u8>) -> bool {
+        let Some(payloads) = self.collector.push(unit) else { return false };
         let start = out.len();
-        for payload in self.pending.drain(..) {
+        for payload in payloads {
             let at = out.len();
             put_plain(&payload, out);
-            if label == "MPEG-1/2 Video" {
+            if opaque.label == "MPEG-1/2 Video" {
                 strip_rfc2250(out, at);
             }
         }
-        if label == "MPEG-4 Video" && is_intra_without_config(&out[start..]) {
-            let config = fmtp.and_then(config_of).unwrap_or_default();
-            out.splice(start..start, config);
+        if opaque.label == "MPEG-4 Video" && is_intra_without_config(&out[start..]) {
+            out.splice(start..start, config(opaque).unwrap_or_default());
         }
         out.len() > start
     }
@@ -158,11 +144,4 @@ fn strip_rfc2250(out: &mut Vec<u8>, at: usize) {
 /// Whether an access unit begins with an intra VOP that has no visual object sequence before it (ISO/IEC 14496-2).
 fn is_intra_without_config(unit: &[u8]) -> bool {
     unit.starts_with(&[0, 0, 1, 0xb6]) && unit.get(4).is_some_and(|next| next >> 6 == 0)
-}
-
-/// The `config` of an fmtp line, out of hexadecimal.
-fn config_of(fmtp: &str) -> Option<Vec<u8>> {
-    let value = fmtp.split(';').find_map(|pair| pair.trim().strip_prefix("config="))?;
-    let digits: Vec<u8> = value.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
-    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

@@ -1,0 +1,88 @@
+//! `MPEG-4 Audio LATM` (RFC 6416): elements of LATM in packets, and what they are outside of them: AAC.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Collector, config, parameter};
+use crate::bitstream::aac::AudioSpecificConfig;
+use crate::bitstream::latm::{StreamMuxConfig, access_units};
+use crate::media::{Codec, OpaqueConfig, Payload, Track, Unit};
+
+/// The name of such tracks.
+const LABEL: &str = "MPEG-4 Audio LATM";
+
+/// What the track is when it is put together; `None` when we cannot, or when the SDP does not say (RFC 6416 section 7.3).
+pub fn codec(opaque: &OpaqueConfig) -> Option<Codec> {
+    signalled(opaque).map(|config| Codec::Aac(config.aac))
+}
+
+fn signalled(opaque: &OpaqueConfig) -> Option<StreamMuxConfig> {
+    let config = config(opaque).filter(|_| opaque.label == LABEL)?;
+    StreamMuxConfig::parse(&config).ok()
+}
+
+/// Puts the units of an opaque track together into those of the codec that [`codec`] names.
+#[derive(Clone, Debug)]
+pub struct Assembler {
+    collector: Collector,
+    /// Configurations come in the elements, too (`cpresent`, which is on where nothing is said).
+    in_band: bool,
+    signalled: StreamMuxConfig,
+    current: Option<StreamMuxConfig>,
+    /// Ticks of an access unit.
+    ticks: i64,
+}
+
+impl Assembler {
+    /// `None` for tracks that are not to be put together, see [`codec`].
+    pub fn new(track: &Track) -> Option<Self> {
+        let Codec::Opaque(opaque) = &track.codec else { return None };
+        let signalled = signalled(opaque)?;
+        let samples = AudioSpecificConfig::parse(&signalled.aac.asc).ok()?.frame_samples;
+        let hertz = i64::from(track.clock_rate.hertz());
+        Some(Self {
+            collector: Collector::default(),
+            in_band: parameter(opaque, "cpresent") != Some("0"),
+            ticks: i64::from(samples) * hertz / i64::from(signalled.aac.sample_rate.max(1)),
+            current: Some(signalled.clone()),
+            signalled,
+        })
+    }
+
+    /// Takes the next unit and gives out the access units that are complete with it. Broken ones are left out, and so are
+    /// those of another configuration than the signalled one.
+    pub fn push(&mut self, unit: &Unit, mut out: impl FnMut(Unit)) {
+        let Some(payloads) = self.collector.push(unit) else { return };
+        let Ok(found) = access_units(&mut self.current, self.in_band, &joined(&payloads)) else { return };
+        if self.current.as_ref().is_none_or(|current| current.aac != self.signalled.aac) {
+            return;
+        }
+        let times = (0..).map(|index: i64| index * self.ticks);
+        for (bytes, after) in found.into_iter().zip(times).filter(|(bytes, _)| !bytes.is_empty()) {
+            out(Unit {
+                pts: unit.pts.saturating_add(after),
+                dts: unit.dts.saturating_add(after),
+                marker: false,
+                payload: Payload::single(bytes),
+                ..unit.clone()
+            });
+        }
+    }
+}
+
+/// Payloads in one piece: shared when it is one already.
+fn joined(payloads: &[Payload]) -> Bytes {
+    let mut slices = payloads.iter().flat_map(Payload::frames).flat_map(|frame| frame.slices());
+    match (slices.next(), slices.next()) {
+        (Some(only), None) => only.clone(),
+        _ => {
+            let mut whole = BytesMut::with_capacity(payloads.iter().map(Payload::len).sum());
+            let slices = payloads.iter().flat_map(Payload::frames).flat_map(|frame| frame.slices());
+            slices.for_each(|slice| whole.extend_from_slice(slice));
+            whole.freeze()
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "latm_tests.rs"]
+mod tests;
