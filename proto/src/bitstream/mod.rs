@@ -15,6 +15,7 @@ mod inspect;
 pub mod latm;
 pub mod lpcm;
 pub mod mpeg_audio;
+pub mod mpeg_video;
 pub mod nal;
 pub mod opus;
 mod props;

@@ -171,7 +171,10 @@ impl Cutter {
         out.push(Cut::Begin { epoch: piece.epoch, mark, start_micros, tracks: tracks.clone(), inits });
         let assemblers = match self.variant {
             Variant::Mpegts => Vec::new(),
-            _ => tracks.iter().map(|(_, track)| Assembler::new(track)).collect(),
+            _ => {
+                let carried = |track: &&Track| self.variant.carries(&track.codec);
+                tracks.iter().map(|(_, track)| Some(track).filter(carried).and_then(Assembler::new)).collect()
+            }
         };
         self.open = Some(Open {
             assemblers,

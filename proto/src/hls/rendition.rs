@@ -57,7 +57,7 @@ impl FromStr for Rendition {
 
 impl Variant {
     /// Whether segments of this kind can carry the codec and players take it out of them.
-    fn carries(self, codec: &Codec) -> bool {
+    pub(super) fn carries(self, codec: &Codec) -> bool {
         match self {
             Self::Mpegts => {
                 let metadata = matches!(codec, Codec::Opaque(opaque) if opaque.label == "KLV");
@@ -68,7 +68,8 @@ impl Variant {
                 Codec::Aac(_) | Codec::Opus(_) | Codec::Ac3(_) | Codec::Flac(_) => true,
                 // Players know layer III only, and it is not known before the first frame.
                 Codec::MpegAudio(audio) => matches!(audio.layer, 0 | 3),
-                Codec::Opaque(_) => mp4::carries(codec),
+                // No player knows the pictures that MP4 can hold besides.
+                Codec::Opaque(config) => opaque::codec(config).is_some(),
                 _ => false,
             },
         }

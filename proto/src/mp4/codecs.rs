@@ -32,7 +32,10 @@ pub fn rfc6381(codec: &Codec) -> Option<String> {
         Codec::Opus(_) => Some("opus".to_owned()),
         Codec::Ac3(_) => Some("ac-3".to_owned()),
         Codec::Flac(_) => Some("fLaC".to_owned()),
-        Codec::Opaque(config) => rfc6381(&opaque::codec(config)?),
+        Codec::Opaque(config) => match opaque::picture(config) {
+            Some(picture) => Some(format!("mp4v.{:02x}", picture.object_type)),
+            None => rfc6381(&opaque::codec(config)?),
+        },
         _ => None,
     }
 }

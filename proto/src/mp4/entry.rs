@@ -14,7 +14,7 @@ pub fn carries(codec: &Codec) -> bool {
         Codec::H264(_) | Codec::H265(_) | Codec::Av1(_) | Codec::Vp8(_) | Codec::Vp9(_) => true,
         Codec::Aac(_) | Codec::Opus(_) | Codec::MpegAudio(_) | Codec::Ac3(_) | Codec::Flac(_) => true,
         Codec::G711(..) | Codec::Lpcm(_) => true,
-        Codec::Opaque(opaque) => opaque::codec(opaque).is_some(),
+        Codec::Opaque(opaque) => opaque::codec(opaque).is_some() || opaque::is_picture(opaque),
     }
 }
 
@@ -35,6 +35,10 @@ pub(super) fn size(codec: &Codec) -> Option<(u16, u16)> {
         }
         Codec::Vp8(config) => (config.width.into(), config.height.into()),
         Codec::Vp9(config) => (config.width, config.height),
+        Codec::Opaque(config) => {
+            let picture = opaque::picture(config)?;
+            (picture.width.into(), picture.height.into())
+        }
         _ => return None,
     };
     Some((u16::try_from(width).ok()?, u16::try_from(height).ok()?)).filter(|size| *size != (0, 0))
@@ -49,13 +53,14 @@ pub(super) fn put(out: &mut Vec<u8>, codec: &Codec) -> Option<()> {
         Codec::Vp8(_) => video(out, b"vp08", codec, b"vpcC", &vpcc(Vp9Config::default())),
         Codec::Vp9(config) => video(out, b"vp09", codec, b"vpcC", &vpcc(*config)),
         Codec::Aac(aac) => audio(out, b"mp4a", aac.channels, aac.sample_rate, 16, |out| {
-            esds(out, 0x40, &aac.asc);
+            put_box(out, b"esds", |out| out.put_slice(&esds(0x40, AUDIO, &aac.asc)));
         }),
         Codec::MpegAudio(config) if config.sample_rate > 0 => {
             // ISO/IEC 14496-1 table 5: MPEG-2 audio, MPEG-1 audio.
             let object_type = if config.sample_rate < 32_000 { 0x69 } else { 0x6b };
-            audio(out, b"mp4a", config.channels, config.sample_rate, 16, |out| esds(out, object_type, &[]));
-            Some(())
+            audio(out, b"mp4a", config.channels, config.sample_rate, 16, |out| {
+                put_box(out, b"esds", |out| out.put_slice(&esds(object_type, AUDIO, &[])));
+            })
         }
         Codec::Opus(config) => {
             let head = opus::OpusHead::new(config.channels).build_mp4();
@@ -76,7 +81,13 @@ pub(super) fn put(out: &mut Vec<u8>, codec: &Codec) -> Option<()> {
         // What a sample of either law means is a sample of 16 bits.
         Codec::G711(G711Law::A | G711Law::Mu, layout) => pcm(out, layout.channels, layout.sample_rate, 16),
         Codec::Lpcm(config) => pcm(out, config.channels, config.sample_rate, config.bit_depth),
-        Codec::Opaque(config) => put(out, &opaque::codec(config)?),
+        Codec::Opaque(config) => match opaque::picture(config) {
+            Some(picture) => {
+                let record = esds(picture.object_type, VISUAL, &picture.config);
+                video(out, b"mp4v", codec, b"esds", &record)
+            }
+            None => put(out, &opaque::codec(config)?),
+        },
         Codec::MpegAudio(_) => None,
     }
 }
@@ -130,9 +141,13 @@ fn pcm(out: &mut Vec<u8>, channels: u8, rate: u32, bits: u8) -> Option<()> {
     })
 }
 
-/// ISO/IEC 14496-14 section 5.6. The bit rates are not known.
-fn esds(out: &mut Vec<u8>, object_type: u8, specific: &[u8]) {
-    let mut config = vec![object_type, 0x15];
+/// Kinds of streams with the bits behind them (ISO/IEC 14496-1 section 8.3.4): visual, audio.
+const VISUAL: u8 = 4 << 2 | 1;
+const AUDIO: u8 = 5 << 2 | 1;
+
+/// The content of `esds` (ISO/IEC 14496-14 section 5.6), its version in front. The bit rates are not known.
+fn esds(object_type: u8, stream_type: u8, specific: &[u8]) -> Vec<u8> {
+    let mut config = vec![object_type, stream_type];
     config.put_bytes(0, 3 + 4 + 4);
     if !specific.is_empty() {
         put_descriptor(&mut config, 5, specific);
@@ -140,7 +155,9 @@ fn esds(out: &mut Vec<u8>, object_type: u8, specific: &[u8]) {
     let mut stream = vec![0, 0, 0];
     put_descriptor(&mut stream, 4, &config);
     put_descriptor(&mut stream, 6, &[2]);
-    put_full(out, b"esds", 0, 0, |out| put_descriptor(out, 3, &stream));
+    let mut content = vec![0; 4];
+    put_descriptor(&mut content, 3, &stream);
+    content
 }
 
 /// VP codec ISO media file format binding, section "VP Codec Configuration Box", version 1. Colours are unspecified.

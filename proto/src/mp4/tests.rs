@@ -141,3 +141,23 @@ proptest! {
         prop_assert_eq!(data, sizes.iter().map(|size| size + 4).sum::<usize>());
     }
 }
+
+#[test]
+fn opaque_pictures_have_their_headers_in_the_sample_entry() {
+    let config = "000001b304003023ffffe018000001b5148a00010000";
+    let track = |fmtp: Option<String>| {
+        let (kind, label) = (crate::media::Kind::Video, "MPEG-1/2 Video");
+        let config = crate::media::OpaqueConfig { kind, label, payload_type: 32, rtpmap: None, fmtp };
+        Track { codec: Codec::Opaque(config), clock_rate: ClockRate::VIDEO }
+    };
+    let known = track(Some(format!("config={config}")));
+    let init = init([&known]).unwrap();
+    let entry = find(&init, &["moov", "trak", "mdia", "minf", "stbl", "stsd"]);
+    assert_eq!((&entry[12..16], &entry[40..44]), (&b"mp4v"[..], &[0, 64, 0, 48][..]));
+    // MPEG-2 of the main profile, a visual stream.
+    assert!(entry.windows(2).any(|two| two == [0x61, 0x11]));
+    assert!(entry.windows(22).any(|window| window == hex(config)));
+    assert_eq!(rfc6381(&known.codec).unwrap(), "mp4v.61");
+    assert!(carries(&known.codec));
+    assert_eq!(super::init([&track(None)]), None);
+}

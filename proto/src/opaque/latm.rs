@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Collector, config, parameter};
+use super::{config, parameter};
 use crate::bitstream::aac::AudioSpecificConfig;
 use crate::bitstream::latm::{StreamMuxConfig, access_units};
 use crate::media::{Codec, OpaqueConfig, Payload, Track, Unit};
@@ -20,10 +20,9 @@ fn signalled(opaque: &OpaqueConfig) -> Option<StreamMuxConfig> {
     StreamMuxConfig::parse(&config).ok()
 }
 
-/// Puts the units of an opaque track together into those of the codec that [`codec`] names.
+/// Takes access units out of elements.
 #[derive(Clone, Debug)]
-pub struct Assembler {
-    collector: Collector,
+pub(super) struct Taker {
     /// Configurations come in the elements, too (`cpresent`, which is on where nothing is said).
     in_band: bool,
     signalled: StreamMuxConfig,
@@ -32,15 +31,13 @@ pub struct Assembler {
     ticks: i64,
 }
 
-impl Assembler {
-    /// `None` for tracks that are not to be put together, see [`codec`].
-    pub fn new(track: &Track) -> Option<Self> {
+impl Taker {
+    pub(super) fn new(track: &Track) -> Option<Self> {
         let Codec::Opaque(opaque) = &track.codec else { return None };
         let signalled = signalled(opaque)?;
         let samples = AudioSpecificConfig::parse(&signalled.aac.asc).ok()?.frame_samples;
         let hertz = i64::from(track.clock_rate.hertz());
         Some(Self {
-            collector: Collector::default(),
             in_band: parameter(opaque, "cpresent") != Some("0"),
             ticks: i64::from(samples) * hertz / i64::from(signalled.aac.sample_rate.max(1)),
             current: Some(signalled.clone()),
@@ -48,11 +45,9 @@ impl Assembler {
         })
     }
 
-    /// Takes the next unit and gives out the access units that are complete with it. Broken ones are left out, and so are
-    /// those of another configuration than the signalled one.
-    pub fn push(&mut self, unit: &Unit, mut out: impl FnMut(Unit)) {
-        let Some(payloads) = self.collector.push(unit) else { return };
-        let Ok(found) = access_units(&mut self.current, self.in_band, &joined(&payloads)) else { return };
+    /// Gives out the access units of an element; those of another configuration than the signalled one are left out.
+    pub(super) fn take(&mut self, unit: &Unit, payloads: &[Payload], mut out: impl FnMut(Unit)) {
+        let Ok(found) = access_units(&mut self.current, self.in_band, &joined(payloads)) else { return };
         if self.current.as_ref().is_none_or(|current| current.aac != self.signalled.aac) {
             return;
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::media::{Kind, TrackId};
+use crate::opaque::Assembler;
 use crate::opaque::testing::{Capture, unit};
 use crate::time::ClockRate;
 

@@ -1,14 +1,60 @@
 //! Opaque tracks put together: payloads of RTP into access units, for containers that want them whole.
 //!
-//! Everything is bounded by [`OPAQUE_PENDING_BYTES_MAX`], and nothing is remembered but the access unit under construction.
+//! Everything is bounded by [`OPAQUE_PENDING_BYTES_MAX`](crate::limits::OPAQUE_PENDING_BYTES_MAX), and nothing is
+//! remembered but the access unit under construction and the configuration.
 
 mod collector;
 mod latm;
+mod video;
 
 pub use collector::Collector;
-pub use latm::{Assembler, codec};
+pub use latm::codec;
+pub use video::{Picture, is_picture, picture, put_frame};
 
-use crate::media::OpaqueConfig;
+use crate::media::{Codec, OpaqueConfig, Track, Unit};
+
+/// Puts the units of an opaque track together into those that MP4 has samples of.
+#[derive(Clone, Debug)]
+pub struct Assembler {
+    form: Form,
+    collector: Collector,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Latm(Box<latm::Taker>),
+    Video(Box<video::Joiner>),
+}
+
+impl Assembler {
+    /// `None` for tracks that are not to be put together: all that are not opaque, LATM without a configuration in its
+    /// SDP, and those that MP4 does not know.
+    pub fn new(track: &Track) -> Option<Self> {
+        let latm = || latm::Taker::new(track).map(|taker| Form::Latm(taker.into()));
+        let video = || video::Joiner::new(track).map(|joiner| Form::Video(joiner.into()));
+        Some(Self { form: latm().or_else(video)?, collector: Collector::default() })
+    }
+
+    /// Takes the next unit and gives out the access units that are complete with it. Broken ones are left out.
+    pub fn push(&mut self, unit: &Unit, out: impl FnMut(Unit)) {
+        let Some(payloads) = self.collector.push(unit) else { return };
+        match &mut self.form {
+            Form::Latm(taker) => taker.take(unit, &payloads, out),
+            Form::Video(joiner) => joiner.join(unit, &payloads, out),
+        }
+    }
+
+    /// The track as it is known now. What a picture's headers say, who writes a file needs beforehand, and an SDP often
+    /// leaves out: it stands in the `config` of the format parameters then.
+    pub fn track(&self, track: &Track) -> Track {
+        match (&self.form, &track.codec) {
+            (Form::Video(joiner), Codec::Opaque(opaque)) => {
+                Track { codec: Codec::Opaque(joiner.known(opaque)), clock_rate: track.clock_rate }
+            }
+            _ => track.clone(),
+        }
+    }
+}
 
 /// The value of a parameter of an fmtp line; names are compared without case, as RFC 4855 wants it.
 fn parameter<'a>(opaque: &'a OpaqueConfig, name: &str) -> Option<&'a str> {

@@ -4,7 +4,7 @@ use super::latm;
 use super::tables::registration;
 use crate::bitstream::aac::{Adts, AudioSpecificConfig};
 use crate::media::{Codec, OpaqueConfig, Payload, Unit};
-use crate::opaque::{Collector, config};
+use crate::opaque::{Collector, config, put_frame};
 
 /// How a track stands in the program map and in its PES packets.
 #[derive(Clone, Debug)]
@@ -75,13 +75,7 @@ impl Assembler {
     fn collect(&mut self, opaque: &OpaqueConfig, unit: &Unit, out: &mut Vec<u8>) -> bool {
         let Some(payloads) = self.collector.push(unit) else { return false };
         let start = out.len();
-        for payload in payloads {
-            let at = out.len();
-            put_plain(&payload, out);
-            if opaque.label == "MPEG-1/2 Video" {
-                strip_rfc2250(out, at);
-            }
-        }
+        put_frame(opaque, &payloads, out);
         if opaque.label == "MPEG-4 Video" && is_intra_without_config(&out[start..]) {
             out.splice(start..start, config(opaque).unwrap_or_default());
         }
@@ -129,16 +123,6 @@ fn put_opus(unit: &Unit, out: &mut Vec<u8>) {
     }
     out.push(left as u8);
     put_plain(&unit.payload, out);
-}
-
-/// Takes off the header before each payload of MPEG video (RFC 2250 section 3.4): four bytes, eight with T set.
-fn strip_rfc2250(out: &mut Vec<u8>, at: usize) {
-    let header = match out.get(at) {
-        Some(first) if first & 4 != 0 => 8,
-        _ => 4,
-    };
-    let end = (at + header).min(out.len());
-    out.drain(at..end);
 }
 
 /// Whether an access unit begins with an intra VOP that has no visual object sequence before it (ISO/IEC 14496-2).
