@@ -4,6 +4,8 @@
 //! remembered but the access unit under construction and the configuration.
 
 mod collector;
+mod huffman;
+mod jpeg;
 mod latm;
 mod video;
 
@@ -24,6 +26,7 @@ pub struct Assembler {
 enum Form {
     Latm(Box<latm::Taker>),
     Video(Box<video::Joiner>),
+    Jpeg(Box<jpeg::Painter>),
 }
 
 impl Assembler {
@@ -32,7 +35,8 @@ impl Assembler {
     pub fn new(track: &Track) -> Option<Self> {
         let latm = || latm::Taker::new(track).map(|taker| Form::Latm(taker.into()));
         let video = || video::Joiner::new(track).map(|joiner| Form::Video(joiner.into()));
-        Some(Self { form: latm().or_else(video)?, collector: Collector::default() })
+        let jpeg = || jpeg::Painter::new(track).map(|painter| Form::Jpeg(painter.into()));
+        Some(Self { form: latm().or_else(video).or_else(jpeg)?, collector: Collector::default() })
     }
 
     /// Takes the next unit and gives out the access units that are complete with it. Broken ones are left out.
@@ -41,18 +45,20 @@ impl Assembler {
         match &mut self.form {
             Form::Latm(taker) => taker.take(unit, &payloads, out),
             Form::Video(joiner) => joiner.join(unit, &payloads, out),
+            Form::Jpeg(painter) => painter.paint(unit, &payloads, out),
         }
     }
 
     /// The track as it is known now. What a picture's headers say, who writes a file needs beforehand, and an SDP often
     /// leaves out: it stands in the `config` of the format parameters then.
     pub fn track(&self, track: &Track) -> Track {
-        match (&self.form, &track.codec) {
-            (Form::Video(joiner), Codec::Opaque(opaque)) => {
-                Track { codec: Codec::Opaque(joiner.known(opaque)), clock_rate: track.clock_rate }
-            }
-            _ => track.clone(),
-        }
+        let Codec::Opaque(opaque) = &track.codec else { return track.clone() };
+        let known = match &self.form {
+            Form::Latm(_) => opaque.clone(),
+            Form::Video(joiner) => joiner.known(opaque),
+            Form::Jpeg(painter) => painter.known(opaque),
+        };
+        Track { codec: Codec::Opaque(known), clock_rate: track.clock_rate }
     }
 }
 

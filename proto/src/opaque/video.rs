@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use super::config;
+use super::{config, jpeg};
 use crate::bitstream::mpeg_video::{
     Headers, is_mpeg4_key, is_mpeg12_key, mpeg4_head, mpeg4_headers, mpeg12_head, mpeg12_headers,
 };
@@ -39,13 +39,18 @@ pub struct Picture {
 
 /// Whether the track is one of these.
 pub fn is_picture(opaque: &OpaqueConfig) -> bool {
-    Standard::of(opaque).is_some()
+    jpeg::is_jpeg(opaque) || Standard::of(opaque).is_some()
 }
 
 /// What is known of the track; `None` where it is none of these, or its `config` is not known or makes no sense.
 pub fn picture(opaque: &OpaqueConfig) -> Option<Picture> {
-    let standard = Standard::of(opaque)?;
     let config = config(opaque)?;
+    if jpeg::is_jpeg(opaque) {
+        let (width, height) = jpeg::size(&config)?;
+        // Images bring all that a decoder wants.
+        return Some(Picture { width, height, object_type: 0x6c, config: Vec::new() });
+    }
+    let standard = Standard::of(opaque)?;
     let (headers, object_type) = match standard {
         Standard::Mpeg4 => (mpeg4_headers(&config).ok()?, 0x20),
         Standard::Mpeg12 => {
@@ -111,20 +116,25 @@ impl Joiner {
 
     /// The track with the headers last seen as its `config`, where there were any.
     pub(super) fn known(&self, opaque: &OpaqueConfig) -> OpaqueConfig {
-        if self.seen.is_empty() {
-            return opaque.clone();
-        }
-        let mut fmtp = String::from("config=");
-        for byte in &self.seen {
-            // Writing to a string cannot fail.
-            let _ = write!(fmtp, "{byte:02x}");
-        }
-        let others = opaque.fmtp.iter().flat_map(|fmtp| fmtp.split(';')).map(str::trim);
-        for other in others.filter(|other| !other.is_empty() && !is_config(other)) {
-            fmtp = fmtp + ";" + other;
-        }
-        OpaqueConfig { fmtp: Some(fmtp), ..opaque.clone() }
+        with_config(opaque, &self.seen)
     }
+}
+
+/// The track with this `config` in place of its own, if there is one.
+pub(super) fn with_config(opaque: &OpaqueConfig, config: &[u8]) -> OpaqueConfig {
+    if config.is_empty() {
+        return opaque.clone();
+    }
+    let mut fmtp = String::from("config=");
+    for byte in config {
+        // Writing to a string cannot fail.
+        let _ = write!(fmtp, "{byte:02x}");
+    }
+    let others = opaque.fmtp.iter().flat_map(|fmtp| fmtp.split(';')).map(str::trim);
+    for other in others.filter(|other| !other.is_empty() && !is_config(other)) {
+        fmtp = fmtp + ";" + other;
+    }
+    OpaqueConfig { fmtp: Some(fmtp), ..opaque.clone() }
 }
 
 fn is_config(pair: &str) -> bool {
