@@ -33,7 +33,7 @@ pub struct LoadArgs {
     /// Number of publishers; 0 reads what somebody else publishes.
     #[arg(long, value_name = "P", default_value_t = 1)]
     pub publishers: u32,
-    /// Where to read [default: where we publish].
+    /// Where to read [default: where we publish]; http://HOST:8888/PATH/index.m3u8 for HLS with parts.
     #[arg(long, value_name = "URL")]
     pub read: Option<Url>,
     /// Number of readers, spread evenly over the paths.
@@ -202,6 +202,6 @@ mod tests {
     fn audio_can_be_left_out() {
         assert!(load(&[]).unwrap().with_audio());
         assert!(!load(&["--no-audio"]).unwrap().with_audio());
-        assert!(load(&["--publish", "http://a/b"]).is_err());
+        assert!(load(&["--publish", "ftp://a/b"]).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! Weft's doors: configuration, command line, HTTP API, access control and telemetry of a node.
 //!
 //! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`exit`], [`config`], [`telemetry`], [`worker`], [`egress`]; [`auth`];
-//! [`rtsp`], [`rtmp`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every part.
+//! [`rtsp`], [`rtmp`], [`hls`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every
+//! part.
 
 pub mod app;
 pub mod auth;
@@ -10,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod egress;
 pub mod exit;
+pub mod hls;
 pub mod http;
 pub mod limits;
 pub mod ports;

@@ -31,3 +31,24 @@ pub const REQUEST_CHUNK_BYTES: usize = 1024;
 
 /// Time all sessions have to end at shutdown before the process goes without them.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// HLS requests that wait for a part of one path. Each is a task of about 2 KB beside its connection.
+pub const HLS_WAITING_MAX: usize = 20_000;
+
+/// An HLS request waits at least so long for what it asks for: the first segment of a stream with a keyframe every 10 s.
+pub const HLS_WAIT_MIN: Duration = Duration::from_secs(12);
+
+/// Viewers of HLS on this node; each is a record of about 500 bytes.
+pub const HLS_SESSIONS_MAX: usize = 100_000;
+
+/// A viewer of HLS that asks for nothing for so long is no longer listed.
+pub const HLS_SESSION_IDLE: Duration = Duration::from_secs(30);
+
+/// Bytes of an HTTP request's head.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// A connection over which no request comes for so long is closed.
+pub const HTTP_IDLE: Duration = Duration::from_secs(30);
+
+/// Requests at a time of one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 64;

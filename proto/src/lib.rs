@@ -1,19 +1,23 @@
-//! Words and wires of Weft: the media model, bitstreams, RTP, RTSP, RTMP and SDP.
+//! Words and wires of Weft: the media model, bitstreams, RTP, RTSP, RTMP, SDP, MPEG-TS, fragmented MP4 and HLS.
 //!
 //! Sans-IO: bytes in, values out, and back. Nothing here opens a socket, reads a file, asks a clock or draws a random
 //! number; whoever drives these types passes [`time::Now`] and the bytes that arrived. Nothing that the network sends
 //! makes this crate panic, loop or grow beyond [`limits`].
 //!
-//! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`].
+//! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`],
+//! [`ts`], [`mp4`]; [`hls`].
 #![forbid(unsafe_code)]
 
 pub mod bits;
 pub mod bitstream;
+pub mod hls;
 pub mod id;
 pub mod limits;
 pub mod media;
+pub mod mp4;
 pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;
 pub mod time;
+pub mod ts;

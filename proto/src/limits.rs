@@ -34,6 +34,9 @@ pub const RTSP_HEADERS_MAX: usize = 64;
 /// Bytes of an RTSP body. An SDP of 32 tracks with parameter sets stays below 32 KB.
 pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
 
+/// Parts of one HLS segment. A part is 200 ms by default: a segment of 3.4 minutes without a random access point is no
+/// segment that a player could start with.
+pub const HLS_PARTS_MAX: u32 = 1024;
 /// Chunk streams of one RTMP connection. Encoders use below ten; each costs 200 bytes.
 pub const RTMP_CHUNK_STREAMS_MAX: usize = 64;
 

@@ -86,6 +86,16 @@ impl Client {
         Process::start(format!("{self:?} publishing {path}"), command)
     }
 
+    /// Reads `path` over HLS and records it. Only ffmpeg does.
+    pub fn capture_hls(self, server: &Server, path: &str) -> Capture {
+        assert_ne!(self, Self::GStreamer, "GStreamer's HLS reader cannot hand on what it reads unchanged");
+        let folder = TempDir::new().expect("make a temporary folder");
+        let mut ffmpeg = self.ffmpeg();
+        ffmpeg.args(["-err_detect", "explode", "-i"]).arg(server.hls(path));
+        record(&mut ffmpeg, folder.path());
+        Capture { process: Process::start(format!("{self:?} reading {path} over HLS"), ffmpeg), client: self, folder }
+    }
+
     /// Reads `path`, which carries `media`, and records it.
     pub fn capture(self, server: &Server, way: Way, path: &str, media: Media) -> Capture {
         let folder = TempDir::new().expect("make a temporary folder");

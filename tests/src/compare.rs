@@ -5,6 +5,7 @@
 //! delimiters, parameter sets, filler, padding, temporal delimiters. Times are compared after subtracting the first.
 
 use bytes::Bytes;
+use weft_proto::bitstream::aac::Adts;
 use weft_proto::bitstream::av1::{obu, obu_type, split_obus};
 use weft_proto::bitstream::nal::{split_annex_b, trimmed};
 use weft_proto::bitstream::{h264, h265};
@@ -74,9 +75,18 @@ fn without_last(packets: &[Packet]) -> &[Packet] {
     &packets[..packets.len().saturating_sub(1)]
 }
 
+/// Transport streams put a header before each frame of AAC.
+fn without_adts(data: &Bytes) -> Bytes {
+    match Adts::parse(data) {
+        Ok(header) if header.frame_len == data.len() => data.slice(header.header_len..),
+        _ => data.clone(),
+    }
+}
+
 fn units(media: Media, kind: Kind, packets: &[Packet]) -> Vec<Access> {
     let frames = |data: &Bytes| match (kind, media.video) {
         (Kind::Video, video) => video_frames(video, data),
+        (_, _) if media.audio == Audio::Aac => vec![without_adts(data)],
         _ => vec![data.clone()],
     };
     let all = packets.iter().map(|packet| Access { micros: packet.micros, frames: frames(&packet.data) });

@@ -47,6 +47,48 @@ fn ask(method: &str, server: SocketAddr, path: &str) -> io::Result<Answer> {
     parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))
 }
 
+/// An answer of bytes.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    /// The status code.
+    pub status: u16,
+    /// Head, in lower case but for values.
+    pub head: String,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl Raw {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (own, value) = line.split_once(':')?;
+            own.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Asks for `path` with more header lines and takes whatever bytes come, which may be up to `seconds` later.
+pub fn fetch(server: SocketAddr, method: &str, path: &str, headers: &str, seconds: u64) -> io::Result<Raw> {
+    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(seconds)))?;
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let bad = || io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer");
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(bad)?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(bad)?;
+    let body = bytes.split_off(end + 4);
+    Ok(Raw { status, head, body })
+}
+
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;

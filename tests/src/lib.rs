@@ -9,10 +9,12 @@
 //!
 //! Everything is loopback, and everything a test starts ends with it: a child dies with the thread that started it.
 
+pub mod browser;
 pub mod clients;
 pub mod compare;
 pub mod deadline;
 pub mod ffmpeg;
+pub mod hls;
 pub mod http;
 pub mod media;
 pub mod namespace;

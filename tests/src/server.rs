@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::process::Process;
 use crate::{http, ports, tools, wait};
 
-/// A running node with RTSP, RTMP, both encrypted too, and the API on free ports. Dropped, it is killed.
+/// A running node with RTSP, RTMP, both encrypted too, HLS and the API on free ports. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Server {
     /// The process.
@@ -33,6 +33,8 @@ pub struct Ports {
     pub srtp: u16,
     /// Multicast RTP; RTCP has the next.
     pub multicast: u16,
+    /// HLS.
+    pub hls: u16,
     /// RTMP.
     pub rtmp: u16,
     /// RTMPS.
@@ -53,6 +55,7 @@ impl Ports {
             rtp: ports::udp_pair(),
             srtp: ports::udp_pair(),
             multicast: ports::udp_pair(),
+            hls: ports::tcp(),
             rtmp: ports::tcp(),
             rtmps: ports::tcp(),
             api: ports::tcp(),
@@ -61,7 +64,7 @@ impl Ports {
 
     /// The configuration of a node on these ports, with `more` lines of YAML.
     pub fn configuration(&self, more: &str) -> String {
-        let Self { rtsp, rtsps, rtp, srtp, multicast, rtmp, rtmps, api } = self;
+        let Self { rtsp, rtsps, rtp, srtp, multicast, rtmp, rtmps, hls, api } = self;
         format!(
             "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\n\
              rtspEncryption: optional\nrtspServerKey: server.key\nrtspServerCert: server.crt\n\
@@ -71,7 +74,8 @@ impl Ports {
              multicastRTPPort: {multicast}\nmulticastRTCPPort: {}\n\
              rtmpEncryption: optional\nrtmpServerKey: server.key\nrtmpServerCert: server.crt\n\
              rtmpAddress: 127.0.0.1:{rtmp}\nrtmpsAddress: 127.0.0.1:{rtmps}\n\
-             hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
+             hlsAddress: 127.0.0.1:{hls}\nhlsServerKey: server.key\nhlsServerCert: server.crt\n\
+             webrtc: no\nsrt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
             rtp + 1,
             srtp + 1,
             multicast + 1
@@ -164,6 +168,16 @@ impl Server {
     /// The URL of a path over TLS.
     pub fn rtsps(&self, path: &str) -> String {
         format!("rtsps://127.0.0.1:{}/{path}", self.ports.rtsps)
+    }
+
+    /// The address of HLS.
+    pub fn hls_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.hls))
+    }
+
+    /// The URL of a path's playlist.
+    pub fn hls(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}/index.m3u8", self.ports.hls)
     }
 
     /// What the API says.

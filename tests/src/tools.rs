@@ -45,6 +45,16 @@ pub fn ffmpeg9() -> PathBuf {
         .expect("WEFT_FFMPEG9 names no file: `tests/run` installs imageio-ffmpeg and sets it to its ffmpeg")
 }
 
+/// Chromium: `WEFT_CHROMIUM`, else the one in `PATH`.
+pub fn chromium() -> PathBuf {
+    named("WEFT_CHROMIUM", "chromium", "apt-get install chromium")
+}
+
+/// Node.js.
+pub fn node() -> PathBuf {
+    named("WEFT_NODE", "node", "apt-get install nodejs npm")
+}
+
 /// GStreamer's command line.
 pub fn gst_launch() -> PathBuf {
     named("WEFT_GST_LAUNCH", "gst-launch-1.0", "apt-get install gstreamer1.0-tools")

@@ -45,6 +45,8 @@ pub struct Total {
     pub late: u64,
     /// Units with wrong bytes, on the readers that compare.
     pub corrupt: u64,
+    /// Parts of HLS segments.
+    pub parts: u64,
     /// AAC frames.
     pub audio_frames: u64,
     /// AAC frames lost.
@@ -121,6 +123,7 @@ impl Total {
         self.reordered += gauge.units.reordered;
         self.late += gauge.late;
         self.corrupt += gauge.corrupt;
+        self.parts += gauge.parts;
         self.audio_frames += gauge.audio_frames;
         self.audio_lost += gauge.audio_lost();
         self.packets_lost += gauge.video.missing + gauge.audio.missing;

@@ -92,6 +92,9 @@ fn table(report: &Report) -> Table {
         loss.packets_lost.to_string(),
         format!("{} reordered; audio frames lost {} of {}", loss.packets_reordered, loss.audio_lost, loss.audio_frames),
     );
+    if loss.parts > 0 {
+        row("HLS parts", loss.parts.to_string(), "each asked for, after a playlist that waited for it".to_owned());
+    }
     row(
         "readers",
         format!("{}", u64::from(asked.readers) - loss.readers_refused),

@@ -79,6 +79,8 @@ pub struct Loss {
     pub late: u64,
     pub corrupt: u64,
     pub audio_frames: u64,
+    /// Parts of HLS segments that arrived.
+    pub parts: u64,
     pub audio_lost: u64,
     pub packets_lost: u64,
     pub packets_reordered: u64,
@@ -212,6 +214,7 @@ impl Loss {
             late: total.late,
             corrupt: total.corrupt,
             audio_frames: total.audio_frames,
+            parts: total.parts,
             audio_lost: total.audio_lost,
             packets_lost: total.packets_lost,
             packets_reordered: total.packets_reordered,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::ProbeError;
 use super::h264::Unit;
+use super::hls::{self, Viewing};
 use super::{rtmp, rtsp};
 
 /// How media travels below the protocol.
@@ -80,6 +81,8 @@ pub enum Media {
         /// What arrived together with the last answer.
         early: Vec<u8>,
     },
+    /// Parts of HLS segments over the control connection, each asked for.
+    Parts(Box<Viewing>),
     /// RTP packets in datagrams.
     Datagrams {
         /// Socket of the video packets, and the one of its reports.
@@ -121,6 +124,7 @@ impl Keepalive {
 pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<dyn Sink>, ProbeError> {
     match url.scheme {
         Scheme::Rtsp => Ok(Box::new(rtsp::record(url, transport, offer)?)),
+        Scheme::Http => Err(ProbeError::Url { url: url.to_string(), reason: "one cannot publish to a playlist" }),
         Scheme::Rtmp => Ok(Box::new(rtmp::record(url, offer)?)),
     }
 }
@@ -129,6 +133,7 @@ pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<
 pub fn read(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
     match url.scheme {
         Scheme::Rtsp => rtsp::play(url, transport),
+        Scheme::Http => hls::watch(url),
         Scheme::Rtmp => rtmp::play(url),
     }
 }
@@ -140,16 +145,19 @@ pub enum Scheme {
     Rtsp,
     /// RTMP 1.0, over TCP only.
     Rtmp,
+    /// HLS with parts (RFC 8216bis), read only.
+    Http,
 }
 
 impl Scheme {
-    const ALL: [Self; 2] = [Self::Rtsp, Self::Rtmp];
+    const ALL: [Self; 3] = [Self::Rtsp, Self::Rtmp, Self::Http];
 
     /// As it stands in a URL.
     const fn prefix(self) -> &'static str {
         match self {
             Self::Rtsp => "rtsp://",
             Self::Rtmp => "rtmp://",
+            Self::Http => "http://",
         }
     }
 
@@ -158,6 +166,7 @@ impl Scheme {
         match self {
             Self::Rtsp => 554,
             Self::Rtmp => 1935,
+            Self::Http => 80,
         }
     }
 }
@@ -202,13 +211,15 @@ impl FromStr for Url {
         let wrong = |reason| ProbeError::Url { url: url.to_owned(), reason };
         let known = |scheme: &Scheme| Some((*scheme, url.strip_prefix(scheme.prefix())?));
         let found = Scheme::ALL.iter().find_map(known);
-        let (scheme, rest) = found.ok_or_else(|| wrong("only rtsp:// and rtmp:// are known"))?;
+        let (scheme, rest) = found.ok_or_else(|| wrong("only rtsp://, rtmp:// and http:// are known"))?;
         let (authority, path) = rest.split_once('/').ok_or_else(|| wrong("a path is missing"))?;
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
             None => (None, authority),
         };
         let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+        // Streams are numbered by their paths.
+        let path = if scheme == Scheme::Http { path.strip_suffix("/index.m3u8").unwrap_or(path) } else { path };
         if host.is_empty() || path.is_empty() {
             return Err(wrong("host or path is missing"));
         }
@@ -236,10 +247,12 @@ mod tests {
 
     #[test]
     fn urls_that_name_nothing_are_refused() {
-        for url in ["http://a/b", "rtsp://a", "rtsp:///b", "rtsp://a/"] {
+        for url in ["ftp://a/b", "rtsp://a", "rtsp:///b", "rtsp://a/"] {
             assert!(url.parse::<Url>().is_err(), "{url}");
         }
         assert_eq!("rtsp://a/b".parse::<Url>().unwrap().authority, "a:554");
+        let url: Url = "http://a:8888/cam/front/index.m3u8".parse().unwrap();
+        assert_eq!((url.authority.as_str(), url.numbered(1, 2).path.as_str()), ("a:8888", "cam/front-1"));
         assert_eq!("rtmp://a/b/c".parse::<Url>().unwrap().to_string(), "rtmp://a:1935/b/c");
     }
 }

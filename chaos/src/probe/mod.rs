@@ -8,6 +8,7 @@ pub mod aac;
 pub mod clock;
 pub mod door;
 pub mod h264;
+pub mod hls;
 pub mod publisher;
 pub mod reader;
 pub mod rtmp;

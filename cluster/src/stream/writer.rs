@@ -58,7 +58,7 @@ impl Writer {
             next_seq: 0,
             birth,
             generation: 0,
-            stamper: Stamper::new(cadence, Numbers { segment: 0, discontinuities: 0 }, false),
+            stamper: Stamper::new(cadence, Numbers { segment: 0, part: 0, discontinuities: 0 }, false),
             cadence,
             latest_micros: None,
             last_group_micros: None,
@@ -80,6 +80,9 @@ impl Writer {
     /// Changes the parameters of the running publisher's tracks.
     pub fn set_tracks(&mut self, tracks: Tracks) {
         if let Some(session) = self.session.as_mut().filter(|session| session.tracks.len() == tracks.len()) {
+            if session.tracks != tracks {
+                self.stamper.parameters_changed();
+            }
             session.tracks = tracks;
         }
     }
@@ -164,6 +167,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use weft_proto::media::{Codec, H264Config};
+
     use super::super::testing::{at, tracks, unit};
     use super::*;
 
@@ -224,6 +229,19 @@ mod tests {
         writer.begin(Tracks::new(vec![audio]).unwrap());
         let groups = (0..150).filter(|n| writer.admit(unit(0, n * 960, true, 10), at(*n as u64)).unwrap().group_start);
         assert_eq!(groups.collect::<Vec<_>>(), [0, 50, 100]);
+    }
+
+    #[test]
+    fn new_parameters_begin_a_segment_with_a_discontinuity() {
+        let mut writer = writer();
+        writer.admit(unit(0, 0, true, 10), at(0)).unwrap();
+        let changed =
+            tracks().with_codec(TrackId(0), Codec::H264(H264Config { sps: vec![], pps: vec![b"x"[..].into()] }));
+        writer.set_tracks(changed.clone());
+        let next = writer.admit(unit(0, 3600, true, 10), at(1)).unwrap();
+        assert!(next.marks.unwrap().segment.unwrap().discontinuity);
+        writer.set_tracks(changed);
+        assert_eq!(writer.admit(unit(0, 7200, true, 10), at(2)).unwrap().marks, None, "nothing changed");
     }
 
     #[test]

@@ -15,8 +15,8 @@ use weft_proto::rtsp::machine::State;
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ApiFuture, ApiSource, CodecProps, Info, PathInfo, PeerRef, Readiness, RtmpConnInfo, RtmpServer, RtspConnInfo,
-    RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
+    ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, Readiness, RtmpConnInfo,
+    RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -25,14 +25,20 @@ use crate::rtsp::{SessionRecord, Sessions};
 pub(super) struct Source {
     fabric: Fabric,
     rtsp: Arc<Sessions>,
+    hls: Arc<crate::hls::Shared>,
     rtmp: Arc<Connections>,
     started: SystemTime,
     since: Instant,
 }
 
 impl Source {
-    pub(super) fn new(fabric: Fabric, rtsp: Arc<Sessions>, rtmp: Arc<Connections>) -> Self {
-        Self { fabric, rtsp, rtmp, started: SystemTime::now(), since: Instant::now() }
+    pub(super) fn new(
+        fabric: Fabric,
+        rtsp: Arc<Sessions>,
+        rtmp: Arc<Connections>,
+        hls: Arc<crate::hls::Shared>,
+    ) -> Self {
+        Self { fabric, rtsp, rtmp, hls, started: SystemTime::now(), since: Instant::now() }
     }
 
     fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
@@ -73,6 +79,21 @@ impl ApiSource for Source {
         let id = id.to_string();
         let known = self.records(server).any(|record| record.id == id);
         ready(Ok(known && self.fabric.kick(&id))).boxed()
+    }
+
+    fn hls_muxers(&self) -> ApiFuture<'_, Vec<HlsMuxerInfo>> {
+        let muxers = self.hls.muxers.list().into_iter();
+        ready(Ok(muxers.map(|muxer| super::hls::muxer_info(&muxer)).collect())).boxed()
+    }
+
+    fn hls_sessions(&self) -> ApiFuture<'_, Vec<HlsSessionInfo>> {
+        let sessions = self.hls.sessions.list().into_iter();
+        ready(Ok(sessions.map(|record| super::hls::session_info(&record)).collect())).boxed()
+    }
+
+    fn kick_hls_session(&self, id: Uuid) -> ApiFuture<'_, bool> {
+        let known = self.hls.sessions.contains(&id);
+        ready(Ok(known && self.fabric.kick(&id.to_string()))).boxed()
     }
 
     fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>> {

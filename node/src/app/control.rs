@@ -75,6 +75,7 @@ fn serve(
         allow_origins: config.api.allow_origins.clone(),
         rtsp: config.rtsp.enabled && config.rtsp.encryption != Encryption::Strict,
         rtsps: config.rtsp.enabled && config.rtsp.encryption != Encryption::No,
+        hls: config.hls.enabled,
         rtmp: config.rtmp.enabled && config.rtmp.encryption != Encryption::Strict,
         rtmps: config.rtmp.enabled && config.rtmp.encryption != Encryption::No,
     };

@@ -2,6 +2,7 @@
 
 mod api;
 mod control;
+mod hls;
 mod policy;
 mod reload;
 mod rtmp;
@@ -81,6 +82,7 @@ struct Node {
     policy: Arc<policy::Configured>,
     pool: Pool,
     rtsp: rtsp::Service,
+    hls: hls::Service,
     rtmp: rtmp::Service,
     control: control::Service,
     /// The storage thread lives as long as the node.
@@ -91,6 +93,7 @@ struct Node {
 #[derive(Default)]
 struct Sockets {
     rtsp: rtsp::Sockets,
+    hls: hls::Sockets,
     rtmp: rtmp::Sockets,
     control: control::Sockets,
 }
@@ -99,11 +102,12 @@ impl Sockets {
     /// Binds what is not bound in `old` already. When something cannot be had nothing has changed.
     fn open(
         config: &Config,
-        (rtsp, rtmp, control): (&rtsp::Sockets, &rtmp::Sockets, &control::Sockets),
+        (rtsp, rtmp, hls, control): (&rtsp::Sockets, &rtmp::Sockets, &hls::Sockets, &control::Sockets),
         workers: usize,
     ) -> Result<Self, Failure> {
         Ok(Self {
             rtsp: rtsp::Sockets::open(config, rtsp, workers)?,
+            hls: hls::Sockets::open(config, hls, workers)?,
             rtmp: rtmp::Sockets::open(config, rtmp, workers)?,
             control: control::Sockets::open(config, control)?,
         })
@@ -111,6 +115,7 @@ impl Sockets {
 
     fn announce(&self) {
         self.rtsp.announce();
+        self.hls.announce();
         self.rtmp.announce();
         self.control.announce();
     }
@@ -121,7 +126,8 @@ impl Node {
         let Loaded { config, settings, file, .. } = loaded;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.unwrap_or_else(cores).max(1);
-        let sockets = Sockets::open(&config, (&Default::default(), &Default::default(), &Default::default()), workers)?;
+        let Sockets { rtsp, rtmp, hls, control } = Sockets::default();
+        let sockets = Sockets::open(&config, (&rtsp, &rtmp, &hls, &control), workers)?;
         let clock = Clock::start();
         let (state, storage) = node_state(&config, clock).await?;
         let node = system::host_name();
@@ -150,9 +156,12 @@ impl Node {
             rtmp::door_config(&config),
             rtsp.admission.clone(),
         ));
-        let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone(), rtmp.connections.clone()));
+        let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
+        let connections = rtmp.connections.clone();
+        let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone(), connections, hls.clone()));
         let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool)?;
         let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool)?;
+        let hls = hls::Service::start(hls, sockets.hls, &pool)?;
         let control = control::Service::start(&config, api, authenticator, sockets.control)?;
         Ok(Self {
             config,
@@ -165,6 +174,7 @@ impl Node {
             pool,
             rtsp,
             rtmp,
+            hls,
             control,
             _storage: storage,
         })

@@ -7,6 +7,7 @@ use weft_cluster::path::PathSettings;
 use weft_cluster::stream::{LogLimits, StartLimits, StreamSettings};
 use weft_cluster::{PathPolicy, Policy};
 use weft_proto::id::PathName;
+use weft_proto::media::marks::Cadence;
 
 use crate::config::{Config, Source};
 
@@ -49,7 +50,7 @@ impl Policy for Configured {
                     group_bytes_max: bytes(stream.group_max_bytes),
                     group_age_max: stream.group_max_age,
                 },
-                cadence: Default::default(),
+                cadence: Cadence { segment: config.hls.segment_duration, part: config.hls.part_duration },
             },
             start: StartLimits { bytes_max: bytes(stream.start_max_bytes), age_max: stream.start_max_age },
         })

@@ -14,9 +14,13 @@ use crate::config::{Changed, Config, Loaded, keys::Reload};
 impl Node {
     /// The files that the configuration depends on.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let (rtsp, rtmp) = (&self.config.rtsp, &self.config.rtmp);
-        let certificates = [&rtsp.server_cert, &rtsp.server_key, &rtmp.server_cert, &rtmp.server_key];
-        let named = self.file.iter().chain(certificates).cloned();
+        let Config { rtsp, rtmp, hls, .. } = &self.config;
+        let certificates = [
+            [&rtsp.server_cert, &rtsp.server_key],
+            [&rtmp.server_cert, &rtmp.server_key],
+            [&hls.server_cert, &hls.server_key],
+        ];
+        let named = self.file.iter().chain(certificates.into_iter().flatten()).cloned();
         // A file that was looked for in vain may appear.
         let searched = self.file.is_none().then(|| self.source.search.clone()).into_iter().flatten();
         named.chain(searched).collect()
@@ -34,7 +38,7 @@ impl Node {
             Err(error) => return error!("the configuration cannot be loaded: {error}"),
         };
         let changed = loaded.settings.changed(&self.settings);
-        let old = (self.rtsp.sockets(), self.rtmp.sockets(), self.control.sockets());
+        let old = (self.rtsp.sockets(), self.rtmp.sockets(), self.hls.sockets(), self.control.sockets());
         // A certificate may have changed although no key has.
         let taken = Sockets::open(&loaded.config, old, self.pool.len()).and_then(|sockets| self.take(loaded, sockets));
         match taken {
@@ -46,6 +50,7 @@ impl Node {
     fn take(&mut self, loaded: Loaded, sockets: Sockets) -> Result<(), Failure> {
         let Loaded { config, warnings, settings, file } = loaded;
         self.rtsp.change(&config, sockets.rtsp, &self.pool)?;
+        self.hls.change(&config, sockets.hls, &self.pool)?;
         self.rtmp.change(&config, sockets.rtmp, &self.pool)?;
         self.control.change(&config, sockets.control)?;
         self.policy.set(config.clone());

@@ -4,6 +4,8 @@
 //! users; it knows no protocol, and no header. Digest, whose proof can be checked only by whoever has the password, passes
 //! through as [`Credentials::Proof`].
 
+pub mod web;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;

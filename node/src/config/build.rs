@@ -9,9 +9,10 @@ use super::error::Origin;
 use super::keys::{self, Table};
 use super::layers::{Layers, Values};
 use super::model::{
-    ApiConfig, Config, Encryption, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig,
-    RtspTransports, Source, StreamConfig,
+    ApiConfig, Config, Encryption, HlsConfig, HlsVariant, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig,
+    RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
 };
+use super::network::IpRange;
 use super::paths::Paths;
 use super::tree::Node;
 use super::value::{Address, Budget, Ipv4Range, Value};
@@ -34,6 +35,7 @@ pub(crate) fn build(layers: &Layers) -> Config {
             allow_origins: view.texts("apiAllowOrigins"),
         },
         rtsp: rtsp(&view),
+        hls: hls(&view),
         rtmp: rtmp(&view),
         stream: StreamConfig {
             group_max_bytes: view.size("groupMaxBytes"),
@@ -81,6 +83,31 @@ fn rtsp(view: &View<'_>) -> RtspConfig {
         server_key: view.path("rtspServerKey"),
         server_cert: view.path("rtspServerCert"),
         auth_methods: RtspAuthMethods { basic: has(&methods, "basic"), digest: has(&methods, "digest") },
+    }
+}
+
+fn hls(view: &View<'_>) -> HlsConfig {
+    HlsConfig {
+        enabled: view.bool("hls"),
+        address: view.address("hlsAddress"),
+        encryption: view.bool("hlsEncryption"),
+        server_key: view.path("hlsServerKey"),
+        server_cert: view.path("hlsServerCert"),
+        allow_origins: view.texts("hlsAllowOrigins"),
+        // What is none was refused by the rules.
+        trusted_proxies: view.texts("hlsTrustedProxies").iter().filter_map(|text| IpRange::parse(text)).collect(),
+        always_remux: view.bool("hlsAlwaysRemux"),
+        variant: match view.text("hlsVariant").as_str() {
+            "mpegts" => HlsVariant::Mpegts,
+            "fmp4" => HlsVariant::Fmp4,
+            _ => HlsVariant::LowLatency,
+        },
+        segment_count: some_unless_zero(view.int("hlsSegmentCount")).unwrap_or_default(),
+        segment_duration: view.duration("hlsSegmentDuration"),
+        part_duration: view.duration("hlsPartDuration"),
+        segment_max_size: view.size("hlsSegmentMaxSize"),
+        muxer_close_after: view.duration("hlsMuxerCloseAfter"),
+        cdn_secret: view.text("hlsCDNSecret"),
     }
 }
 

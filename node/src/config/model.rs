@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weft_proto::id::PathName;
 
+use super::network::IpRange;
 use super::paths::Paths;
 use super::value::{Address, Budget, Ipv4Range};
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The RTSP server.
     pub rtsp: RtspConfig,
+    /// The HLS server.
+    pub hls: HlsConfig,
     /// The RTMP server.
     pub rtmp: RtmpConfig,
     /// Bounds of every stream.
@@ -172,6 +175,52 @@ pub enum Encryption {
     Optional,
     /// Only the encrypted one.
     Strict,
+}
+
+/// The HLS server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HlsConfig {
+    /// `hls`.
+    pub enabled: bool,
+    /// `hlsAddress`.
+    pub address: Address,
+    /// `hlsEncryption`: HTTPS.
+    pub encryption: bool,
+    /// `hlsServerKey`.
+    pub server_key: PathBuf,
+    /// `hlsServerCert`.
+    pub server_cert: PathBuf,
+    /// `hlsAllowOrigins`.
+    pub allow_origins: Vec<String>,
+    /// `hlsTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
+    /// `hlsAlwaysRemux`: make segments even when nobody asks.
+    pub always_remux: bool,
+    /// `hlsVariant`.
+    pub variant: HlsVariant,
+    /// `hlsSegmentCount`.
+    pub segment_count: usize,
+    /// `hlsSegmentDuration`.
+    pub segment_duration: Duration,
+    /// `hlsPartDuration`.
+    pub part_duration: Duration,
+    /// `hlsSegmentMaxSize` in bytes.
+    pub segment_max_size: u64,
+    /// `hlsMuxerCloseAfter`.
+    pub muxer_close_after: Duration,
+    /// `hlsCDNSecret`; empty for none.
+    pub cdn_secret: String,
+}
+
+/// Kind of playlists and segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HlsVariant {
+    /// Transport streams.
+    Mpegts,
+    /// Fragmented MP4.
+    Fmp4,
+    /// Fragmented MP4 in parts.
+    LowLatency,
 }
 
 /// Bounds of every stream.

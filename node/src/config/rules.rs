@@ -6,7 +6,8 @@ use super::build::default_value;
 use super::error::{Origin, Problem};
 use super::keys::{self, Table};
 use super::layers::{Layers, Setting, Values};
-use super::model::{Config, Encryption, Mode, Source};
+use super::model::{Config, Encryption, HlsVariant, Mode, Source};
+use super::network::IpRange;
 use super::paths::is_catch_all;
 use super::value::{Address, Value};
 
@@ -14,6 +15,7 @@ use super::value::{Address, Value};
 pub(crate) fn check(layers: &mut Layers, config: &Config) {
     rtp_ports(layers, config);
     listeners(layers, config);
+    hls(layers, config);
     catch_alls(layers);
     sources(layers, config);
     if config.mode != Mode::Standalone {
@@ -72,6 +74,7 @@ fn listeners(layers: &mut Layers, config: &Config) {
     let used: Vec<(&str, &Address)> = [
         ("rtspAddress", &rtsp.address, rtsp.enabled && rtsp.encryption != Encryption::Strict),
         ("rtspsAddress", &rtsp.secure_address, rtsp.enabled && rtsp.encryption != Encryption::No),
+        ("hlsAddress", &config.hls.address, config.hls.enabled),
         ("rtmpAddress", &rtmp.address, rtmp.enabled && rtmp.encryption != Encryption::Strict),
         ("rtmpsAddress", &rtmp.secure_address, rtmp.enabled && rtmp.encryption != Encryption::No),
         ("apiAddress", &config.api.address, config.api.enabled),
@@ -88,6 +91,21 @@ fn listeners(layers: &mut Layers, config: &Config) {
             let message = format!("`{key}` and `{first}` both want TCP port {}", address.port);
             layers.problem(&origin(layers, key), message);
         }
+    }
+}
+
+/// Low latency needs seven segments; proxies are addresses.
+fn hls(layers: &mut Layers, config: &Config) {
+    let hls = &config.hls;
+    if hls.variant == HlsVariant::LowLatency && hls.segment_count < 7 {
+        let message = "`hlsSegmentCount` must be 7 or more for `hlsVariant: lowLatency`".to_owned();
+        layers.problem(&origin(layers, "hlsSegmentCount"), message);
+    }
+    let Some(Setting { value: Value::List(proxies), .. }) = layers.global.get("hlsTrustedProxies") else { return };
+    let is_bad = |value: &Value| matches!(value, Value::Text(text) if IpRange::parse(text).is_none());
+    if proxies.iter().any(is_bad) {
+        let message = "`hlsTrustedProxies` expects addresses like `10.0.0.1` or blocks like `10.0.0.0/8`".to_owned();
+        layers.problem(&origin(layers, "hlsTrustedProxies"), message);
     }
 }
 

@@ -210,9 +210,9 @@ fn secrets_are_not_repeated() {
 #[test]
 fn what_has_no_effect_is_named() {
     let text = "
-hlsVariant: fmp4
+webrtcAddress: :9000
 rtmp: yes
-hlsSegmentCount: 7
+webrtcSTUNGatherTimeout: 5s
 protocols: [tcp]
 rtspDisable: yes
 cluster: {node: a, bootstrap: {expect: 3, peers: [\"a:8700\"]}}
@@ -224,7 +224,7 @@ paths:
     assert_eq!(
         case.warnings(),
         [
-            "weft.yml:2:1: `hlsVariant` is accepted, but this version does not serve it yet: it has no effect",
+            "weft.yml:2:1: `webrtcAddress` is accepted, but this version does not serve it yet: it has no effect",
             "weft.yml:5:1: `protocols` is deprecated; write `rtspTransports`",
             "weft.yml:6:1: `rtspDisable` is deprecated; write `rtsp` with the opposite value",
             "weft.yml:7:1: `cluster` is accepted, but this version does not serve it yet: it has no effect",
@@ -234,7 +234,7 @@ paths:
             "environment variable MTX_AUTHINTERNALUSERS_0_USER: `authInternalUsers` is accepted, but this version does not \
              serve it yet: it has no effect",
             "environment variable MTX_LOGLEVLE: no key belongs to this variable; it has no effect; did you mean `logLevel`?",
-            "HLS: not served yet, set to the defaults: hlsSegmentCount",
+            "WebRTC: not served yet, set to the defaults: webrtcSTUNGatherTimeout",
         ]
     );
     let config = case.load().config;
@@ -256,13 +256,13 @@ authInternalUsers:
       - action: playback
   - {user: any, ips: ['127.0.0.1', '::1'], permissions: [{action: api}, {action: metrics}, {action: pprof}]}
 apiAllowOrigins: ['*']
-hlsAllowOrigins: ['*']
+webrtcAllowOrigins: ['*']
 ";
     assert_eq!(
         case(stock).warnings(),
         [
             "Authentication: not served yet, set to the defaults: authInternalUsers",
-            "HLS: not served yet, set to the defaults: hlsAllowOrigins",
+            "WebRTC: not served yet, set to the defaults: webrtcAllowOrigins",
         ]
     );
     let closed = case(&stock.replace("pass:", "pass: secret")).warnings();

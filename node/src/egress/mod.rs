@@ -3,3 +3,4 @@
 pub mod chunks;
 pub mod rtp;
 pub mod rtp_reader;
+pub mod segments;

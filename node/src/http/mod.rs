@@ -5,6 +5,7 @@
 //! treated as a stranger's.
 
 mod access;
+mod hls;
 mod list;
 mod rtmp;
 mod session;
@@ -26,6 +27,7 @@ use serde_json::json;
 
 use crate::auth::{Authenticator, OpenMedia};
 
+pub use hls::{HlsMuxerInfo, HlsSessionInfo};
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
     CodecProps, PathInfo, PeerRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
@@ -43,6 +45,8 @@ pub struct Access {
     pub rtsp: bool,
     /// Whether the RTSPS server runs.
     pub rtsps: bool,
+    /// Whether the HLS server runs.
+    pub hls: bool,
     /// Whether the RTMP server runs.
     pub rtmp: bool,
     /// Whether the RTMPS server runs.
@@ -57,6 +61,7 @@ impl Default for Access {
             allow_origins: vec!["*".into()],
             rtsp: true,
             rtsps: false,
+            hls: false,
             rtmp: true,
             rtmps: false,
         }

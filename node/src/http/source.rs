@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 use weft_proto::id::PathName;
 
+use super::hls::{HlsMuxerInfo, HlsSessionInfo};
 use super::rtmp::{RtmpConnInfo, RtmpServer};
 use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo, Timestamp};
 
@@ -78,6 +79,21 @@ pub trait ApiSource: Send + Sync {
 
     /// Ends a session; `false` if there is none with this id.
     fn kick_rtsp_session(&self, server: RtspServer, id: Uuid) -> ApiFuture<'_, bool>;
+
+    /// What makes HLS segments.
+    fn hls_muxers(&self) -> ApiFuture<'_, Vec<HlsMuxerInfo>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Viewers of HLS.
+    fn hls_sessions(&self) -> ApiFuture<'_, Vec<HlsSessionInfo>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Ends a viewer's session; `false` if there is none with this id.
+    fn kick_hls_session(&self, _id: Uuid) -> ApiFuture<'_, bool> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 
     /// Connections of an RTMP server.
     fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>>;

@@ -17,8 +17,8 @@ use super::rtmp::{self, RtmpServer};
 use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo};
 use super::source::{ApiError, ApiSource, RtspServer};
 
-type Source = State<Arc<dyn ApiSource>>;
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Source = State<Arc<dyn ApiSource>>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// The routes; those of a server only if it runs.
 pub(super) fn routes(access: &Access) -> Router<Arc<dyn ApiSource>> {
@@ -38,6 +38,9 @@ pub(super) fn routes(access: &Access) -> Router<Arc<dyn ApiSource>> {
     }
     if access.rtmps {
         routes = routes.merge(rtmp::routes(RtmpServer::Secure));
+    }
+    if access.hls {
+        routes = routes.merge(super::hls::routes());
     }
     routes
 }
@@ -114,7 +117,7 @@ async fn kick(server: RtspServer, State(source): Source, Path(id): Path<String>)
     }
 }
 
-fn no_session() -> ApiError {
+pub(super) fn no_session() -> ApiError {
     ApiError::NotFound("session not found".into())
 }
 
@@ -123,6 +126,6 @@ pub(super) fn uuid(text: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(text).map_err(|error| ApiError::BadRequest(format!("invalid UUID: {error}")))
 }
 
-fn page<T: Serialize>(query: &PageQuery, all: Vec<T>) -> Answer<Page<T>> {
+pub(super) fn page<T: Serialize>(query: &PageQuery, all: Vec<T>) -> Answer<Page<T>> {
     query.cut(all).map(Json)
 }

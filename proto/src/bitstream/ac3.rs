@@ -7,6 +7,9 @@ use crate::media::Ac3Config;
 /// Samples per channel of a syncframe.
 pub const FRAME_SAMPLES: u32 = 1536;
 
+/// `bsid` of plain AC-3.
+pub const BITSTREAM_ID: u32 = 8;
+
 /// Bytes of a frame that [`FrameHeader::parse`] wants to see.
 pub const HEAD: usize = 8;
 

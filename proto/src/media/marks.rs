@@ -3,6 +3,15 @@
 //! A segment begins at a random access point of the leading track once the current one has its duration; a part begins
 //! at any leading unit once the current one has its duration, and with each segment. Stamping is a pure function of the
 //! units in their order: no clock, no history but [`Stamper`]'s own.
+//!
+//! # What players demand of parts
+//!
+//! HLS (RFC 8216bis section 4.4.3.7) wants no part longer than the part target, and none but a segment's last shorter than
+//! 85 % of it. So parts are counted, not timed: a part takes the number of leading units whose duration comes nearest to
+//! the wanted one, at least one. The number is found from the first units, and looked at again with each segment, with
+//! some reluctance, so that jitter does not make it swing. With a constant frame rate all parts but the last of a segment
+//! have the same duration then; where frames come irregularly only their number stays. A part is cut early where its
+//! frames came so much later than usual that it would last half as long again.
 
 use core::time::Duration;
 
@@ -29,8 +38,10 @@ pub struct SegmentMark {
 /// The beginning of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartMark {
+    /// Counts the parts of the path.
+    pub number: u64,
     /// Counts from 0 inside its segment.
-    pub number: u32,
+    pub index: u32,
     /// Decoding can begin with this part.
     pub independent: bool,
 }
@@ -40,7 +51,7 @@ pub struct PartMark {
 pub struct Cadence {
     /// A segment ends at the first random access point after this.
     pub segment: Duration,
-    /// A part ends with the last leading unit that fits into this.
+    /// A part takes the number of leading units that comes nearest to this.
     pub part: Duration,
 }
 
@@ -65,6 +76,8 @@ pub struct Lead {
 pub struct Numbers {
     /// The next segment's number.
     pub segment: u64,
+    /// The next part's number.
+    pub part: u64,
     /// Discontinuities so far.
     pub discontinuities: u64,
 }
@@ -76,6 +89,10 @@ pub struct Stamper {
     next: Numbers,
     /// The next segment begins with a discontinuity.
     broken: bool,
+    /// The next random access point begins a segment, however long the present one is.
+    due: bool,
+    /// Leading units of a part, once their duration is known.
+    count: Option<u32>,
     open: Option<Open>,
 }
 
@@ -83,16 +100,22 @@ pub struct Stamper {
 struct Open {
     segment_start: i64,
     part_start: i64,
-    part: u32,
-    /// Duration of the last leading unit, the best guess for the next one's.
-    step: i64,
+    /// Leading units since the segment began.
+    segment_units: u32,
+    /// Leading units since the part began.
+    part_units: u32,
+    part_index: u32,
     last: i64,
 }
+
+/// How far the ideal number of units of a part may be from the one in force before that changes: more than half, so that a
+/// ratio near a half does not make it swing.
+const RELUCTANCE: f64 = 0.75;
 
 impl Stamper {
     /// Begins an epoch; `discontinuity` when it follows another one.
     pub const fn new(cadence: Cadence, next: Numbers, discontinuity: bool) -> Self {
-        Self { cadence, next, broken: discontinuity, open: None }
+        Self { cadence, next, broken: discontinuity, due: false, count: None, open: None }
     }
 
     /// Where a successor goes on.
@@ -100,30 +123,60 @@ impl Stamper {
         self.next
     }
 
-    /// Looks at the next leading unit and says what is stamped before it.
-    pub fn stamp(&mut self, lead: Lead) -> Option<Marks> {
-        match &mut self.open {
-            None => lead.random_access.then(|| self.begin_segment(lead, 0)),
-            Some(open) => {
-                open.step = (lead.dts_micros - open.last).max(0);
-                open.last = lead.dts_micros;
-                let step = open.step;
-                if lead.random_access && lead.dts_micros - open.segment_start >= micros(self.cadence.segment) {
-                    return Some(self.begin_segment(lead, step));
-                }
-                // A part must not grow past its duration: end it before a unit that would not fit.
-                if lead.dts_micros + step - open.part_start <= micros(self.cadence.part) {
-                    return None;
-                }
-                open.part_start = lead.dts_micros;
-                open.part = open.part.saturating_add(1);
-                let part = PartMark { number: open.part, independent: lead.random_access };
-                Some(Marks { segment: None, part: Some(part) })
-            }
+    /// Tracks or their parameters change with the next unit: the next random access point begins a segment of its own,
+    /// after a discontinuity. Before the first segment there is nothing to separate.
+    pub const fn parameters_changed(&mut self) {
+        if self.open.is_some() {
+            self.broken = true;
+            self.due = true;
         }
     }
 
-    fn begin_segment(&mut self, lead: Lead, step: i64) -> Marks {
+    /// Looks at the next leading unit and says what is stamped before it.
+    pub fn stamp(&mut self, lead: Lead) -> Option<Marks> {
+        let Some(open) = &mut self.open else {
+            return lead.random_access.then(|| self.begin_segment(lead));
+        };
+        let step = (lead.dts_micros - open.last).max(0);
+        open.last = lead.dts_micros;
+        open.segment_units = open.segment_units.saturating_add(1);
+        open.part_units = open.part_units.saturating_add(1);
+        let count = *self.count.get_or_insert_with(|| ideal(self.cadence.part, step).round().max(1.0) as u32);
+        let elapsed = lead.dts_micros - open.segment_start;
+        // Half a unit's grace: jitter must not double the length of a segment.
+        if lead.random_access && (self.due || elapsed + step / 2 >= micros(self.cadence.segment)) {
+            self.reconsider(elapsed);
+            return Some(self.begin_segment(lead));
+        }
+        let long = micros(self.cadence.part).max(step).saturating_mul(3) / 2;
+        let late = lead.dts_micros - open.part_start + step > long.saturating_add(step / 2);
+        if open.part_units < count && !late {
+            return None;
+        }
+        open.part_start = lead.dts_micros;
+        open.part_units = 0;
+        open.part_index = open.part_index.saturating_add(1);
+        let index = open.part_index;
+        Some(Marks { segment: None, part: Some(self.part(index, lead.random_access)) })
+    }
+
+    /// Looks at the number of units of a part again, now that a segment shows how long they are on average.
+    fn reconsider(&mut self, elapsed: i64) {
+        let Some((open, count)) = self.open.zip(self.count) else { return };
+        let ideal = ideal(self.cadence.part, elapsed / i64::from(open.segment_units.max(1)));
+        if (ideal - f64::from(count)).abs() > RELUCTANCE {
+            self.count = Some(ideal.round().max(1.0) as u32);
+        }
+    }
+
+    const fn part(&mut self, index: u32, independent: bool) -> PartMark {
+        let number = self.next.part;
+        self.next.part += 1;
+        PartMark { number, index, independent }
+    }
+
+    fn begin_segment(&mut self, lead: Lead) -> Marks {
+        self.due = false;
         let discontinuity = core::mem::take(&mut self.broken);
         self.next.discontinuities += u64::from(discontinuity);
         let segment =
@@ -132,12 +185,18 @@ impl Stamper {
         self.open = Some(Open {
             segment_start: lead.dts_micros,
             part_start: lead.dts_micros,
-            part: 0,
-            step,
+            segment_units: 0,
+            part_units: 0,
+            part_index: 0,
             last: lead.dts_micros,
         });
-        Marks { segment: Some(segment), part: Some(PartMark { number: 0, independent: true }) }
+        Marks { segment: Some(segment), part: Some(self.part(0, true)) }
     }
+}
+
+/// How many units of this duration make a part; a unit without duration counts as a millisecond.
+fn ideal(part: Duration, step: i64) -> f64 {
+    micros(part) as f64 / step.max(1_000) as f64
 }
 
 fn micros(duration: Duration) -> i64 {
@@ -145,48 +204,5 @@ fn micros(duration: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// 25 fps, a keyframe every `gop` frames: `(frame, marks)` of what was stamped.
-    fn stamp(frames: i64, gop: i64) -> Vec<(i64, Marks)> {
-        let mut stamper = Stamper::new(Cadence::default(), Numbers { segment: 7, discontinuities: 2 }, true);
-        (0..frames)
-            .filter_map(|n| {
-                let lead = Lead { dts_micros: n * 40_000, random_access: n % gop == 0 };
-                stamper.stamp(lead).map(|marks| (n, marks))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn segments_begin_at_random_access_points_after_their_duration() {
-        let marks = stamp(100, 20);
-        let segments: Vec<(i64, u64)> =
-            marks.iter().filter_map(|(n, m)| m.segment.map(|segment| (*n, segment.number))).collect();
-        assert_eq!(segments, [(0, 7), (40, 8), (80, 9)]);
-    }
-
-    #[test]
-    fn only_the_first_segment_of_an_epoch_is_a_discontinuity() {
-        let marks = stamp(60, 30);
-        let segments: Vec<SegmentMark> = marks.iter().filter_map(|(_, m)| m.segment).collect();
-        assert_eq!(segments[0], SegmentMark { number: 7, discontinuities: 3, discontinuity: true });
-        assert_eq!(segments[1], SegmentMark { number: 8, discontinuities: 3, discontinuity: false });
-    }
-
-    #[test]
-    fn parts_hold_what_fits_and_restart_with_each_segment() {
-        let marks = stamp(30, 25);
-        let parts: Vec<(i64, u32, bool)> =
-            marks.iter().filter_map(|(n, m)| m.part.map(|part| (*n, part.number, part.independent))).collect();
-        assert_eq!(parts, [(0, 0, true), (5, 1, false), (10, 2, false), (15, 3, false), (20, 4, false), (25, 0, true)]);
-    }
-
-    #[test]
-    fn nothing_is_stamped_before_the_first_random_access_point() {
-        let mut stamper = Stamper::new(Cadence::default(), Numbers::default(), false);
-        assert_eq!(stamper.stamp(Lead { dts_micros: 0, random_access: false }), None);
-        assert!(stamper.stamp(Lead { dts_micros: 40_000, random_access: true }).is_some());
-    }
-}
+#[path = "marks_tests.rs"]
+mod tests;

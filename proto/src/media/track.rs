@@ -93,3 +93,13 @@ impl Tracks {
         Self(tracks.into())
     }
 }
+
+impl<'a> IntoIterator for &'a Tracks {
+    type Item = (TrackId, &'a Track);
+    type IntoIter =
+        core::iter::Map<core::iter::Enumerate<core::slice::Iter<'a, Track>>, fn((usize, &'a Track)) -> Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().enumerate().map(|(i, track)| (TrackId(i as u8), track))
+    }
+}

@@ -63,6 +63,8 @@ pub struct Gauge {
     pub video: Order,
     /// Audio packets by RTP sequence number.
     pub audio: Order,
+    /// Parts of HLS segments.
+    pub parts: u64,
     /// AAC frames that arrived.
     pub audio_frames: u64,
     /// AAC frames missing by their times.
@@ -143,6 +145,13 @@ impl Gauge {
         if header.marker {
             self.close(now_ns, meter);
         }
+    }
+
+    /// A whole unit arrived, whose SEI NAL unit this is.
+    pub fn unit(&mut self, sei: &[u8], timestamp: u32, now_ns: u64, meter: &mut Meter) {
+        let Some((header, body)) = sei.split_first() else { return };
+        self.begin(*header, body, true, timestamp, meter);
+        self.close(now_ns, meter);
     }
 
     /// An AAC packet arrived.

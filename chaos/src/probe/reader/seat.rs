@@ -81,6 +81,10 @@ impl Connection {
             self.control.as_ref().map_or(Ok(()), |control| epoll.add(control.as_fd(), token | LANE_CONTROL));
         let mut early = Vec::new();
         match &mut self.media {
+            Media::Parts(viewing) => {
+                let begun = self.control.as_ref().map(|control| sys::send(control.as_fd(), viewing.begin().as_bytes()));
+                added = added.and(begun.unwrap_or(Ok(0)).map(drop));
+            }
             Media::Interleaved { early: bytes, .. } | Media::Messages { early: bytes, .. } => {
                 early = std::mem::take(bytes);
             }
@@ -133,6 +137,16 @@ impl Connection {
     /// False when the bytes make no sense.
     fn walk(&mut self, bytes: &[u8], meter: &mut Meter) -> bool {
         let now = now_ns();
+        if let (Media::Parts(viewing), Some(control)) = (&mut self.media, &self.control) {
+            // A request is small and the only one under way: the socket takes it.
+            return match viewing.feed(bytes, now, &mut self.gauge, meter) {
+                Ok(Some(request)) => {
+                    sys::send(control.as_fd(), request.as_bytes()).is_ok_and(|sent| sent == request.len())
+                }
+                Ok(None) => true,
+                Err(_) => false,
+            };
+        }
         if let Media::Messages { wire, .. } = &mut self.media {
             self.received.0 += bytes.len() as u64;
             let gauge = &mut self.gauge;
@@ -140,7 +154,7 @@ impl Connection {
         }
         let (video, audio) = match self.media {
             Media::Interleaved { video, audio, .. } => (Some(video), audio),
-            Media::Datagrams { .. } | Media::Messages { .. } => (None, None),
+            Media::Datagrams { .. } | Media::Messages { .. } | Media::Parts(_) => (None, None),
         };
         let gauge = &mut self.gauge;
         let walked = self.wire.feed(bytes, |channel, packet, _| {

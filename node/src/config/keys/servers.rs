@@ -69,23 +69,33 @@ pub(super) static RTMP: &[Key] = &[
 ];
 
 pub(super) static HLS: &[Key] = &[
-    key("hls", Bool, "yes", "The HLS server."),
-    key("hlsAddress", Address, ":8888", "Where it listens."),
-    key("hlsEncryption", Bool, "no", "Serve HTTPS."),
-    key("hlsServerKey", Text, "server.key", "File with the private key, for HTTPS."),
-    key("hlsServerCert", Text, "server.crt", "File with the certificate, for HTTPS."),
-    key("hlsAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS)."),
-    key("hlsTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
-    key("hlsAlwaysRemux", Bool, "no", "Make segments even when nobody reads.").shared(),
+    key("hls", Bool, "yes", "The HLS server.").served(),
+    key("hlsAddress", Address, ":8888", "Where it listens.").served(),
+    key("hlsEncryption", Bool, "no", "Serve HTTPS.").served(),
+    key("hlsServerKey", Text, "server.key", "File with the private key, for HTTPS.").served(),
+    key("hlsServerCert", Text, "server.crt", "File with the certificate, for HTTPS.").served(),
+    key("hlsAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS).").served(),
+    key("hlsTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken.").served(),
+    key("hlsAlwaysRemux", Bool, "no", "Make segments even when nobody reads.").shared().served(),
     key("hlsVariant", Choice(&["mpegts", "fmp4", "lowLatency"]), "lowLatency", "Kind of playlist and segments.")
-        .shared(),
-    key("hlsSegmentCount", Int(3, 1000), "7", "Segments in the playlist; 7 or more for low latency.").shared(),
-    key("hlsSegmentDuration", Duration(1, DAY), "1s", "Shortest segment.").shared().for_new_streams(),
-    key("hlsPartDuration", Duration(1, DAY), "200ms", "Shortest part, for low latency.").shared().for_new_streams(),
-    key("hlsSegmentMaxSize", Size, "50M", "Largest segment.").shared(),
+        .shared()
+        .for_new_streams()
+        .served(),
+    key("hlsSegmentCount", Int(3, 1000), "7", "Segments in the playlist; 7 or more for low latency.")
+        .shared()
+        .for_new_streams()
+        .served(),
+    key("hlsSegmentDuration", Duration(1, DAY), "1s", "Shortest segment.").shared().for_new_streams().served(),
+    key("hlsPartDuration", Duration(1, DAY), "200ms", "Shortest part, for low latency.")
+        .shared()
+        .for_new_streams()
+        .served(),
+    key("hlsSegmentMaxSize", Size, "50M", "Largest segment.").shared().for_new_streams().served(),
     key("hlsDirectory", Text, "", "Keep segments here instead of in memory."),
-    key("hlsMuxerCloseAfter", Duration(0, DAY), "60s", "Stop making segments so long after the last request.").shared(),
-    key("hlsCDNSecret", Secret, "", "What a CDN says to be let in.").shared(),
+    key("hlsMuxerCloseAfter", Duration(0, DAY), "60s", "Stop making segments so long after the last request.")
+        .shared()
+        .served(),
+    key("hlsCDNSecret", Secret, "", "What a CDN says to be let in.").shared().served(),
 ];
 
 pub(super) static WEBRTC: &[Key] = &[

@@ -4,7 +4,7 @@ mod hvcc;
 mod sps;
 
 pub use hvcc::{HvcC, build_hvcc, parse_hvcc};
-pub use sps::Sps;
+pub use sps::{ProfileTierLevel, Sps};
 
 use super::nal::unescape_prefix;
 use crate::bits::BitReader;
@@ -72,7 +72,7 @@ pub fn sps_id(sps: &[u8]) -> Option<u32> {
     bits.skip(4).ok()?;
     let sub_layers_minus1 = bits.bits(3).ok()?;
     bits.skip(1).ok()?;
-    sps::ProfileTierLevel::read(&mut bits, sub_layers_minus1).ok()?;
+    ProfileTierLevel::read(&mut bits, sub_layers_minus1).ok()?;
     bits.ue().ok().filter(|id| *id < 16)
 }
 

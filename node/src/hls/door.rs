@@ -1,0 +1,99 @@
+//! What all HLS viewers of a node share, and what those of one worker do.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::TlsAcceptor;
+use weft_cluster::Fabric;
+
+use super::session::Sessions;
+use super::token::Seal;
+use crate::auth::Authenticator;
+use crate::config::network::IpRange;
+use crate::egress::segments::Muxers;
+use crate::worker::Worker;
+use crate::worker::admission::Admission;
+
+/// What is configured.
+#[derive(Clone, Debug)]
+pub struct DoorConfig {
+    /// Web origins that may ask; `*` is all.
+    pub allow_origins: Arc<[String]>,
+    /// Who may say on whose behalf it asks.
+    pub trusted_proxies: Vec<IpRange>,
+    /// What a content delivery network says to be let in; empty for nobody.
+    pub cdn_secret: String,
+    /// A viewer that takes nothing for so long is dropped.
+    pub write_timeout: Duration,
+}
+
+/// What all workers share.
+pub struct Shared {
+    /// The fabric.
+    pub fabric: Fabric,
+    /// Who may do what.
+    pub authenticator: Arc<dyn Authenticator>,
+    config: ArcSwap<DoorConfig>,
+    /// What makes the segments.
+    pub muxers: Arc<Muxers>,
+    /// The viewers.
+    pub sessions: Arc<Sessions>,
+    /// Bounds on connections.
+    pub admission: Arc<Admission>,
+    pub(super) seal: Seal,
+}
+
+impl Shared {
+    /// What all workers share. `key` seals the tokens of viewers.
+    pub fn new(
+        fabric: Fabric,
+        authenticator: Arc<dyn Authenticator>,
+        config: DoorConfig,
+        muxers: Arc<Muxers>,
+        key: &[u8; 32],
+        admission: Arc<Admission>,
+    ) -> Self {
+        let sessions = Arc::new(Sessions::new(fabric.clock()));
+        let config = ArcSwap::from_pointee(config);
+        Self { fabric, authenticator, config, muxers, sessions, admission, seal: Seal::new(key) }
+    }
+
+    /// What is configured now.
+    pub fn config(&self) -> Arc<DoorConfig> {
+        self.config.load_full()
+    }
+
+    /// Goes on with other settings.
+    pub fn set_config(&self, config: DoorConfig) {
+        self.config.store(Arc::new(config));
+    }
+
+    /// The client that a proxy speaks for: the last address of `X-Forwarded-For` that is no trusted proxy's own.
+    pub(super) fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+        let Some(forwarded) = forwarded else { return peer };
+        let config = self.config();
+        let trusted = |address: IpAddr| config.trusted_proxies.iter().any(|range| range.contains(address));
+        let mut client = peer;
+        for hop in forwarded.rsplit(',') {
+            if !trusted(client) {
+                break;
+            }
+            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+            client = address.to_canonical();
+        }
+        client
+    }
+}
+
+/// The door on one worker.
+pub struct Door {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// The worker.
+    pub worker: Rc<Worker>,
+    /// For encrypted connections.
+    pub tls: Option<TlsAcceptor>,
+}

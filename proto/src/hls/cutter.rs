@@ -1,0 +1,275 @@
+//! Units into parts and segments, at the marks.
+
+use bytes::Bytes;
+
+use super::rendition::{Rendition, Variant};
+use crate::id::Epoch;
+use crate::limits::HLS_PARTS_MAX;
+use crate::media::{Marks, PartMark, SegmentMark, Track, TrackId, Tracks, Unit};
+use crate::{mp4, ts};
+
+/// A unit in its place in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// The ownership it was published under.
+    pub epoch: Epoch,
+    /// The unit, its times in path time.
+    pub unit: &'a Unit,
+    /// Decoding time in path time, microseconds.
+    pub dts_micros: i64,
+    /// What is stamped before it.
+    pub marks: Option<Marks>,
+    /// The tracks in force from it on.
+    pub tracks: &'a Tracks,
+}
+
+/// What the cutter made. Bodies stand in the order of the renditions; one that has nothing to say has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// A segment begins.
+    Begin {
+        /// The ownership it belongs to.
+        epoch: Epoch,
+        /// Its numbers.
+        mark: SegmentMark,
+        /// When, in path time, microseconds.
+        start_micros: i64,
+        /// The tracks in force.
+        tracks: Tracks,
+        /// Initialisation segments; none in transport streams.
+        inits: Vec<Option<Bytes>>,
+    },
+    /// A part of it is complete.
+    Part {
+        /// Its numbers.
+        mark: PartMark,
+        /// How long it lasts, microseconds.
+        duration_micros: i64,
+        /// Its fragments.
+        bodies: Vec<Option<Bytes>>,
+    },
+    /// The segment is complete.
+    End {
+        /// How long it lasts, microseconds.
+        duration_micros: i64,
+        /// Leading units in it.
+        units: u32,
+        /// Of transport streams, the segment; else it is its parts one behind the other.
+        bodies: Vec<Option<Bytes>>,
+    },
+    /// The segment grew too large, or some of it is missing: nobody shall be given the rest.
+    Broken,
+}
+
+/// Cuts one stream for some renditions.
+#[derive(Debug)]
+pub struct Cutter {
+    variant: Variant,
+    renditions: Vec<Rendition>,
+    segment_bytes_max: usize,
+    open: Option<Open>,
+    /// Segments passed over at the beginning.
+    passed: u32,
+    /// The last initialisation segments and the tracks they were made of.
+    inits: Option<(Tracks, Vec<Option<Bytes>>)>,
+}
+
+/// The segment under construction.
+#[derive(Debug)]
+struct Open {
+    tracks: Tracks,
+    start_micros: i64,
+    part: PartMark,
+    part_start_micros: i64,
+    parts: u32,
+    bytes: usize,
+    leading_units: u32,
+    /// Units of the open part; of the whole segment in transport streams.
+    units: Vec<Unit>,
+    /// Where in `units` the open part begins.
+    part_from: usize,
+    /// Of transport streams with more than one part nothing is published before the end.
+    broken: bool,
+}
+
+/// Segments that are passed over at the beginning while the parameters of a track are not known.
+const PASSED_MAX: u32 = 2;
+
+impl Cutter {
+    /// Cuts for these renditions. A segment larger than `segment_bytes_max` is given up.
+    pub const fn new(variant: Variant, renditions: Vec<Rendition>, segment_bytes_max: usize) -> Self {
+        Self { variant, renditions, segment_bytes_max, open: None, passed: 0, inits: None }
+    }
+
+    /// The renditions, in the order of the bodies.
+    pub fn renditions(&self) -> &[Rendition] {
+        &self.renditions
+    }
+
+    /// Takes the next unit of the log.
+    pub fn push(&mut self, piece: &Piece<'_>, out: &mut Vec<Cut>) {
+        if let Some(marks) = piece.marks {
+            match (marks.segment, marks.part) {
+                (Some(segment), Some(part)) => {
+                    self.end((!segment.discontinuity).then_some(piece), out);
+                    self.begin(piece, segment, part, out);
+                }
+                (None, Some(part)) => self.next_part(piece, part, out),
+                _ => {}
+            }
+        }
+        let Some(open) = self.open.as_mut().filter(|open| !open.broken) else { return };
+        open.bytes += piece.unit.payload.len();
+        open.leading_units += u32::from(leads(&open.tracks, piece.unit.track));
+        if open.bytes > self.segment_bytes_max || open.parts >= HLS_PARTS_MAX {
+            open.broken = true;
+            open.units = Vec::new();
+            open.part_from = 0;
+            out.push(Cut::Broken);
+            return;
+        }
+        open.units.push(piece.unit.clone());
+    }
+
+    /// Units are missing that others have: the open segment cannot be made.
+    pub fn lost(&mut self, out: &mut Vec<Cut>) {
+        if let Some(open) = self.open.as_mut().filter(|open| !open.broken) {
+            open.broken = true;
+            open.units = Vec::new();
+            open.part_from = 0;
+            out.push(Cut::Broken);
+        }
+    }
+
+    /// Nothing follows: ends what is open.
+    pub fn finish(&mut self, out: &mut Vec<Cut>) {
+        self.end(None, out);
+    }
+
+    fn begin(&mut self, piece: &Piece<'_>, mark: SegmentMark, part: PartMark, out: &mut Vec<Cut>) {
+        let tracks = piece.tracks.clone();
+        if self.inits.is_none() && self.passed < PASSED_MAX {
+            // Players that begin without sound never look for it again: wait for its first frame, but not for ever.
+            self.passed += 1;
+            if self.renditions.iter().any(|rendition| rendition.is_incomplete(self.variant, &tracks)) {
+                return;
+            }
+        }
+        let inits = match &self.inits {
+            Some((known, inits)) if *known == tracks => inits.clone(),
+            _ => self.renditions.iter().map(|rendition| self.init(*rendition, &tracks)).collect(),
+        };
+        self.inits = Some((tracks.clone(), inits.clone()));
+        let start_micros = piece.dts_micros;
+        out.push(Cut::Begin { epoch: piece.epoch, mark, start_micros, tracks: tracks.clone(), inits });
+        self.open = Some(Open {
+            tracks,
+            start_micros,
+            part,
+            part_start_micros: start_micros,
+            parts: 0,
+            bytes: 0,
+            leading_units: 0,
+            units: Vec::new(),
+            part_from: 0,
+            broken: false,
+        });
+    }
+
+    fn init(&self, rendition: Rendition, tracks: &Tracks) -> Option<Bytes> {
+        match self.variant {
+            Variant::Mpegts => None,
+            _ => mp4::init(rendition.tracks(self.variant, tracks).into_iter().map(|(_, track)| track)),
+        }
+    }
+
+    fn next_part(&mut self, piece: &Piece<'_>, mark: PartMark, out: &mut Vec<Cut>) {
+        self.end_part(Some(piece), out);
+        if let Some(open) = &mut self.open {
+            open.part = mark;
+            open.part_start_micros = piece.dts_micros;
+            open.parts += 1;
+            open.part_from = open.units.len();
+        }
+    }
+
+    /// Ends the open part before `next`, which continues it, if anything does.
+    fn end_part(&mut self, next: Option<&Piece<'_>>, out: &mut Vec<Cut>) {
+        let Some(open) = self.open.as_mut().filter(|open| !open.broken) else { return };
+        let units = &open.units[open.part_from..];
+        let end_micros =
+            next.map_or_else(|| end_of(&open.tracks, units, open.part_start_micros), |next| next.dts_micros);
+        let duration_micros = (end_micros - open.part_start_micros).max(0);
+        let bodies = match self.variant {
+            Variant::Mpegts => Vec::new(),
+            _ => {
+                let next = next.map(|next| (next.unit.track, next.unit.dts));
+                let make = |rendition: &Rendition| {
+                    let tracks = rendition.tracks(self.variant, &open.tracks);
+                    fragment(open.part.number, &tracks, units, next)
+                };
+                let bodies = self.renditions.iter().map(make).collect();
+                open.units.clear();
+                open.part_from = 0;
+                bodies
+            }
+        };
+        out.push(Cut::Part { mark: open.part, duration_micros, bodies });
+    }
+
+    fn end(&mut self, next: Option<&Piece<'_>>, out: &mut Vec<Cut>) {
+        let end_micros = next.map(|next| next.dts_micros).or_else(|| {
+            let open = self.open.as_ref()?;
+            Some(end_of(&open.tracks, &open.units[open.part_from..], open.part_start_micros))
+        });
+        self.end_part(next, out);
+        let (Some(open), Some(end_micros)) = (self.open.take(), end_micros) else { return };
+        let bodies = match self.variant {
+            Variant::Mpegts if !open.broken => {
+                let make = |rendition: &Rendition| {
+                    let tracks = rendition.tracks(self.variant, &open.tracks);
+                    ts::segment(tracks, &open.units).map(Bytes::from)
+                };
+                self.renditions.iter().map(make).collect()
+            }
+            _ => Vec::new(),
+        };
+        let duration_micros = (end_micros - open.start_micros).max(0);
+        out.push(Cut::End { duration_micros, units: open.leading_units, bodies });
+    }
+}
+
+/// Whether marks are stamped on units of this track.
+fn leads(tracks: &Tracks, track: TrackId) -> bool {
+    tracks.leading().is_none_or(|leading| leading == track)
+}
+
+/// When the last leading unit ends, microseconds of path time: what a part without a successor lasts to.
+fn end_of(tracks: &Tracks, units: &[Unit], start_micros: i64) -> i64 {
+    let Some(last) = units.iter().rfind(|unit| leads(tracks, unit.track)) else { return start_micros };
+    let Some(track) = tracks.get(last.track) else { return start_micros };
+    let own: Vec<&Unit> = units.iter().filter(|unit| unit.track == last.track).collect();
+    let duration = mp4::durations(track, &own, None).last().copied().unwrap_or_default();
+    track.clock_rate.to_micros(last.dts + i64::from(duration))
+}
+
+/// The fragment of one rendition: its tracks' units, each lasting up to the next. `next` is the unit that ends the part.
+fn fragment(number: u64, tracks: &[(TrackId, &Track)], units: &[Unit], next: Option<(TrackId, i64)>) -> Option<Bytes> {
+    let own: Vec<Vec<&Unit>> =
+        tracks.iter().map(|(id, _)| units.iter().filter(|unit| unit.track == *id).collect()).collect();
+    let durations: Vec<Vec<u32>> = tracks
+        .iter()
+        .zip(&own)
+        .map(|((id, track), units)| {
+            let next = next.filter(|(leading, _)| leading == id).map(|(_, dts)| dts);
+            mp4::durations(track, units, next)
+        })
+        .collect();
+    let runs: Vec<mp4::Run<'_>> = (1..)
+        .zip(tracks)
+        .zip(own.iter().zip(&durations))
+        .map(|((number, (_, track)), (units, durations))| mp4::Run { number, track, units, durations })
+        .collect();
+    // Numbers of fragments begin with 1 and have 32 bits.
+    mp4::fragment((number as u32).wrapping_add(1), &runs)
+}

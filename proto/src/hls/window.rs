@@ -1,0 +1,343 @@
+//! A run of segments without holes: what is listed, what may still be asked for, and what must be waited for.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::cutter::Cut;
+use super::file::{File, FileKind, Reload, init_id};
+use crate::media::{PartMark, SegmentMark, Tracks};
+
+/// How much a window keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowLimits {
+    /// Complete segments in a playlist, `hlsSegmentCount`.
+    pub listed: usize,
+    /// The shortest target duration, seconds.
+    pub target_seconds: u32,
+}
+
+/// A part that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its numbers.
+    pub mark: PartMark,
+    /// How long it lasts, microseconds.
+    pub duration_micros: i64,
+    /// Its bytes in each rendition.
+    pub bodies: Vec<Option<Bytes>>,
+}
+
+/// A segment, complete or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The digits of its epoch.
+    pub id: u64,
+    /// Its numbers.
+    pub mark: SegmentMark,
+    /// When it begins, microseconds of path time.
+    pub start_micros: i64,
+    /// How long it lasts, once it is complete.
+    pub duration_micros: Option<i64>,
+    /// The tracks in force; none in a gap.
+    pub tracks: Option<Tracks>,
+    /// Initialisation segment of each rendition, with the digits of its name.
+    pub inits: Vec<Option<(u64, Bytes)>>,
+    /// Its parts so far.
+    pub parts: Vec<Part>,
+    /// Transport stream of each rendition.
+    pub streams: Vec<Option<Bytes>>,
+    /// Leading units in it.
+    pub units: u32,
+    /// Some of it is missing here.
+    pub broken: bool,
+}
+
+/// How far a window is: what blocking reloads wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// Number of the segment under construction.
+    pub segment: u64,
+    /// Parts of it that are complete.
+    pub parts: u32,
+}
+
+/// What becomes of a blocking reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It can be answered.
+    Now,
+    /// Not yet.
+    Wait,
+    /// It asks too far ahead (section 6.2.5.2).
+    TooFar,
+}
+
+/// What a file is to a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Its bytes, in pieces.
+    Here(Vec<Bytes>),
+    /// The part that comes next.
+    Next,
+    /// It was never here, or is no longer.
+    Gone,
+    /// Nothing is known of its epoch or its content.
+    Unknown,
+}
+
+/// Segments that are no longer listed stay for as many more: players that have an old playlist still ask for them
+/// (section 6.2.2 wants a segment to outlive the longest playlist that lists it).
+const RETAINED: usize = 2;
+
+/// Parts ahead that a reload may ask for: three where parts last less than a second (section 6.2.5.2).
+const ADVANCE_PARTS_MAX: u32 = 3;
+
+/// The run.
+#[derive(Clone, Debug)]
+pub struct Window {
+    limits: WindowLimits,
+    segments: VecDeque<Segment>,
+    renditions: usize,
+    target_seconds: u32,
+    part_target_micros: i64,
+}
+
+impl Window {
+    /// An empty run of so many renditions.
+    pub const fn new(limits: WindowLimits, renditions: usize) -> Self {
+        Self {
+            limits,
+            segments: VecDeque::new(),
+            renditions,
+            target_seconds: if limits.target_seconds > 1 { limits.target_seconds } else { 1 },
+            part_target_micros: 0,
+        }
+    }
+
+    /// Takes what the cutter made.
+    pub fn take(&mut self, cut: Cut) {
+        match cut {
+            Cut::Begin { epoch, mark, start_micros, tracks, inits } => {
+                self.fill_gap(mark, start_micros);
+                self.trim();
+                let inits = inits.into_iter().map(|init| init.map(|init| (init_id(&init), init))).collect();
+                self.segments.push_back(Segment {
+                    tracks: Some(tracks),
+                    inits,
+                    ..empty(File::epoch_id(epoch), mark, start_micros)
+                });
+            }
+            Cut::Part { mark, duration_micros, bodies } => {
+                let Some(open) = self.open_mut() else { return };
+                open.parts.push(Part { mark, duration_micros, bodies });
+                let elapsed = open.parts.iter().map(|part| part.duration_micros).sum();
+                self.part_target_micros = self.part_target_micros.max(duration_micros);
+                self.raise_target(elapsed);
+            }
+            Cut::End { duration_micros, units, bodies } => {
+                let Some(open) = self.open_mut() else { return };
+                open.duration_micros = Some(duration_micros);
+                open.units = units;
+                open.streams = bodies;
+                self.raise_target(duration_micros);
+                self.trim();
+            }
+            Cut::Broken => {
+                if let Some(open) = self.open_mut() {
+                    open.broken = true;
+                    open.parts.clear();
+                }
+            }
+        }
+    }
+
+    /// Segments that a playlist lists, the open one last.
+    pub fn listed(&self) -> impl DoubleEndedIterator<Item = &Segment> + ExactSizeIterator {
+        let open = usize::from(self.segments.back().is_some_and(|last| last.duration_micros.is_none()));
+        let skip = self.segments.len().saturating_sub(self.limits.listed + open);
+        self.segments.range(skip..)
+    }
+
+    /// Whether there is a playlist yet: a complete segment says how long segments are.
+    pub fn is_ready(&self) -> bool {
+        self.segments.iter().any(|segment| segment.duration_micros.is_some())
+    }
+
+    /// How far the run is.
+    pub fn standing(&self) -> Standing {
+        let Some(last) = self.segments.back() else { return Standing::default() };
+        match last.duration_micros {
+            Some(_) => Standing { segment: last.mark.number + 1, parts: 0 },
+            None => Standing { segment: last.mark.number, parts: last.parts.len() as u32 },
+        }
+    }
+
+    /// `EXT-X-TARGETDURATION`. Never shrinks: players plan with it.
+    pub const fn target_seconds(&self) -> u32 {
+        self.target_seconds
+    }
+
+    /// The longest part so far, microseconds.
+    pub const fn part_target_micros(&self) -> i64 {
+        self.part_target_micros
+    }
+
+    /// Number that the next part will have.
+    pub fn next_part(&self) -> Option<u64> {
+        let last = self.segments.iter().rev().find_map(|segment| segment.parts.last())?;
+        Some(last.mark.number + 1)
+    }
+
+    /// What becomes of a reload that waits.
+    pub fn verdict(&self, reload: Reload) -> Verdict {
+        let Some(segment) = reload.segment else { return Verdict::Now };
+        let standing = self.standing();
+        if segment < standing.segment {
+            return Verdict::Now;
+        }
+        let far = segment > standing.segment.saturating_add(1)
+            || segment == standing.segment
+                && reload.part.is_some_and(|part| part > standing.parts.saturating_add(ADVANCE_PARTS_MAX));
+        match reload.part {
+            // A part behind a segment's last means the next segment's first: not before that begins.
+            Some(part) if segment == standing.segment && part < standing.parts => Verdict::Now,
+            _ if far && self.is_ready() => Verdict::TooFar,
+            _ => Verdict::Wait,
+        }
+    }
+
+    /// Finds a file of the rendition that stands at `index` among the renditions.
+    pub fn find(&self, file: &File, index: usize) -> Found {
+        if file.kind == FileKind::Init {
+            let inits = self.segments.iter().filter_map(|segment| segment.inits.get(index)?.as_ref());
+            let found = inits.rev().find(|(id, _)| *id == file.id).map(|(_, init)| init.clone());
+            return found.map_or(Found::Unknown, |init| Found::Here(vec![init]));
+        }
+        if !self.segments.iter().any(|segment| segment.id == file.id) {
+            return Found::Unknown;
+        }
+        let own = self.segments.iter().filter(|segment| segment.id == file.id);
+        match file.kind {
+            FileKind::Part(number) => self.find_part(number, index),
+            FileKind::Segment(number) => own
+                .clone()
+                .find(|segment| segment.mark.number == number)
+                .and_then(|segment| segment.body(index))
+                .map_or(Found::Gone, Found::Here),
+            FileKind::TsSegment(number) => own
+                .clone()
+                .find(|segment| segment.mark.number == number)
+                .and_then(|segment| segment.streams.get(index)?.clone())
+                .map_or(Found::Gone, |stream| Found::Here(vec![stream])),
+            FileKind::Init => Found::Unknown,
+        }
+    }
+
+    fn find_part(&self, number: u64, index: usize) -> Found {
+        if self.next_part() == Some(number) {
+            return Found::Next;
+        }
+        let mut parts = self.segments.iter().rev().flat_map(|segment| &segment.parts);
+        let body = parts.find(|part| part.mark.number == number).and_then(|part| part.bodies.get(index)?.clone());
+        body.map_or(Found::Gone, |body| Found::Here(vec![body]))
+    }
+
+    fn open_mut(&mut self) -> Option<&mut Segment> {
+        self.segments.back_mut().filter(|last| last.duration_micros.is_none())
+    }
+
+    /// The target must be no less than any segment's length, rounded to the nearest second.
+    fn raise_target(&mut self, duration_micros: i64) {
+        let seconds = u32::try_from((duration_micros + 500_000) / 1_000_000).unwrap_or(u32::MAX);
+        self.target_seconds = self.target_seconds.max(seconds);
+    }
+
+    /// Lists what never came as gaps, so that the run has no hole; begins a new run where it is too much.
+    fn fill_gap(&mut self, mark: SegmentMark, start_micros: i64) {
+        let Some(last) = self.segments.back_mut() else { return };
+        if last.duration_micros.is_none() {
+            // Its end was lost, too.
+            last.broken = true;
+            last.duration_micros = Some((start_micros - last.start_micros).max(0));
+        }
+        let (id, mut before) = (last.id, last.mark);
+        let from_micros = last.start_micros + last.duration_micros.unwrap_or_default();
+        let missing = mark.number.checked_sub(before.number + 1);
+        let unseen = mark.discontinuities.checked_sub(before.discontinuities + u64::from(mark.discontinuity));
+        let (Some(missing), Some(unseen)) = (missing, unseen) else { return self.segments.clear() };
+        if missing > self.limits.listed as u64 || unseen > missing {
+            return self.segments.clear();
+        }
+        let each = (start_micros - from_micros).max(0) / (missing as i64).max(1);
+        for n in 0..missing {
+            let discontinuity = n < unseen;
+            before = SegmentMark {
+                number: before.number + 1,
+                discontinuities: before.discontinuities + u64::from(discontinuity),
+                discontinuity,
+            };
+            let mut gap = empty(id, before, from_micros + each * n as i64);
+            gap.duration_micros = Some(each);
+            gap.broken = true;
+            self.raise_target(each);
+            self.segments.push_back(gap);
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.segments.len() > self.limits.listed * RETAINED {
+            self.segments.pop_front();
+        }
+        // Parts are listed near the end only, and a segment's body is made of them; transport streams need none.
+        for segment in self.segments.iter_mut().filter(|segment| segment.duration_micros.is_some()) {
+            segment.parts.retain(|part| !part.bodies.is_empty());
+        }
+    }
+
+    /// Number of renditions.
+    pub const fn renditions(&self) -> usize {
+        self.renditions
+    }
+}
+
+impl Segment {
+    /// Whether a rendition has nothing to give for this segment.
+    pub fn is_gap(&self, index: usize) -> bool {
+        self.broken || (self.duration_micros.is_some() && self.body(index).is_none() && self.stream(index).is_none())
+    }
+
+    /// The bytes of a complete segment of fragmented MP4: its parts.
+    fn body(&self, index: usize) -> Option<Vec<Bytes>> {
+        if self.broken || self.duration_micros.is_none() || self.inits.get(index)?.is_none() {
+            return None;
+        }
+        let parts: Vec<Bytes> = self.parts.iter().filter_map(|part| part.bodies.get(index)?.clone()).collect();
+        (!parts.is_empty()).then_some(parts)
+    }
+
+    fn stream(&self, index: usize) -> Option<&Bytes> {
+        self.streams.get(index)?.as_ref().filter(|_| !self.broken)
+    }
+
+    /// Bytes of a complete segment in a rendition.
+    pub fn bytes(&self, index: usize) -> usize {
+        let parts: usize = self.parts.iter().filter_map(|part| part.bodies.get(index)?.as_ref()).map(Bytes::len).sum();
+        parts + self.stream(index).map_or(0, Bytes::len)
+    }
+}
+
+const fn empty(id: u64, mark: SegmentMark, start_micros: i64) -> Segment {
+    Segment {
+        id,
+        mark,
+        start_micros,
+        duration_micros: None,
+        tracks: None,
+        inits: Vec::new(),
+        parts: Vec::new(),
+        streams: Vec::new(),
+        units: 0,
+        broken: false,
+    }
+}
