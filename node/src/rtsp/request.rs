@@ -320,6 +320,7 @@ impl Session {
                 let path_micros = i64::try_from(age.as_micros()).unwrap_or(0);
                 let rtp_info = group.rtp_info(path_micros);
                 self.activity = Activity::Attending(attendance);
+                group.welcome();
                 info!(%path, peer = %self.peer, group = %group.address, transport = self.transport(), "reader joined");
                 Outcome::Playing { rtp_info, range: None }
             }
