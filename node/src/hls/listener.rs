@@ -6,64 +6,38 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tokio::net::TcpStream;
+use tracing::debug;
 
 use super::door::Door;
 use super::patient::Patient;
 use super::request;
-use crate::limits::{HANDSHAKE_TIMEOUT, HTTP_HEAD_BYTES_MAX, HTTP_IDLE, HTTP2_STREAMS_MAX};
+use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_IDLE, HTTP2_STREAMS_MAX};
+use crate::worker::accept;
 use crate::worker::admission::Admitted;
-use crate::worker::tcp::Wire;
-
-/// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts for ever.
 pub async fn accept(door: Rc<Door>, listener: StdListener) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => match door.shared.admission.admit(peer.ip().to_canonical()) {
-                Some(admitted) => {
-                    actix_rt::spawn(serve(door.clone(), stream, admitted));
-                }
-                None => debug!(%peer, "too many connections that have not asked for anything, refused"),
-            },
-            Err(error) => {
-                warn!("cannot accept HLS connections: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let admission = door.shared.admission.clone();
+    let serve = |stream, peer, admitted| serve(door.clone(), stream, peer, admitted);
+    accept::connections("HLS", listener, admission, serve).await
 }
 
-async fn serve(door: Rc<Door>, stream: TcpStream, admitted: Admitted) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    if let Err(error) = Wire::tune(&stream) {
-        return debug!(%peer, "connection closed at once: {error}");
-    }
+async fn serve(door: Rc<Door>, stream: TcpStream, peer: SocketAddr, admitted: Admitted) {
     let limit = door.shared.config().write_timeout;
     let Some(tls) = door.tls.clone() else {
         return speak(door, Patient::new(stream, limit), peer, false, false, admitted).await;
     };
-    match Box::pin(timeout(HANDSHAKE_TIMEOUT, tls.accept(stream))).await {
-        Ok(Ok(stream)) => {
-            let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            // What only encrypted connections need is not to weigh on all others.
-            Box::pin(speak(door, Patient::new(stream, limit), peer, true, second, admitted)).await;
-        }
-        Ok(Err(error)) => debug!(%peer, "TLS handshake failed: {error}"),
-        Err(_) => debug!(%peer, "TLS handshake took too long"),
+    if let Some(stream) = Box::pin(accept::handshake(&tls, stream, peer)).await {
+        let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        // What only encrypted connections need is not to weigh on all others.
+        Box::pin(speak(door, Patient::new(stream, limit), peer, true, second, admitted)).await;
     }
 }
 

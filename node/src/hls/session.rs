@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use tracing::info;
 use uuid::Uuid;
 use weft_cluster::path::EndReason;
 use weft_cluster::{Attendance, Clock};
@@ -162,6 +163,7 @@ impl Sessions {
             seen_micros: AtomicU64::new(self.clock.now().micros()),
             attendance,
         });
+        info!(path = %record.path, %peer, protocol = "HLS", "reader joined");
         let mut inner = self.inner.lock();
         if is_cdn {
             inner.networks.insert((peer.ip(), record.path.clone()), id);
@@ -191,6 +193,13 @@ impl Sessions {
         drop(inner);
         // An attendance tells the fabric of its end: not under the lock.
         drop(gone);
+    }
+}
+
+impl Drop for SessionRecord {
+    fn drop(&mut self) {
+        let why = self.attendance.ended().map_or("asked for nothing for a while", EndReason::as_str);
+        info!(path = %self.path, peer = %self.peer, protocol = "HLS", "reader left: {why}");
     }
 }
 

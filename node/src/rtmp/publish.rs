@@ -29,6 +29,7 @@ pub(super) struct Publishing {
 }
 
 /// Why publishing ends.
+#[derive(Clone, Copy)]
 pub(super) enum Failure {
     /// The media makes no sense.
     Media(ReceiverError),

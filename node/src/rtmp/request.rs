@@ -27,7 +27,7 @@ impl Session {
         };
         let info = self.info();
         if let Err(error) = self.door.shared.fabric.may_publish(&path, &info.identity) {
-            info!(%path, peer = %self.peer, "publisher refused: {error}");
+            info!(%path, peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
             return self.refuse(pending, refuse_publisher(error));
         }
         self.reader.allow_media();
@@ -49,7 +49,7 @@ impl Session {
         let subscription = match subscribed {
             Ok(subscription) => subscription,
             Err(error) => {
-                info!(%path, peer = %self.peer, "reader refused: {error}");
+                info!(%path, peer = %self.peer, protocol = self.protocol(), "reader refused: {error}");
                 return self.refuse(pending, refuse_reader(error));
             }
         };
@@ -58,7 +58,7 @@ impl Session {
         let lines = choose(&tracks, &capabilities);
         let left_out = labels_of(tracks.iter().zip(&lines).filter(|(_, line)| line.is_none()).map(|(track, _)| track));
         if lines.iter().all(Option::is_none) {
-            info!(%path, peer = %self.peer, tracks = left_out, "reader refused: it understands none of the codecs");
+            info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = left_out, "reader refused: it understands none of the codecs");
             return self.refuse(pending, Refusal::NoTracks);
         }
         self.accept(pending, State::Read, &path);
@@ -69,7 +69,7 @@ impl Session {
         let playing = if capabilities.is_enhanced() { playing.with_colors(&shared.colors) } else { playing };
         playing.send_metadata(&mut self.outbox);
         self.activity = Activity::Playing(Box::new(playing));
-        info!(%path, peer = %self.peer, "reader joined");
+        info!(%path, peer = %self.peer, protocol = self.protocol(), "reader joined");
         if !left_out.is_empty() {
             info!(%path, peer = %self.peer, tracks = left_out, "the reader does not get all tracks");
         }

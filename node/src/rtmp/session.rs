@@ -292,13 +292,14 @@ impl Session {
     /// Publishes what is ready.
     async fn advance(&mut self) -> Result<(), End> {
         let now = self.now();
+        let protocol = self.protocol();
         let Activity::Publishing(publishing) = &mut self.activity else { return Ok(()) };
         while let Some(codec) = publishing.take_foreign() {
             warn!(path = %publishing.path(), peer = %self.peer, codec, "a track is left out, its codec is not supported");
         }
         match publishing.advance(&self.door.shared.fabric, now).await {
             Ok(Some(tracks)) => {
-                info!(path = %publishing.path(), peer = %self.peer, tracks = %super::request::labels(&tracks), "publisher joined");
+                info!(path = %publishing.path(), peer = %self.peer, protocol, tracks = %super::request::labels(&tracks), "publisher joined");
                 Ok(())
             }
             Ok(None) => Ok(()),
@@ -312,7 +313,7 @@ impl Session {
         let end = match failure {
             Failure::Media(error) => End::Protocol(error.to_string()),
             Failure::Refused(error) => {
-                info!(peer = %self.peer, "publisher refused: {error}");
+                info!(peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
                 self.machine.end(Some(super::request::refuse_publisher(error)), &mut actions);
                 End::Refused
             }
@@ -377,7 +378,7 @@ impl Session {
             Activity::Publishing(publishing)
                 if publishing.waits_since().is_some_and(|since| now.since(since) > config.read_timeout) =>
             {
-                info!(path = %publishing.path(), peer = %self.peer, "publisher refused: none of its tracks can be read");
+                info!(path = %publishing.path(), peer = %self.peer, protocol = self.protocol(), "publisher refused: none of its tracks can be read");
                 let mut actions = Vec::new();
                 self.machine.end(Some(Refusal::NoTracks), &mut actions);
                 self.send_all(actions);
@@ -423,6 +424,11 @@ impl Session {
         }
     }
 
+    /// The protocol's name, for people.
+    pub(super) const fn protocol(&self) -> &'static str {
+        if self.secure { "RTMPS" } else { "RTMP" }
+    }
+
     pub(super) fn now(&self) -> Now {
         self.door.shared.fabric.clock().now()
     }
@@ -456,8 +462,8 @@ impl Session {
     fn log_end(&self, end: &End) {
         let (peer, path) = (self.peer, self.registered.connection.facts.lock().path.clone());
         match &self.activity {
-            Activity::Playing(_) => info!(%path, %peer, "reader left: {end}"),
-            Activity::Publishing(_) => info!(%path, %peer, "publisher left: {end}"),
+            Activity::Playing(_) => info!(%path, %peer, protocol = self.protocol(), "reader left: {end}"),
+            Activity::Publishing(_) => info!(%path, %peer, protocol = self.protocol(), "publisher left: {end}"),
             Activity::Idle => debug!(%peer, "RTMP connection ended: {end}"),
         }
     }

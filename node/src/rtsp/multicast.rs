@@ -39,14 +39,19 @@ pub(super) struct Group {
     pub(super) rtp_port: u16,
     /// Clock and timestamp at zero of path time, by track.
     clocks: Vec<(ClockRate, u32)>,
-    /// Ends the sender when dropped; the sender lets go of its end when it ends first.
-    alive: watch::Sender<()>,
+    /// Tells the sender of new members, and ends it when dropped; the sender lets go of its end when it ends first.
+    members: watch::Sender<()>,
 }
 
 impl Group {
     /// Whether nothing is sent any more.
     pub(super) fn has_ended(&self) -> bool {
-        self.alive.is_closed()
+        self.members.is_closed()
+    }
+
+    /// Somebody has joined and wants to know how the tracks stand to each other: reports follow soon.
+    pub(super) fn welcome(&self) {
+        self.members.send_replace(());
     }
 
     /// Where all tracks stand at `path_micros`. Members join between two reports, so this is how they tie the tracks
@@ -87,18 +92,18 @@ impl Groups {
         groups.retain(|_, group| group.strong_count() > 0);
         let used: Vec<Ipv4Addr> = groups.values().filter_map(Weak::upgrade).map(|group| group.address).collect();
         let address = free_address(shared.config().multicast_groups, &used).ok_or(SubscribeError::Unavailable)?;
-        let (alive, ended) = watch::channel(());
+        let (members, news) = watch::channel(());
         let tracks = subscription.tracks().clone();
         let egress = shared.egresses.of(subscription.stream(), &tracks, shared.config().packet_bytes_max);
         let lines = egress.lines_of(&tracks);
         let clocks =
             tracks.iter().zip(&lines).map(|((_, track), line)| (track.clock_rate, line.map_or(0, |l| l.offset)));
         let rtp_port = shared.config().multicast_rtp_port;
-        let group = Arc::new(Group { address, rtp_port, clocks: clocks.collect(), alive });
+        let group = Arc::new(Group { address, rtp_port, clocks: clocks.collect(), members });
         groups.insert(path.clone(), Arc::downgrade(&group));
         drop(groups);
         let sender = sender(door, &group, subscription, (egress, lines));
-        actix_rt::spawn(send(sender, path.clone(), address, ended));
+        actix_rt::spawn(send(sender, path.clone(), address, news));
         Ok(group)
     }
 
@@ -139,8 +144,11 @@ fn sender(
     Some(Playing::new(subscription, listening, bell, reader, carrier))
 }
 
+/// When reports follow a member's join: its sockets are open by then.
+const WELCOME: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// Sends until the last reader leaves the group or the stream ends.
-async fn send(playing: Option<Playing>, path: PathName, address: Ipv4Addr, mut ended: watch::Receiver<()>) {
+async fn send(playing: Option<Playing>, path: PathName, address: Ipv4Addr, mut news: watch::Receiver<()>) {
     let Some(mut playing) = playing else { return };
     info!(%path, %address, "multicast started");
     let (mut outbox, counters) = (Outbox::default(), SessionCounters::default());
@@ -154,7 +162,13 @@ async fn send(playing: Option<Playing>, path: PathName, address: Ipv4Addr, mut e
                 },
             );
         let result = tokio::select! {
-            _ = ended.changed() => break,
+            joined = news.changed() => match joined {
+                Ok(()) => {
+                    reports.reset_after(WELCOME);
+                    Ok(())
+                }
+                Err(_) => break,
+            },
             _ = reports.tick() => playing.send_reports(&mut outbox, &counters),
             () = rung => pump_all(&mut playing, &mut outbox, &counters),
         };

@@ -131,7 +131,7 @@ impl Session {
         };
         match self.live_tracks(&path) {
             Ok(tracks) if !tracks.iter().any(|(_, track)| sdp::is_described(&track.codec)) => {
-                info!(%path, peer = %self.peer, tracks = %labels(&tracks), "reader refused: RTSP can carry none of the tracks");
+                info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = %labels(&tracks), "reader refused: RTSP can carry none of the tracks");
                 Outcome::refused(Status::UNSUPPORTED_MEDIA_TYPE)
             }
             Ok(tracks) => {
@@ -268,11 +268,11 @@ impl Session {
                 let record = self.registered.record.clone();
                 let recording = Recording::new(publication, &self.media, &sections, ordered, record, self.now());
                 self.activity = Activity::Recording(Box::new(recording));
-                info!(%path, peer = %self.peer, tracks = %labels(&tracks), transport = self.transport(), "publisher joined");
+                info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = %labels(&tracks), transport = self.transport(), "publisher joined");
                 Outcome::Accepted
             }
             Err(error) => {
-                info!(%path, peer = %self.peer, "publisher refused: {error}");
+                info!(%path, peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
                 Outcome::refused(match error {
                     PublishError::NotConfigured => Status::NOT_FOUND,
                     PublishError::AlreadyPublished => Status::FORBIDDEN,
@@ -308,7 +308,7 @@ impl Session {
         let playing = Playing::new(subscription, listening, bell, reader, carrier);
         self.activity = Activity::Playing(Box::new(playing));
         self.report_soon();
-        info!(%path, peer = %self.peer, transport = self.transport(), "reader joined");
+        info!(%path, peer = %self.peer, protocol = self.protocol(), transport = self.transport(), "reader joined");
         playing_outcome()
     }
 
@@ -320,7 +320,8 @@ impl Session {
                 let path_micros = i64::try_from(age.as_micros()).unwrap_or(0);
                 let rtp_info = group.rtp_info(path_micros);
                 self.activity = Activity::Attending(attendance);
-                info!(%path, peer = %self.peer, group = %group.address, transport = self.transport(), "reader joined");
+                group.welcome();
+                info!(%path, peer = %self.peer, protocol = self.protocol(), group = %group.address, transport = self.transport(), "reader joined");
                 Outcome::Playing { rtp_info, range: None }
             }
             Err(error) => self.refuse_reader(&path, error),
@@ -328,7 +329,7 @@ impl Session {
     }
 
     fn refuse_reader(&self, path: &PathName, error: SubscribeError) -> Outcome {
-        info!(%path, peer = %self.peer, "reader refused: {error}");
+        info!(%path, peer = %self.peer, protocol = self.protocol(), "reader refused: {error}");
         refuse_reader(error)
     }
 

@@ -470,6 +470,11 @@ impl Session {
         }
     }
 
+    /// The protocol's name, for people.
+    pub(super) const fn protocol(&self) -> &'static str {
+        if self.secure { "RTSPS" } else { "RTSP" }
+    }
+
     pub(super) fn now(&self) -> Now {
         self.door.shared.fabric.clock().now()
     }
@@ -497,8 +502,10 @@ impl Session {
     fn log_end(&self, end: &End) {
         let (peer, path) = (self.peer, self.record().facts.lock().path.clone());
         match &self.activity {
-            Activity::Playing(_) | Activity::Attending(_) => info!(%path, %peer, "reader left: {end}"),
-            Activity::Recording(_) => info!(%path, %peer, "publisher left: {end}"),
+            Activity::Playing(_) | Activity::Attending(_) => {
+                info!(%path, %peer, protocol = self.protocol(), "reader left: {end}")
+            }
+            Activity::Recording(_) => info!(%path, %peer, protocol = self.protocol(), "publisher left: {end}"),
             Activity::Idle => debug!(%peer, "RTSP connection ended: {end}"),
         }
     }

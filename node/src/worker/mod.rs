@@ -1,5 +1,6 @@
 //! Workers: one single-threaded runtime per core. A worker owns its sessions from accept to end.
 
+pub mod accept;
 pub mod admission;
 mod bell;
 pub mod bind;

@@ -205,7 +205,7 @@ impl ServerMachine {
             "pause" => self.pause(stream_id, asked, out),
             // A live stream has one place to be at.
             "seek" => {
-                out.push(Action::Send(status(stream_id, "status", "NetStream.Seek.Notify", "live streams go on")))
+                out.push(Action::Send(status(stream_id, "status", "NetStream.Seek.Notify", "live streams go on")));
             }
             // How long a live stream is, nobody knows.
             "getStreamLength" | "_checkbw" => out.push(result(&[Value::Null, Value::Number(0.0)])),

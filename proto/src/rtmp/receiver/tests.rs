@@ -153,7 +153,7 @@ fn cut_and_flipped_captures_make_no_panic() {
 }
 
 fn g711(byte: u8) -> Body {
-    bytes::Bytes::from(vec![0x72, byte, byte, byte]).into()
+    Bytes::from(vec![0x72, byte, byte, byte]).into()
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_track_that_shows_up_late_asks_for_a_new_beginning() {
     let (mut receiver, ..) = replay(golden!("ffmpeg5_mp3"), 1000);
     receiver.begin().unwrap();
     while receiver.take().is_some() {}
-    let config: Body = bytes::Bytes::from_static(&[0x17, 0, 0, 0, 0]).into();
+    let config: Body = Bytes::from_static(&[0x17, 0, 0, 0, 0]).into();
     receiver.media(Media::Video(700, config), NOW).unwrap();
     assert!(!receiver.take_stale(), "nothing is known of it yet");
     let (other, ..) = replay(golden!("ffmpeg5_h264_aac"), 1000);
@@ -185,7 +185,7 @@ fn a_track_that_shows_up_late_asks_for_a_new_beginning() {
         nals.extend((nal.len() as u32).to_be_bytes());
         nals.extend(nal);
     }
-    receiver.media(Media::Video(700, bytes::Bytes::from(nals).into()), NOW).unwrap();
+    receiver.media(Media::Video(700, Bytes::from(nals).into()), NOW).unwrap();
     assert!(receiver.take_stale());
     assert!(receiver.take().is_none(), "units wait for the new beginning");
     assert!(receiver.is_ready(NOW));
@@ -198,7 +198,7 @@ fn lying_lengths_cost_their_frame_only() {
     let (mut receiver, ..) = replay(golden!("ffmpeg5_h264_aac"), 1000);
     receiver.begin().unwrap();
     while receiver.take().is_some() {}
-    let lying: Body = bytes::Bytes::from_static(&[0x27, 1, 0, 0, 0, 0, 0, 0x40, 0, 0x41, 1, 2]).into();
+    let lying: Body = Bytes::from_static(&[0x27, 1, 0, 0, 0, 0, 0, 0x40, 0, 0x41, 1, 2]).into();
     receiver.media(Media::Video(700, lying), NOW).unwrap();
     assert_eq!((receiver.take_dropped(), receiver.take().is_none()), (1, true));
 }
@@ -207,7 +207,7 @@ fn lying_lengths_cost_their_frame_only() {
 fn foreign_codecs_are_named_once() {
     let mut receiver = Receiver::new();
     for _ in 0..3 {
-        receiver.media(Media::Audio(0, bytes::Bytes::from_static(&[0xb2, 1, 2]).into()), NOW).unwrap();
+        receiver.media(Media::Audio(0, Bytes::from_static(&[0xb2, 1, 2]).into()), NOW).unwrap();
     }
     assert_eq!((receiver.take_foreign(), receiver.take_foreign()), (Some(TagCodec::Old(11)), None));
 }
@@ -219,7 +219,7 @@ fn aggregates_are_taken_apart() {
         [&[8, 0, 0, 4, 0, 0, timestamp, 0, 0, 0, 0][..], &[0x72, byte, byte, byte], &[0, 0, 0, 15]].concat()
     };
     let body = [part(10, 1), part(20, 2)].concat();
-    receiver.media(Media::Aggregate(1000, bytes::Bytes::from(body).into()), NOW).unwrap();
+    receiver.media(Media::Aggregate(1000, Bytes::from(body).into()), NOW).unwrap();
     receiver.begin().unwrap();
     let micros: Vec<i64> = units(&mut receiver, 0).into_iter().map(|unit| unit.0 * 125).collect();
     assert_eq!(micros, [1_000_000, 1_010_000]);

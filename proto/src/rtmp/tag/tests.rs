@@ -179,7 +179,7 @@ fn hdr_metadata_comes_back_as_it_was_written() {
 fn metadata_announces_what_it_describes() {
     let video = Track { codec: codecs()[0].0.clone(), clock_rate: ClockRate::VIDEO };
     let audio = Track { codec: Codec::Aac(aac()), clock_rate: ClockRate::new(48_000).unwrap() };
-    let bytes = on_metadata([(Form::First, &video), (Form::First, &audio), (Form::Numbered(1), &audio)].into_iter());
+    let bytes = on_metadata([(Form::First, &video), (Form::First, &audio), (Form::Numbered(1), &audio)]);
     let values = crate::rtmp::amf0::read_all(&bytes).unwrap();
     assert_eq!(values[1].as_object().unwrap().get("width"), Some(&Value::Number(640.0)));
     assert_eq!(announced(&values[1..])[..], [(Kind::Video, 0), (Kind::Audio, 0), (Kind::Audio, 1)]);
