@@ -503,7 +503,7 @@ impl Session {
         let (peer, path) = (self.peer, self.record().facts.lock().path.clone());
         match &self.activity {
             Activity::Playing(_) | Activity::Attending(_) => {
-                info!(%path, %peer, protocol = self.protocol(), "reader left: {end}")
+                info!(%path, %peer, protocol = self.protocol(), "reader left: {end}");
             }
             Activity::Recording(_) => info!(%path, %peer, protocol = self.protocol(), "publisher left: {end}"),
             Activity::Idle => debug!(%peer, "RTSP connection ended: {end}"),

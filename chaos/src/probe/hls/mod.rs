@@ -70,9 +70,9 @@ fn ask(
     let (mut bytes, mut chunk) = (Vec::new(), [0; 16 << 10]);
     loop {
         if let Some(head) = viewing::Head::parse(&bytes)
-            && let Some(body) = bytes.get(head.length..head.length.saturating_add(head.body))
+            && let Some(body) = head.body(&bytes).map(|body| body.into_owned())
         {
-            return Ok(Answer { status: head.status, location: head.location, body: body.to_vec() });
+            return Ok(Answer { status: head.status, location: head.location, body });
         }
         let count = stream.read(&mut chunk).map_err(ProbeError::io("wait for an answer"))?;
         if count == 0 || bytes.len() > ANSWER_MAX {

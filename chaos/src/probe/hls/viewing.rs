@@ -1,5 +1,7 @@
 //! What a viewer asks next, and what it makes of the answer. Pure but for the time: bytes go in, requests come out.
 
+use std::borrow::Cow;
+
 use super::fragment;
 use crate::probe::reader::{Gauge, Meter};
 
@@ -29,14 +31,21 @@ enum Waiting {
     Part,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum Length {
+    Bytes(usize),
+    /// In chunks that say their own (RFC 9112 section 7.1).
+    Chunked,
+}
+
 /// The head of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
     /// Bytes of the head itself.
     pub(super) length: usize,
-    /// Bytes that follow.
-    pub(super) body: usize,
+    /// How long the body is.
+    length_of_body: Length,
     pub(super) location: Option<String>,
 }
 
@@ -51,12 +60,40 @@ impl Head {
                 own.eq_ignore_ascii_case(name).then(|| value.trim())
             })
         };
+        let chunked = header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        let bytes = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         Some(Self {
             status: text.split(' ').nth(1)?.parse().ok()?,
             length: end + 4,
-            body: header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0),
+            length_of_body: if chunked { Length::Chunked } else { Length::Bytes(bytes) },
             location: header("location").map(str::to_owned),
         })
+    }
+
+    /// The body of the answer at the beginning of `bytes`, once it is complete.
+    pub(super) fn body<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let rest = bytes.get(self.length..)?;
+        match self.length_of_body {
+            Length::Bytes(length) => rest.get(..length).map(Cow::Borrowed),
+            Length::Chunked => chunks(rest).map(Cow::Owned),
+        }
+    }
+}
+
+/// The chunks joined, once the last one is there. What is no chunk never completes, and ends at the bound of answers.
+fn chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut joined = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?.trim();
+        let size = usize::from_str_radix(size, 16).ok().filter(|size| *size <= ANSWER_MAX)?;
+        let chunk = rest.get(line + 2..line + 2 + size)?;
+        // Both the chunk and the trailer, which nobody sends here, end with an empty line.
+        rest = rest.get(line + 2 + size + 2..)?;
+        if size == 0 {
+            return Some(joined);
+        }
+        joined.extend_from_slice(chunk);
     }
 }
 
@@ -96,22 +133,22 @@ impl Viewing {
             return Err("an endless answer");
         }
         let Some(head) = Head::parse(&self.buffer) else { return Ok(None) };
-        let end = head.length.saturating_add(head.body);
-        if self.buffer.len() < end {
+        let buffer = std::mem::take(&mut self.buffer);
+        let Some(body) = head.body(&buffer) else {
+            self.buffer = buffer;
             return Ok(None);
-        }
+        };
         if head.status != 200 {
             return Err("an answer that is none");
         }
-        let buffer = std::mem::take(&mut self.buffer);
-        let body = &buffer[head.length..end];
         match self.waiting {
-            Waiting::Playlist => self.take_playlist(&String::from_utf8_lossy(body))?,
+            Waiting::Playlist => self.take_playlist(&String::from_utf8_lossy(&body))?,
             Waiting::Part => {
                 gauge.parts += 1;
-                fragment::units(body, |nal, timestamp| gauge.unit(nal, timestamp, now_ns, meter));
+                fragment::units(&body, |nal, timestamp| gauge.unit(nal, timestamp, now_ns, meter));
             }
         }
+        drop(body);
         // The next answer goes into the same memory.
         self.buffer = buffer;
         self.buffer.clear();
@@ -183,6 +220,16 @@ mod tests {
         let second = format!("{FIRST}#EXT-X-PART:DURATION=0.2,URI=\"p4\"\n");
         assert!(feed(&answer(&second)).unwrap().starts_with("GET /cam/p4 "));
         assert_eq!(gauge.parts, 1);
+    }
+
+    #[test]
+    fn answers_may_come_in_chunks() {
+        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        for end in 0..answer.len() {
+            let head = Head::parse(&answer[..end]);
+            assert_eq!(head.and_then(|head| head.body(&answer[..end]).map(|_| ())), None, "{end}");
+        }
+        assert_eq!(Head::parse(answer).unwrap().body(answer).unwrap(), &b"abcde"[..]);
     }
 
     #[test]
