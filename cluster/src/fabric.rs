@@ -13,8 +13,8 @@ use weft_proto::time::{Now, WallClock};
 
 use crate::clock::Clock;
 use crate::path::{
-    Directory, EndReason, HALF_OPEN, Identity, Notice, PathShared, Policy, PublishError, PublishRequest,
-    PublisherEvent, ReaderRole, Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, PublisherEvent,
+    ReaderRole, Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
 use crate::publication::Publication;
 use crate::stream::{Budget, Cursor, Join, WakeGate};
@@ -162,9 +162,8 @@ impl Fabric {
         let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
         let Some(shared) = self.inner.directory.find(path) else { return Ok(()) };
         let silent_for = shared.silent_for(self.inner.directory.clock.now());
-        let returns = |publisher: &Identity| publisher == identity && silent_for >= HALF_OPEN;
         match &*shared.publisher.lock() {
-            Some(slot) if !policy.life.override_publisher && !returns(&slot.info.identity) => {
+            Some(slot) if !policy.life.may_replace(&slot.info.identity, identity, silent_for) => {
                 Err(PublishError::AlreadyPublished)
             }
             _ => Ok(()),

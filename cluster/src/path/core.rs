@@ -131,7 +131,15 @@ pub enum Refusal {
 }
 
 /// A silent publisher may be replaced by its own return although others are refused.
-pub(crate) const HALF_OPEN: Duration = Duration::from_secs(1);
+const HALF_OPEN: Duration = Duration::from_secs(1);
+
+impl PathSettings {
+    /// Whether a newcomer may take the place of a publisher that has sent nothing for so long: anybody where the path
+    /// allows it, else only the same one come back.
+    pub(crate) fn may_replace(&self, present: &Identity, newcomer: &Identity, silent_for: Duration) -> bool {
+        self.override_publisher || present == newcomer && silent_for >= HALF_OPEN
+    }
+}
 
 /// The life of one path.
 #[derive(Clone, Debug)]
@@ -214,8 +222,7 @@ impl Core {
     // Empty | Held => Active; Active => Active (takeover) | refused
     fn publish(&mut self, id: SessionId, identity: Identity, silent_for: Duration, commands: &mut Vec<Command>) {
         if let Some((old, old_identity)) = &self.publisher {
-            let returned = *old_identity == identity && silent_for >= HALF_OPEN;
-            if !self.settings.override_publisher && !returned {
+            if !self.settings.may_replace(old_identity, &identity, silent_for) {
                 commands.push(Command::RefusePublisher(id));
                 return;
             }

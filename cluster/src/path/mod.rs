@@ -12,7 +12,6 @@ pub use directory::{PathPolicy, Policy};
 pub use refusal::{PublishError, SubscribeError};
 pub use shared::{EndReason, PublisherEvent, SessionInfo};
 
-pub(crate) use self::core::HALF_OPEN;
 pub(crate) use directory::Directory;
 pub(crate) use registry::{Notice, PublishRequest, Reconfigured, Registry, SubscribeRequest};
 pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};
