@@ -44,10 +44,10 @@ impl Service {
         config: &Config,
         source: Arc<api::Source>,
         authenticator: Arc<dyn Authenticator>,
-        sockets: Sockets,
-    ) -> Result<Self, Failure> {
-        let generation = serve(config, &source, &authenticator, &sockets)?;
-        Ok(Self { source, authenticator, sockets, _generation: generation })
+        mut sockets: Sockets,
+    ) -> Self {
+        let generation = serve(config, &source, &authenticator, &mut sockets);
+        Self { source, authenticator, sockets, _generation: generation }
     }
 
     /// What is listened on now.
@@ -56,10 +56,9 @@ impl Service {
     }
 
     /// Goes on with other settings and sockets.
-    pub(super) fn change(&mut self, config: &Config, sockets: Sockets) -> Result<(), Failure> {
-        self._generation = serve(config, &self.source, &self.authenticator, &sockets)?;
+    pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets) {
+        self._generation = serve(config, &self.source, &self.authenticator, &mut sockets);
         self.sockets = sockets;
-        Ok(())
     }
 }
 
@@ -67,8 +66,8 @@ fn serve(
     config: &Config,
     source: &Arc<api::Source>,
     authenticator: &Arc<dyn Authenticator>,
-    sockets: &Sockets,
-) -> Result<Generation, Failure> {
+    sockets: &mut Sockets,
+) -> Generation {
     let (generation, alive) = Generation::begin();
     let access = Access {
         authenticator: authenticator.clone(),
@@ -80,7 +79,7 @@ fn serve(
         rtmps: config.rtmp.enabled && config.rtmp.encryption != Encryption::No,
     };
     let app = router(source.clone(), access).into_make_service_with_connect_info::<SocketAddr>();
-    for listener in sockets.api.iter().map(Bound::copies).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+    for listener in sockets::take(&mut sockets.api) {
         let app = app.clone();
         actix_rt::spawn(alive.clone().run(async move {
             match tokio::net::TcpListener::from_std(listener) {
@@ -92,5 +91,5 @@ fn serve(
             }
         }));
     }
-    Ok(generation)
+    generation
 }

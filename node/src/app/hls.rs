@@ -61,8 +61,8 @@ impl Sockets {
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, sockets: Sockets, pool: &Pool) -> Result<Self, Failure> {
-        let generation = serve(&shared, &sockets, pool)?;
+    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
+        let generation = serve(&shared, &mut sockets, pool);
         let sessions = shared.sessions.clone();
         actix_rt::spawn(async move {
             loop {
@@ -70,7 +70,7 @@ impl Service {
                 sessions.sweep();
             }
         });
-        Ok(Self { shared, sockets, _generation: generation })
+        Self { shared, sockets, _generation: generation }
     }
 
     /// What is listened on now.
@@ -79,12 +79,11 @@ impl Service {
     }
 
     /// Goes on with other settings and sockets. Viewers that are there stay; muxers that run keep their settings.
-    pub(super) fn change(&mut self, config: &Config, sockets: Sockets, pool: &Pool) -> Result<(), Failure> {
+    pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
         self.shared.set_config(door_config(config));
         self.shared.muxers.set_config(muxer_config(config));
-        self._generation = serve(&self.shared, &sockets, pool)?;
+        self._generation = serve(&self.shared, &mut sockets, pool);
         self.sockets = sockets;
-        Ok(())
     }
 }
 
@@ -130,12 +129,12 @@ fn muxer_config(config: &Config) -> MuxerConfig {
     }
 }
 
-fn serve(shared: &Arc<Shared>, sockets: &Sockets, pool: &Pool) -> Result<Generation, Failure> {
+fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
-    let Some(listener) = &sockets.listener else { return Ok(generation) };
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(|own| over_tls(&own.acceptor())));
-    pool.run(listener.copies()?, move |worker, listener| run(&worker, listener, tls.clone(), &shared, &alive));
-    Ok(generation)
+    let listeners = sockets::take(&mut sockets.listener);
+    pool.run(listeners, move |worker, listener| run(&worker, listener, tls.clone(), &shared, &alive));
+    generation
 }
 
 /// Offers HTTP/2, which Safari wants for low latency.

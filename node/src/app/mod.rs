@@ -159,10 +159,10 @@ impl Node {
         let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
         let connections = rtmp.connections.clone();
         let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone(), connections, hls.clone()));
-        let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool)?;
-        let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool)?;
-        let hls = hls::Service::start(hls, sockets.hls, &pool)?;
-        let control = control::Service::start(&config, api, authenticator, sockets.control)?;
+        let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool);
+        let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool);
+        let hls = hls::Service::start(hls, sockets.hls, &pool);
+        let control = control::Service::start(&config, api, authenticator, sockets.control);
         Ok(Self {
             config,
             settings,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use tracing::{error, info, warn};
 
-use super::{Failure, Node, Sockets};
+use super::{Node, Sockets};
 use crate::config::{Changed, Config, Loaded, keys::Reload};
 
 impl Node {
@@ -40,25 +40,27 @@ impl Node {
         let changed = loaded.settings.changed(&self.settings);
         let old = (self.rtsp.sockets(), self.rtmp.sockets(), self.hls.sockets(), self.control.sockets());
         // A certificate may have changed although no key has.
-        let taken = Sockets::open(&loaded.config, old, self.pool.len()).and_then(|sockets| self.take(loaded, sockets));
-        match taken {
-            Ok(()) => report(&changed),
+        match Sockets::open(&loaded.config, old, self.pool.len()) {
+            Ok(sockets) => {
+                self.take(loaded, sockets);
+                report(&changed);
+            }
             Err(failure) => error!("the configuration is not taken: {failure}"),
         }
     }
 
-    fn take(&mut self, loaded: Loaded, sockets: Sockets) -> Result<(), Failure> {
+    /// Nothing in here can fail.
+    fn take(&mut self, loaded: Loaded, sockets: Sockets) {
         let Loaded { config, warnings, settings, file } = loaded;
-        self.rtsp.change(&config, sockets.rtsp, &self.pool)?;
-        self.hls.change(&config, sockets.hls, &self.pool)?;
-        self.rtmp.change(&config, sockets.rtmp, &self.pool)?;
-        self.control.change(&config, sockets.control)?;
+        self.rtsp.change(&config, sockets.rtsp, &self.pool);
+        self.hls.change(&config, sockets.hls, &self.pool);
+        self.rtmp.change(&config, sockets.rtmp, &self.pool);
+        self.control.change(&config, sockets.control);
         self.policy.set(config.clone());
         self.fabric.reconfigured();
         self.levels.set(config.log.level);
         warnings.iter().for_each(|warning| warn!("{warning}"));
         (self.config, self.settings, self.file) = (config, settings, file);
-        Ok(())
     }
 }
 

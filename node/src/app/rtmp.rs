@@ -56,9 +56,9 @@ impl Sockets {
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, sockets: Sockets, pool: &Pool) -> Result<Self, Failure> {
-        let generation = serve(&shared, &sockets, pool)?;
-        Ok(Self { shared, sockets, _generation: generation })
+    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
+        let generation = serve(&shared, &mut sockets, pool);
+        Self { shared, sockets, _generation: generation }
     }
 
     /// What is listened on now.
@@ -67,11 +67,10 @@ impl Service {
     }
 
     /// Goes on with other settings and sockets. Connections that are there stay.
-    pub(super) fn change(&mut self, config: &Config, sockets: Sockets, pool: &Pool) -> Result<(), Failure> {
-        self._generation = serve(&self.shared, &sockets, pool)?;
+    pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
+        self._generation = serve(&self.shared, &mut sockets, pool);
         self.shared.set_config(door_config(config));
         self.sockets = sockets;
-        Ok(())
     }
 }
 
@@ -80,10 +79,9 @@ pub(super) const fn door_config(config: &Config) -> DoorConfig {
     DoorConfig { read_timeout: config.read_timeout, write_timeout: config.write_timeout }
 }
 
-fn serve(shared: &Arc<Shared>, sockets: &Sockets, pool: &Pool) -> Result<Generation, Failure> {
+fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
-    let copies = |bound: &Option<Bound<TcpListener>>| bound.as_ref().map_or(Ok(Vec::new()), Bound::copies);
-    let (mut plain, mut secure) = (copies(&sockets.plain)?, copies(&sockets.secure)?);
+    let (mut plain, mut secure) = (sockets::take(&mut sockets.plain), sockets::take(&mut sockets.secure));
     let parts: Vec<_> = (0..pool.len()).map(|_| [(plain.pop(), false), (secure.pop(), true)]).collect();
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
     pool.run(parts, move |worker, part| {
@@ -97,7 +95,7 @@ fn serve(shared: &Arc<Shared>, sockets: &Sockets, pool: &Pool) -> Result<Generat
             }));
         }
     });
-    Ok(generation)
+    generation
 }
 
 /// A connection as the API shows it.

@@ -69,23 +69,19 @@ impl Sockets {
         self.rtp.iter().chain(&self.rtcp).for_each(Bound::announce);
     }
 
-    fn parts(&self, workers: usize) -> Result<Vec<Part>, Failure> {
-        let (mut plain, mut secure) = (copies(self.plain.as_ref())?, copies(self.secure.as_ref())?);
-        let (mut rtp, mut rtcp) = (copies(self.rtp.as_ref())?, copies(self.rtcp.as_ref())?);
+    fn parts(&mut self, workers: usize) -> Vec<Part> {
+        let (mut plain, mut secure) = (sockets::take(&mut self.plain), sockets::take(&mut self.secure));
+        let (mut rtp, mut rtcp) = (sockets::take(&mut self.rtp), sockets::take(&mut self.rtcp));
         let part = |_| Part { plain: plain.pop(), secure: secure.pop(), rtp: rtp.pop(), rtcp: rtcp.pop() };
-        Ok((0..workers).map(part).collect())
+        (0..workers).map(part).collect()
     }
-}
-
-fn copies<T: sockets::Listening>(bound: Option<&Bound<T>>) -> Result<Vec<T>, Failure> {
-    bound.map_or(Ok(Vec::new()), Bound::copies)
 }
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, sockets: Sockets, pool: &Pool) -> Result<Self, Failure> {
-        let generation = serve(&shared, &sockets, pool)?;
-        Ok(Self { shared, sockets, _generation: generation })
+    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
+        let generation = serve(&shared, &mut sockets, pool);
+        Self { shared, sockets, _generation: generation }
     }
 
     /// What is listened on now.
@@ -94,11 +90,10 @@ impl Service {
     }
 
     /// Goes on with other settings and sockets. Sessions that are there stay.
-    pub(super) fn change(&mut self, config: &Config, sockets: Sockets, pool: &Pool) -> Result<(), Failure> {
-        self._generation = serve(&self.shared, &sockets, pool)?;
+    pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
+        self._generation = serve(&self.shared, &mut sockets, pool);
         self.shared.set_config(door_config(config));
         self.sockets = sockets;
-        Ok(())
     }
 }
 
@@ -118,12 +113,12 @@ pub(super) fn door_config(config: &Config) -> DoorConfig {
     }
 }
 
-fn serve(shared: &Arc<Shared>, sockets: &Sockets, pool: &Pool) -> Result<Generation, Failure> {
+fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
-    let parts = sockets.parts(pool.len())?;
+    let parts = sockets.parts(pool.len());
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
     pool.run(parts, move |worker, part| run(worker, part, tls.clone(), &shared, &alive));
-    Ok(generation)
+    generation
 }
 
 /// Serves on one worker.

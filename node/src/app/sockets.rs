@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::info;
@@ -18,7 +19,10 @@ pub(super) struct Bound<T> {
     what: &'static str,
     /// As it was configured.
     address: Address,
-    sockets: Vec<T>,
+    /// Keeps the address, and what waits there to be accepted, over generations of tasks.
+    sockets: Arc<[T]>,
+    /// For the tasks of the next generation, one for each worker: made with all else that can fail.
+    copies: Vec<T>,
 }
 
 /// A socket that can listen.
@@ -53,11 +57,6 @@ impl Listening for UdpSocket {
 }
 
 impl<T: Listening> Bound<T> {
-    /// The socket of each worker, copied.
-    pub(super) fn copies(&self) -> Result<Vec<T>, Failure> {
-        self.sockets.iter().map(T::copy).collect::<io::Result<_>>().map_err(|error| self.failure(error))
-    }
-
     /// The configured address with the port that it has.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.sockets.first().and_then(|socket| socket.local().ok())
@@ -69,10 +68,11 @@ impl<T: Listening> Bound<T> {
             info!(%address, transport = T::TRANSPORT, "{} listening", self.what);
         }
     }
+}
 
-    fn failure(&self, error: io::Error) -> Failure {
-        Failure::Address { what: self.what, address: self.address.clone(), error }
-    }
+/// The socket of each worker, for the tasks that begin now; none where nothing is listened on.
+pub(super) fn take<T>(bound: &mut Option<Bound<T>>) -> Vec<T> {
+    bound.as_mut().map_or_else(Vec::new, |bound| core::mem::take(&mut bound.copies))
 }
 
 /// Binds TCP on `address`, unless `old` has it already: then it is kept. `None` where nothing is wanted.
@@ -103,11 +103,13 @@ fn keep_or_bind<T: Listening>(
     bind: impl FnOnce(SocketAddr) -> Result<Vec<T>, BindError>,
 ) -> Result<Option<Bound<T>>, Failure> {
     let Some(address) = address else { return Ok(None) };
-    let sockets = match old.filter(|old| old.address == *address) {
-        Some(old) => old.copies()?,
-        None => bind(resolve(what, address)?)?,
+    let sockets: Arc<[T]> = match old.filter(|old| old.address == *address) {
+        Some(old) => old.sockets.clone(),
+        None => bind(resolve(what, address)?)?.into(),
     };
-    Ok(Some(Bound { what, address: address.clone(), sockets }))
+    let copies = sockets.iter().map(T::copy).collect::<io::Result<_>>();
+    let copies = copies.map_err(|error| Failure::Address { what, address: address.clone(), error })?;
+    Ok(Some(Bound { what, address: address.clone(), sockets, copies }))
 }
 
 /// The address to bind. On a machine without IPv6 "all addresses" are those of IPv4.
