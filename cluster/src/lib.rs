@@ -9,6 +9,7 @@ mod clock;
 mod fabric;
 pub mod limits;
 pub mod liveness;
+pub mod mesh;
 pub mod ownership;
 pub mod path;
 pub mod placement;

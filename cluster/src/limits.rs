@@ -35,5 +35,8 @@ pub const TOKENS_MAX: usize = 256;
 /// Bytes of the configuration that all nodes share. 10,000 paths of ten keys are 3 MB.
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 
-/// Configurations that are kept, to go back to. All of the largest are 128 MB, and nobody has those.
+/// Configurations that are kept, to go back to.
 pub const REVISIONS_KEPT: usize = 32;
+
+/// Bytes of all configurations that are kept: four of the largest. They are part of every snapshot.
+pub const REVISIONS_BYTES_MAX: usize = 16 << 20;

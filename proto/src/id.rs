@@ -3,6 +3,11 @@
 use core::fmt;
 use std::sync::Arc;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
 use crate::limits::PATH_NAME_BYTES_MAX;
 
 /// The name of a stream: `cam/front`. Valid by construction and cheap to clone.
@@ -58,6 +63,22 @@ impl PathName {
     }
 }
 
+impl Encode for PathName {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.as_str().encode(encoder)
+    }
+}
+
+/// A name from the wire is checked like any other.
+impl<Context> Decode<Context> for PathName {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let name = String::decode(decoder)?;
+        Self::new(&name).map_err(|error| DecodeError::OtherString(error.to_string()))
+    }
+}
+
+bincode::impl_borrow_decode!(PathName);
+
 impl fmt::Debug for PathName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
@@ -71,11 +92,11 @@ impl fmt::Display for PathName {
 }
 
 /// The fencing number of an ownership. For one path it only grows, for ever.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Epoch(pub u64);
 
 /// The place of a unit in its stream: given once, by the owner; the same on every node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Position {
     /// The ownership under which the unit was published.
     pub epoch: Epoch,

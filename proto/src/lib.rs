@@ -5,7 +5,7 @@
 //! makes this crate panic, loop or grow beyond [`limits`].
 //!
 //! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`opaque`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`],
-//! [`ts`], [`mp4`]; [`hls`].
+//! [`ts`], [`mp4`]; [`hls`]; [`wire`], which needs only the lowest.
 #![forbid(unsafe_code)]
 
 pub mod bits;
@@ -22,3 +22,4 @@ pub mod rtsp;
 pub mod sdp;
 pub mod time;
 pub mod ts;
+pub mod wire;

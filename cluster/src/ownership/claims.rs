@@ -2,38 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Answer, Refusal};
-use super::members::NodeId;
+use bincode::{Decode, Encode};
+use weft_proto::wire::entry::{Answer, ClaimId, NodeId, Refusal};
+
 use crate::limits::CLAIMS_REMEMBERED;
 
-/// Names one wish of one process to own a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClaimId {
-    /// Whose.
-    pub node: NodeId,
-    /// Of which of its processes.
-    pub incarnation: u64,
-    /// Counts the claims of the process. Claims made for it by a planner count from [`ClaimId::PLANNED`].
-    pub number: u64,
-}
-
 /// What became of claims: the answers of each node's present process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Claims {
     by_node: BTreeMap<NodeId, Decided>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Decided {
     incarnation: u64,
     answers: BTreeMap<u64, Answer>,
     /// Numbers up to this one have been forgotten.
     forgotten: Option<u64>,
-}
-
-impl ClaimId {
-    /// The first number of claims that somebody else makes for a node: they never meet the node's own.
-    pub const PLANNED: u64 = 1 << 63;
 }
 
 impl Claims {

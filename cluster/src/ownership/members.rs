@@ -2,34 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::{Answer, Refusal};
+use bincode::{Decode, Encode};
+use weft_proto::wire::entry::{Answer, MemberFacts, NodeId, Refusal};
+
 use crate::limits::MEMBERS_MAX;
 
-/// Names a node for ever: drawn when it joins, never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u64);
-
-/// What a node says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemberFacts {
-    /// A label for people; need not be unique.
-    pub name: String,
-    /// What other nodes dial.
-    pub address: String,
-    /// What clients are told.
-    pub public_host: String,
-    /// Rack, site or region.
-    pub zone: String,
-    /// Of its program, for people.
-    pub version: String,
-    /// The highest level that it knows.
-    pub level: u32,
-    /// Votes and carries no media.
-    pub witness: bool,
-}
-
 /// How a member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum MemberState {
     /// Not started since it joined.
     Joined,
@@ -42,7 +21,7 @@ pub enum MemberState {
 }
 
 /// A node of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Member {
     /// What it says of itself.
     pub facts: MemberFacts,
@@ -53,7 +32,7 @@ pub struct Member {
 }
 
 /// All nodes of the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Members {
     members: BTreeMap<NodeId, Member>,
     /// Ids of nodes that were removed: they never come back.

@@ -10,7 +10,6 @@
 //! - What names an epoch or an incarnation that has passed changes nothing.
 
 mod claims;
-mod entry;
 mod members;
 mod paths;
 mod state;
@@ -18,9 +17,7 @@ mod state;
 mod tests;
 mod tokens;
 
-pub use claims::ClaimId;
-pub use entry::{Answer, Entry, Move, Refusal};
-pub use members::{Member, MemberFacts, MemberState, Members, NodeId};
-pub use paths::{Kind, Owner, Ownership, Paths, Standby};
+pub use members::{Member, MemberState, Members};
+pub use paths::{Owner, Ownership, Paths, Standby};
 pub use state::State;
-pub use tokens::TokenHash;
+pub use weft_proto::wire::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};

@@ -2,24 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use bincode::{Decode, Encode};
 use weft_proto::id::{Epoch, PathName};
 
-use super::claims::ClaimId;
-use super::entry::Refusal;
-use super::members::NodeId;
+use weft_proto::wire::entry::{ClaimId, Kind, NodeId, Refusal};
+
 use crate::limits::{PATHS_MAX, STANDBYS_MAX};
 
-/// What feeds a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A client that publishes: only it can come back.
-    Pushed,
-    /// A source that any node can pull.
-    Pulled,
-}
-
 /// A node that owns a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Owner {
     /// The claim that was granted, with the node and its incarnation.
     pub claim: ClaimId,
@@ -28,7 +19,7 @@ pub struct Owner {
 }
 
 /// A publisher that waits for its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Standby {
     /// The claim that is granted when its turn comes.
     pub claim: ClaimId,
@@ -37,7 +28,7 @@ pub struct Standby {
 }
 
 /// What is agreed about one path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Ownership {
     /// The epoch of the last change of owner.
     pub epoch: Epoch,
@@ -50,7 +41,7 @@ pub struct Ownership {
 }
 
 /// All paths that are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Paths {
     paths: BTreeMap<PathName, Ownership>,
 }

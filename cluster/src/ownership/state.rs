@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 
+use bincode::{Decode, Encode};
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::wire::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
 
-use super::claims::{ClaimId, Claims};
-use super::entry::{Answer, Entry, Move, Refusal};
-use super::members::{MemberFacts, Members, NodeId};
-use super::paths::{Kind, Owner, Paths, Standby};
-use super::tokens::{TokenHash, Tokens};
-use crate::limits::{DOCUMENT_BYTES_MAX, REVISIONS_KEPT};
+use super::claims::Claims;
+use super::members::Members;
+use super::paths::{Owner, Paths, Standby};
+use super::tokens::Tokens;
+use crate::limits::{DOCUMENT_BYTES_MAX, REVISIONS_BYTES_MAX, REVISIONS_KEPT};
 
 /// What is agreed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct State {
     base: u64,
     level: u32,
@@ -218,7 +219,8 @@ impl State {
             return Answer::Refused(Refusal::TooMany);
         }
         self.revisions.push_back((index, document.to_owned()));
-        if self.revisions.len() > REVISIONS_KEPT {
+        let bytes = |revisions: &VecDeque<(u64, String)>| revisions.iter().map(|(_, text)| text.len()).sum::<usize>();
+        while self.revisions.len() > REVISIONS_KEPT || bytes(&self.revisions) > REVISIONS_BYTES_MAX {
             self.revisions.pop_front();
         }
         Answer::Revision(index)

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Answer, Refusal};
+use bincode::{Decode, Encode};
+use weft_proto::wire::entry::{Answer, Refusal, TokenHash};
+
 use crate::limits::TOKENS_MAX;
 
-/// The SHA-256 of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TokenHash(pub [u8; 32]);
-
 /// Tokens that have not been used, and until when they may.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Tokens(BTreeMap<TokenHash, i64>);
 
 impl Tokens {

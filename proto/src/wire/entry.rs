@@ -1,17 +1,74 @@
 //! The entries of the log, and what comes of them.
 //!
-//! A variant that has been released is never edited: what must change is a new variant, proposed only when every member
-//! knows it ([`Entry::RaiseLevel`]).
+//! A variant that has been released is never edited: what must change is a new variant at the end, proposed only when
+//! every member knows it ([`Entry::RaiseLevel`]). What an entry does is decided where the state is kept.
 
-use weft_proto::id::{Epoch, PathName};
+use core::fmt;
 
-use super::claims::ClaimId;
-use super::members::{MemberFacts, NodeId};
-use super::paths::Kind;
-use super::tokens::TokenHash;
+use bincode::{Decode, Encode};
+
+use crate::id::{Epoch, PathName};
+
+/// Names a node for ever: drawn when it joins, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Names one wish of one process to own a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct ClaimId {
+    /// Whose.
+    pub node: NodeId,
+    /// Of which of its processes.
+    pub incarnation: u64,
+    /// Counts the claims of the process. Claims made for it by a planner count from [`ClaimId::PLANNED`].
+    pub number: u64,
+}
+
+impl ClaimId {
+    /// The first number of claims that somebody else makes for a node: they never meet the node's own.
+    pub const PLANNED: u64 = 1 << 63;
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct MemberFacts {
+    /// A label for people; need not be unique.
+    pub name: String,
+    /// What other nodes dial.
+    pub address: String,
+    /// What clients are told.
+    pub public_host: String,
+    /// Rack, site or region.
+    pub zone: String,
+    /// Of its program, for people.
+    pub version: String,
+    /// The highest level that it knows.
+    pub level: u32,
+    /// Votes and carries no media.
+    pub witness: bool,
+}
+
+/// What feeds a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Kind {
+    /// A client that publishes: only it can come back.
+    Pushed,
+    /// A source that any node can pull.
+    Pulled,
+}
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct TokenHash(pub [u8; 32]);
 
 /// Something that is agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Entry {
     /// Epochs are above this from now on. Proposed at formation, restore and forced recovery with at least the present in
     /// microseconds since 1970, so that no epoch is ever given twice although the log begins anew.
@@ -134,7 +191,7 @@ pub enum Entry {
 }
 
 /// A path of a dead node and the node that goes on with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Move {
     /// Which path.
     pub path: PathName,
@@ -147,7 +204,7 @@ pub struct Move {
 }
 
 /// What came of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Answer {
     /// It was done.
     Done,
@@ -160,7 +217,7 @@ pub enum Answer {
 }
 
 /// Why an entry changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Encode, Decode)]
 #[non_exhaustive]
 pub enum Refusal {
     /// No such member.
