@@ -14,6 +14,7 @@ pub mod ownership;
 pub mod path;
 pub mod placement;
 mod publication;
+pub mod raft;
 mod storage;
 pub mod stream;
 mod subscription;

@@ -40,3 +40,9 @@ pub const REVISIONS_KEPT: usize = 32;
 
 /// Bytes of all configurations that are kept: four of the largest. They are part of every snapshot.
 pub const REVISIONS_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a snapshot of what is agreed: 100,000 paths are 15 MB, and configurations 16 MB.
+pub const SNAPSHOT_BYTES_MAX: usize = 48 << 20;
+
+/// Bytes of a snapshot that are sent in one message.
+pub const SNAPSHOT_PART_BYTES: usize = 256 << 10;

@@ -13,6 +13,12 @@ use crate::id::{Epoch, PathName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct NodeId(pub u64);
 
+impl From<u64> for NodeId {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -253,4 +259,46 @@ pub enum Refusal {
     /// Somebody has changed the configuration meanwhile: it has this revision.
     #[error("the configuration has revision {0}")]
     OtherRevision(u64),
+}
+
+/// For log lines: what it is and what it is about.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RaiseBase { base } => write!(f, "base {base}"),
+            Self::RaiseLevel { level } => write!(f, "level {level}"),
+            Self::Join { node, .. } => write!(f, "{node} joins"),
+            Self::Remove { node } => write!(f, "{node} is removed"),
+            Self::NodeUp { node, incarnation, .. } => write!(f, "{node}.{incarnation} is up"),
+            Self::NodeDown { node, incarnation, .. } => write!(f, "{node}.{incarnation} is down"),
+            Self::Drain { node, drained: true, .. } => write!(f, "{node} is drained"),
+            Self::Drain { node, drained: false, .. } => write!(f, "{node} serves again"),
+            Self::Claim { id, path, .. } => write!(f, "{id} claims {path}"),
+            Self::Release { path, epoch: Epoch(epoch) } => write!(f, "{path} is released under {epoch}"),
+            Self::Forget { path, .. } => write!(f, "{path} is forgotten"),
+            Self::AddStandby { id, path, .. } => write!(f, "{id} waits for {path}"),
+            Self::RemoveStandby { id, path } => write!(f, "{id} does not wait for {path}"),
+            Self::Promote { path, id, .. } => write!(f, "{id} takes {path} over"),
+            Self::AddToken { .. } => f.write_str("a token"),
+            Self::Configure { expected, .. } => write!(f, "a configuration after {expected}"),
+        }
+    }
+}
+
+impl fmt::Display for ClaimId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.node, self.incarnation, self.number)
+    }
+}
+
+/// For log lines.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Owned(Epoch(epoch)) => write!(f, "owned under {epoch}"),
+            Self::Revision(revision) => write!(f, "revision {revision}"),
+            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
+        }
+    }
 }

@@ -62,10 +62,10 @@ fn entries() -> Vec<Entry> {
 }
 
 fn requests() -> Vec<Request> {
-    let logged = entries().into_iter().zip(11..).map(|(entry, index)| LogEntry {
-        id: log_id(index),
-        payload: Payload::Entry(entry),
-    });
+    let logged = entries()
+        .into_iter()
+        .zip(11..)
+        .map(|(entry, index)| LogEntry { id: log_id(index), payload: Payload::Entry(entry) });
     let others = [Payload::Blank, Payload::Membership(membership())];
     let others = others.into_iter().zip(40..).map(|(payload, index)| LogEntry { id: log_id(index), payload });
     let ballot = VoteRequest { vote: vote(), last: Some(log_id(10)), leadership_transfer: true };

@@ -1,0 +1,206 @@
+//! Raft's messages to another node, over whatever [`Transport`] there is.
+
+use std::future::Future;
+use std::time::Duration;
+
+use openraft::anyerror::AnyError;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::impls::EmptyNode;
+use openraft::network::{Backoff, RPCOption};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use weft_proto::wire::control::{Request, Response};
+use weft_proto::wire::entry::NodeId;
+use weft_proto::wire::raft as wire;
+
+use super::types::{self, Snapshot, Types, Vote};
+use crate::limits::SNAPSHOT_PART_BYTES;
+use crate::mesh::{CallError, Transport};
+
+/// Makes a [`Peer`] of each node that Raft speaks to.
+#[derive(Clone)]
+pub(crate) struct Network<T> {
+    id: NodeId,
+    transport: T,
+}
+
+/// The way to one node.
+#[derive(Clone)]
+pub(crate) struct Peer<T> {
+    id: NodeId,
+    peer: NodeId,
+    transport: T,
+}
+
+/// The library gives messages one heartbeat's time, which suits heartbeats. A follower that has to bring many entries to its
+/// disk, or whose packets are sent twice, is not gone; if it is, the transport says so at once.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long nodes that could not be reached are left alone. Their messages are refused without a packet, so this costs
+/// next to nothing, and a node that is back is served at once.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+impl<T> Network<T> {
+    pub(crate) const fn new(id: NodeId, transport: T) -> Self {
+        Self { id, transport }
+    }
+}
+
+impl<T: Transport> RaftNetworkFactory<Types> for Network<T> {
+    type Network = Peer<T>;
+
+    async fn new_client(&mut self, peer: NodeId, _: &EmptyNode) -> Peer<T> {
+        Peer { id: self.id, peer, transport: self.transport.clone() }
+    }
+}
+
+type Rpc<V> = Result<V, RPCError<Types>>;
+
+impl<T: Transport> Peer<T> {
+    async fn call(&self, action: RPCTypes, request: Request, option: &RPCOption) -> Rpc<Response> {
+        let within = option.hard_ttl().max(PATIENCE);
+        let answer = self.transport.call(self.peer, request, within).await;
+        match answer {
+            Ok(Response::Busy(()) | Response::Unable(()) | Response::Unsupported(())) => Err(unreachable("it cannot")),
+            Ok(answer) => Ok(answer),
+            Err(CallError::TimedOut) => {
+                let (id, target) = (self.id, self.peer);
+                Err(RPCError::Timeout(Timeout { action, id, target, timeout: within }))
+            }
+            Err(error) => Err(unreachable(error)),
+        }
+    }
+
+    async fn ask(&self, request: Request, option: &RPCOption) -> Rpc<VoteResponse<Types>> {
+        match self.call(RPCTypes::Vote, request, option).await? {
+            Response::Voted(voted) => Ok(VoteResponse {
+                vote: types::vote(voted.vote),
+                vote_granted: voted.granted,
+                last_log_id: voted.last.map(types::log_id),
+            }),
+            _ => Err(confused()),
+        }
+    }
+
+    async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot, option: &RPCOption) -> Rpc<SnapshotResponse<Types>> {
+        let stored = &snapshot.meta.last_membership;
+        let membership = (stored.log_id().map(types::log_id_to_wire), types::membership_to_wire(stored.membership()));
+        let total = snapshot.snapshot.len() as u64;
+        let mut offset = 0;
+        let mut answer = None;
+        for part in snapshot.snapshot.chunks(SNAPSHOT_PART_BYTES) {
+            let request = Request::Snapshot(wire::SnapshotPart {
+                vote: types::vote_to_wire(&vote),
+                last: snapshot.meta.last_log_id.map(types::log_id_to_wire),
+                membership: membership.clone(),
+                offset,
+                total,
+                bytes: part.to_vec(),
+            });
+            offset += part.len() as u64;
+            match self.call(RPCTypes::InstallSnapshot, request, option).await? {
+                Response::SnapshotTaken(theirs) => answer = Some(types::vote(theirs)),
+                _ => return Err(confused()),
+            }
+            if answer.is_some_and(|theirs| theirs > vote) {
+                break;
+            }
+        }
+        // A snapshot is never empty: it begins with its version.
+        answer.map(SnapshotResponse::new).ok_or_else(confused)
+    }
+}
+
+fn unreachable(error: impl ToString) -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::new(&AnyError::error(error)))
+}
+
+/// A peer that answers something else is no better than one that is not there.
+fn confused() -> RPCError<Types> {
+    RPCError::Network(NetworkError::new(&AnyError::error("the answer belongs to another question")))
+}
+
+pub(crate) fn append_to_wire(rpc: AppendEntriesRequest<Types>) -> wire::Append {
+    wire::Append {
+        vote: types::vote_to_wire(&rpc.vote),
+        previous: rpc.prev_log_id.map(types::log_id_to_wire),
+        entries: rpc.entries.into_iter().map(types::entry_to_wire).collect(),
+        committed: rpc.leader_commit.map(types::log_id_to_wire),
+    }
+}
+
+fn vote_request(rpc: &VoteRequest<Types>) -> wire::VoteRequest {
+    wire::VoteRequest {
+        vote: types::vote_to_wire(&rpc.vote),
+        last: rpc.last_log_id.map(types::log_id_to_wire),
+        leadership_transfer: rpc.leadership_transfer,
+    }
+}
+
+impl<T: Transport> RaftNetworkV2<Types> for Peer<T> {
+    type SnapshotData = Vec<u8>;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<Types>> {
+        match self.call(RPCTypes::AppendEntries, Request::Append(append_to_wire(rpc)), &option).await? {
+            Response::Appended(wire::Appended::All) => Ok(AppendEntriesResponse::Success),
+            Response::Appended(wire::Appended::Upto(id)) => {
+                Ok(AppendEntriesResponse::PartialSuccess(id.map(types::log_id)))
+            }
+            Response::Appended(wire::Appended::Conflict) => Ok(AppendEntriesResponse::Conflict),
+            Response::Appended(wire::Appended::HigherVote(vote)) => {
+                Ok(AppendEntriesResponse::HigherVote(types::vote(vote)))
+            }
+            _ => Err(confused()),
+        }
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> Rpc<VoteResponse<Types>> {
+        self.ask(Request::Vote(vote_request(&rpc)), &option).await
+    }
+
+    async fn pre_vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> Rpc<VoteResponse<Types>> {
+        self.ask(Request::PreVote(vote_request(&rpc)), &option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = self.send_snapshot(vote, snapshot, &option) => sent.map_err(StreamingError::from),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Rpc<TransferLeaderResponse<Types>> {
+        let transfer = wire::Transfer {
+            from: types::vote_to_wire(request.from_leader()),
+            to: *request.to_node_id(),
+            last: request.last_log_id().copied().map(types::log_id_to_wire),
+        };
+        match self.call(RPCTypes::TransferLeader, Request::Transfer(transfer), &option).await? {
+            // Whether it took over shows in the next vote; a refusal here is only for the log.
+            Response::Transferred(_) => Ok(Ok(())),
+            _ => Err(confused()),
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(BACKOFF)))
+    }
+}
