@@ -12,6 +12,8 @@ use weft_proto::media::Tracks;
 use weft_proto::time::{Now, WallClock};
 
 use crate::clock::Clock;
+use crate::membership::Host;
+use crate::ownership::{Claimant, NodeId};
 use crate::path::{
     Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, PublisherEvent,
     ReaderRole, Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
@@ -24,8 +26,8 @@ use crate::subscription::{Attendance, Subscription};
 pub struct FabricConfig {
     /// The node's label.
     pub node: String,
-    /// Epochs of this start are above this.
-    pub epoch_base: u64,
+    /// Owns paths for this node.
+    pub claimant: Arc<dyn Claimant>,
     /// Bytes that all stream logs may hold together.
     pub budget_bytes: usize,
     /// The configuration.
@@ -117,7 +119,7 @@ impl Fabric {
     /// Begins on the current thread, which must run an actix system: the control thread.
     pub fn start(config: FabricConfig) -> Self {
         let directory = Arc::new(Directory {
-            epoch_base: config.epoch_base,
+            claimant: config.claimant,
             clock: config.clock,
             budget: Budget::new(config.budget_bytes),
             policy: config.policy,
@@ -160,6 +162,10 @@ impl Fabric {
             return Err(PublishError::Draining);
         }
         let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
+        let elsewhere = self.inner.directory.claimant.owner(path).is_some_and(|(node, _)| node != self.inner.node);
+        if elsewhere && !policy.life.override_publisher {
+            return Err(PublishError::PublishedElsewhere);
+        }
         let Some(shared) = self.inner.directory.find(path) else { return Ok(()) };
         let silent_for = shared.silent_for(self.inner.directory.clock.now());
         match &*shared.publisher.lock() {
@@ -241,7 +247,10 @@ impl Fabric {
     /// Who owns a path, since when, under which epoch: in a sentence.
     pub fn why(&self, path: &PathName) -> String {
         let Some(description) = self.describe(path) else {
-            return format!("{path}: nobody publishes or reads it, so no node owns it");
+            return match self.inner.directory.claimant.owner(path) {
+                Some((node, Epoch(epoch))) => format!("{path}: node {node} owns it under epoch {epoch}"),
+                None => format!("{path}: nobody publishes or reads it, so no node owns it"),
+            };
         };
         let Epoch(epoch) = description.epoch;
         let publisher = match &description.publisher {
@@ -327,6 +336,15 @@ impl Fabric {
         }
     }
 
+    fn owner_name(&self, path: &PathName) -> String {
+        self.inner.directory.claimant.owner(path).map_or_else(|| self.inner.node.clone(), |(node, _)| node)
+    }
+
+    /// What the cluster tells this fabric of its paths.
+    pub fn host(&self) -> Arc<dyn Host> {
+        self.inner.clone()
+    }
+
     fn description(&self, shared: &PathShared) -> PathDescription {
         let describe = |info: &SessionInfo| SessionDescription { kind: info.kind, id: info.id.clone() };
         let publisher = shared.publisher.lock().clone();
@@ -337,7 +355,7 @@ impl Fabric {
         PathDescription {
             name: stream.path().clone(),
             conf_name: shared.policy().conf_name.clone(),
-            node: self.inner.node.clone(),
+            node: self.owner_name(stream.path()),
             epoch: stream.epoch(),
             online_since: publisher.as_ref().map(|slot| slot.since),
             available_since: stream.born_wall(),
@@ -349,6 +367,27 @@ impl Fabric {
             inbound_units_in_error: counters.inbound_units_in_error.load(Ordering::Relaxed),
             group_overgrown: stream.is_overgrown(),
         }
+    }
+}
+
+impl Host for Inner {
+    fn lost(&self, path: &PathName, _: Epoch, _: Option<NodeId>) {
+        if let Some(shared) = self.directory.find(path)
+            && let Some(slot) = &*shared.publisher.lock()
+        {
+            slot.end(EndReason::Replaced);
+        }
+    }
+
+    fn renewed(&self, path: &PathName, epoch: Epoch) {
+        if let Some(shared) = self.directory.find(path) {
+            shared.stream.set_epoch(epoch);
+        }
+    }
+
+    fn assigned(&self, _: &PathName, _: Epoch) -> bool {
+        // This node pulls no sources yet, and has no standbys: what it is given it lets go.
+        false
     }
 }
 

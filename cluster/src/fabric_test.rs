@@ -26,7 +26,7 @@ fn fabric(settings: PathSettings) -> Fabric {
 fn fabric_with(policy: Arc<Everything>) -> Fabric {
     Fabric::start(FabricConfig {
         node: "a".into(),
-        epoch_base: 1000,
+        claimant: Arc::new(crate::ownership::Alone::default()),
         budget_bytes: 64 << 20,
         policy,
         clock: Clock::start(),

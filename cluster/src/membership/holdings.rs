@@ -6,24 +6,6 @@ use weft_proto::id::{Epoch, PathName};
 
 use crate::ownership::{ClaimId, Kind, NodeId, State};
 
-/// Why a path was not given to this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClaimError {
-    /// Another node owns it, and the claim was not to take it over.
-    #[error("another node owns the path")]
-    Owned(NodeId),
-    /// In all the time there was no quorum.
-    #[error("the cluster has no quorum: nobody can say who owns the path")]
-    NoQuorum,
-    /// The node takes no publishers: it is being drained, was removed, or has lost its disk.
-    #[error("the node takes no publishers")]
-    NotServing,
-    /// There are as many paths as there may be.
-    #[error("the cluster has as many paths as it may have")]
-    TooMany,
-}
-
 /// Who serves what this node owns, and hears when that changes. Must not wait.
 pub trait Host: Send + Sync + 'static {
     /// Somebody else owns the path now, or nobody does: its publisher here has been replaced.

@@ -17,13 +17,13 @@ use weft_proto::time::Now;
 use weft_proto::wire::control::{Proposed, Request, Response, Signal};
 
 use super::beats::{Beats, LinkClock};
-use super::holdings::{ClaimError, Finding, Holdings, Host};
+use super::holdings::{Finding, Holdings, Host};
 use super::steward::{Duty, Steward};
 use super::voters::Change;
 use crate::clock::Clock;
 use crate::liveness::{Sight, Timings};
 use crate::mesh::{Incoming, PeerAddress, Transport};
-use crate::ownership::{Answer, Entry, Kind, MemberFacts, MemberState, NodeId, Refusal, State};
+use crate::ownership::{Answer, ClaimError, Entry, Kind, MemberFacts, MemberState, NodeId, Refusal, State};
 use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, ProposeError, RaftTimings, Standing, StartError};
 
 /// How fast things happen in a cluster. All nodes should have the same.

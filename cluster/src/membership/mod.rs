@@ -8,11 +8,13 @@ mod beats;
 mod holdings;
 mod member;
 mod steward;
+mod thread;
 mod up;
 mod voters;
 
 pub use beats::{Beats, LinkClock};
-pub use holdings::{ClaimError, Host};
+pub use holdings::Host;
 pub use member::{Ended, Incarnations, Member, MemberConfig, MemberStatus, MemberTimings, NodeStatus};
 pub use steward::{Duty, Steward};
+pub use thread::{Cluster, ClusterConfig, Joining};
 pub use voters::{Change, Electorate, VOTERS_MAX};

@@ -47,6 +47,11 @@ impl<T: Transport> Member<T> {
         }
     }
 
+    /// Whether it is agreed that this process is up.
+    pub fn is_up(&self) -> bool {
+        matches!(self.record(), Record::Up)
+    }
+
     /// Looks whether the node has to say that it is up, or has to end.
     pub(super) fn check_up(&self) {
         match self.record() {

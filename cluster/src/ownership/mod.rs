@@ -9,6 +9,7 @@
 //! - An owner is a member in the incarnation in which it claimed; what an earlier incarnation owned is released.
 //! - What names an epoch or an incarnation that has passed changes nothing.
 
+mod claimant;
 mod claims;
 mod fence;
 mod members;
@@ -18,6 +19,9 @@ mod state;
 mod tests;
 mod tokens;
 
+#[cfg(test)]
+pub(crate) use claimant::Alone;
+pub use claimant::{ClaimError, Claimant, Claiming};
 pub use fence::Fence;
 pub use members::{Member, MemberState, Members};
 pub use paths::{Owner, Ownership, Paths, Standby};

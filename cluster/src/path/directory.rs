@@ -9,6 +9,7 @@ use weft_proto::id::PathName;
 use super::core::PathSettings;
 use super::shared::PathShared;
 use crate::clock::Clock;
+use crate::ownership::Claimant;
 use crate::stream::{Budget, StartLimits, StreamSettings};
 
 /// What the configuration says of one path.
@@ -32,8 +33,8 @@ pub trait Policy: Send + Sync + 'static {
 
 /// The live paths by name, written by the registry alone.
 pub(crate) struct Directory {
-    /// Epochs of this start are above this.
-    pub(crate) epoch_base: u64,
+    /// Owns paths for this node.
+    pub(crate) claimant: Arc<dyn Claimant>,
     pub(crate) clock: Clock,
     pub(crate) budget: Arc<Budget>,
     pub(crate) policy: Arc<dyn Policy>,

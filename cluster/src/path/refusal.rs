@@ -1,5 +1,7 @@
 //! Why a path takes no publisher or reader.
 
+use crate::ownership::ClaimError;
+
 /// Why a publisher is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -7,6 +9,12 @@ pub enum PublishError {
     /// The path's configuration keeps the present publisher.
     #[error("someone is already publishing to this path, and overridePublisher is off")]
     AlreadyPublished,
+    /// Another node has a publisher for it, and the path's configuration keeps that one.
+    #[error("someone is already publishing to this path on another node, and overridePublisher is off")]
+    PublishedElsewhere,
+    /// The nodes that have to agree cannot be reached.
+    #[error("the cluster has no quorum: new publishers have to wait")]
+    NoQuorum,
     /// No configuration entry allows the path, or there are too many paths.
     #[error("the path is not configured")]
     NotConfigured,
@@ -37,4 +45,15 @@ pub enum SubscribeError {
     /// The fabric cannot answer.
     #[error("the node cannot take readers right now")]
     Unavailable,
+}
+
+impl From<ClaimError> for PublishError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Owned(_) => Self::PublishedElsewhere,
+            ClaimError::NoQuorum => Self::NoQuorum,
+            ClaimError::NotServing => Self::Draining,
+            ClaimError::TooMany => Self::NotConfigured,
+        }
+    }
 }

@@ -19,6 +19,7 @@ use super::directory::Directory;
 use super::refusal::{PublishError, SubscribeError};
 use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
 use crate::limits::PATHS_MAX;
+use crate::ownership::ClaimError;
 use crate::stream::{Stream, StreamKey};
 
 /// How often lost actors are looked for.
@@ -29,8 +30,8 @@ pub(crate) struct Registry {
     directory: Arc<Directory>,
     actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
-    /// Stands in for the Raft log index while there is one node.
-    next_claim: u64,
+    /// Claims that have not been answered: their paths must not be let go meanwhile.
+    claiming: HashMap<PathName, usize>,
 }
 
 /// A publisher for a path.
@@ -75,16 +76,18 @@ pub(crate) struct PathClosed {
 
 impl Registry {
     pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, actors: HashMap::new(), next_session: AtomicU64::new(1), next_claim: 0 }
+        Self { directory, actors: HashMap::new(), next_session: AtomicU64::new(1), claiming: HashMap::new() }
     }
 
     fn session(&self) -> SessionId {
         SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The path's record, made anew when there is none; `None` when no configuration allows it or there are too many.
-    fn find_or_make(&mut self, path: &PathName) -> Option<Arc<PathShared>> {
+    /// The path's record, made anew when there is none; `None` when no configuration allows it or there are too many. With
+    /// an epoch, what is published from now on belongs to that one.
+    fn find_or_make(&mut self, path: &PathName, epoch: Option<Epoch>) -> Option<Arc<PathShared>> {
         if let Some(shared) = self.directory.find(path) {
+            epoch.into_iter().for_each(|epoch| shared.stream.set_epoch(epoch));
             return Some(shared);
         }
         let policy = self.directory.policy.path(path)?;
@@ -92,13 +95,43 @@ impl Registry {
         if paths.len() >= PATHS_MAX {
             return None;
         }
-        self.next_claim += 1;
-        let epoch = Epoch(self.directory.epoch_base + self.next_claim);
         let born = (self.directory.clock.now(), self.directory.clock.wall());
-        let stream = Stream::new(path.clone(), epoch, born, &policy.stream, &self.directory.budget);
+        let stream = Stream::new(path.clone(), epoch.unwrap_or_default(), born, &policy.stream, &self.directory.budget);
         let shared = Arc::new(PathShared::new(stream, policy));
         paths.insert(path.clone(), shared.clone());
         Some(shared)
+    }
+
+    /// A claim was answered: the path's actor decides, if the path is this node's.
+    fn claimed(
+        &mut self,
+        path: &PathName,
+        claimed: Result<Epoch, ClaimError>,
+        info: SessionInfo,
+        tracks: Tracks,
+        ctx: &Context<Self>,
+    ) -> ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>> {
+        if let Some(count) = self.claiming.get_mut(path) {
+            *count -= 1;
+            if *count == 0 {
+                self.claiming.remove(path);
+            }
+        }
+        let epoch = match claimed {
+            Ok(epoch) => epoch,
+            Err(error) => return Box::pin(fut::err(error.into())),
+        };
+        let Some(shared) = self.find_or_make(path, Some(epoch)) else {
+            self.directory.claimant.let_go(path);
+            return Box::pin(fut::err(PublishError::NotConfigured));
+        };
+        let id = self.session();
+        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone() };
+        let answer = self.forward(shared.clone(), make, ctx);
+        Box::pin(answer.map(|answer, _, _| {
+            let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
+            Ok((shared, accepted))
+        }))
     }
 
     /// The path's actor, alive.
@@ -172,18 +205,15 @@ impl Actor for Registry {
 impl Handler<PublishRequest> for Registry {
     type Result = ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>>;
 
-    fn handle(&mut self, request: PublishRequest, ctx: &mut Self::Context) -> Self::Result {
-        let Some(shared) = self.find_or_make(&request.path) else {
+    fn handle(&mut self, request: PublishRequest, _: &mut Self::Context) -> Self::Result {
+        let Some(policy) = self.directory.policy.path(&request.path) else {
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
-        let id = self.session();
-        let PublishRequest { info, tracks, .. } = request;
-        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone() };
-        let answer = self.forward(shared.clone(), make, ctx);
-        Box::pin(answer.map(|answer, _, _| {
-            let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
-            Ok((shared, accepted))
-        }))
+        let PublishRequest { path, info, tracks } = request;
+        *self.claiming.entry(path.clone()).or_default() += 1;
+        // Owned before it is published, on whichever node.
+        let claim = self.directory.claimant.claim(&path, policy.life.override_publisher).into_actor(self);
+        Box::pin(claim.then(move |claimed, this, ctx| this.claimed(&path, claimed, info, tracks, ctx)))
     }
 }
 
@@ -191,7 +221,7 @@ impl Handler<SubscribeRequest> for Registry {
     type Result = ResponseActFuture<Self, Result<(Arc<PathShared>, Arc<ReaderSlot>), SubscribeError>>;
 
     fn handle(&mut self, request: SubscribeRequest, ctx: &mut Self::Context) -> Self::Result {
-        let Some(shared) = self.find_or_make(&request.path) else {
+        let Some(shared) = self.find_or_make(&request.path, None) else {
             return Box::pin(fut::err(SubscribeError::NotConfigured));
         };
         let id = self.session();
@@ -244,6 +274,9 @@ impl Handler<PathClosed> for Registry {
             paths.get(&closed.path).is_some_and(|shared| shared.stream.key() == closed.key && shared.is_unused());
         if forget {
             paths.remove(&closed.path);
+            if !self.claiming.contains_key(&closed.path) {
+                self.directory.claimant.let_go(&closed.path);
+            }
             self.actors.remove(&closed.path);
         }
     }

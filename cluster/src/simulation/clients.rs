@@ -15,8 +15,8 @@ use weft_proto::id::{Epoch, PathName};
 
 use super::checker::{Checker, paths};
 use super::net::{Net, SimTransport};
-use crate::membership::{ClaimError, Host, Member};
-use crate::ownership::{Answer, Entry, Fence, Kind, NodeId};
+use crate::membership::{Host, Member};
+use crate::ownership::{Answer, ClaimError, Entry, Fence, Kind, NodeId};
 
 /// What the doors of a node would hear.
 #[derive(Default)]

@@ -19,8 +19,8 @@ use super::faults;
 use super::net::{Net, SimTransport};
 use super::process::Process;
 use crate::clock::Clock;
-use crate::membership::{ClaimError, Ended, Incarnations, Member, MemberConfig, MemberTimings};
-use crate::ownership::{Entry, Kind, MemberFacts, MemberState, NodeId};
+use crate::membership::{Ended, Incarnations, Member, MemberConfig, MemberTimings};
+use crate::ownership::{ClaimError, Entry, Kind, MemberFacts, MemberState, NodeId};
 use crate::raft::Disk;
 
 /// What is different from an ordinary run.

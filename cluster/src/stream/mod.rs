@@ -45,7 +45,7 @@ pub struct Counters {
 pub struct Stream {
     key: StreamKey,
     path: PathName,
-    epoch: Epoch,
+    epoch: AtomicU64,
     born: Now,
     born_wall: WallClock,
     log: Mutex<Log>,
@@ -84,7 +84,7 @@ impl Stream {
         let stream = Arc::new(Self {
             key,
             path,
-            epoch,
+            epoch: AtomicU64::new(epoch.0),
             born: born.0,
             born_wall: born.1,
             log: Mutex::new(Log::new(settings.log)),
@@ -109,9 +109,16 @@ impl Stream {
         &self.path
     }
 
-    /// The ownership it was made under.
-    pub const fn epoch(&self) -> Epoch {
-        self.epoch
+    /// The ownership under which it is published; zero while this node has not owned it.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// What is pushed from now on belongs to this ownership. A lower one than before is not taken.
+    pub(crate) fn set_epoch(&self, epoch: Epoch) {
+        if self.epoch.fetch_max(epoch.0, Ordering::AcqRel) < epoch.0 {
+            self.writer.lock().set_epoch(epoch);
+        }
     }
 
     /// When the path was born: zero of path time.

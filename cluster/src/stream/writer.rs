@@ -77,6 +77,11 @@ impl Writer {
         self.generation
     }
 
+    /// Positions from now on are of this ownership. Their numbers go on.
+    pub const fn set_epoch(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
     /// Changes the parameters of the running publisher's tracks.
     pub fn set_tracks(&mut self, tracks: Tracks) {
         if let Some(session) = self.session.as_mut().filter(|session| session.tracks.len() == tracks.len()) {
