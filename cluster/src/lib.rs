@@ -7,6 +7,7 @@
 
 mod clock;
 mod fabric;
+pub mod identity;
 pub mod limits;
 pub mod liveness;
 pub mod membership;

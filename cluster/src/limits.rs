@@ -46,3 +46,6 @@ pub const SNAPSHOT_BYTES_MAX: usize = 48 << 20;
 
 /// Bytes of a snapshot that are sent in one message.
 pub const SNAPSHOT_PART_BYTES: usize = 256 << 10;
+
+/// Bytes of the secret that nodes form a cluster by: below 128 bits one can guess.
+pub const SECRET_BYTES_MIN: usize = 16;

@@ -62,3 +62,18 @@ pub const RTMP_METADATA_BYTES_MAX: usize = 64 << 10;
 
 /// Units of an RTMP publisher held while its tracks are gathered: 1 s of 60 fps video and of four sound tracks is 260.
 pub const RTMP_HELD_UNITS_MAX: usize = 1024;
+
+/// Bytes of the first message on a connection between nodes, either way: it has below 100.
+pub const HELLO_BYTES_MAX: usize = 1024;
+
+/// Bytes of what a node without certificate may say. A request for a certificate has 200, facts some names.
+pub const JOIN_REQUEST_BYTES_MAX: usize = 4096;
+
+/// Bytes of the answer to that: two certificates of 500 bytes, and an address for each of 64 members.
+pub const JOIN_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Addresses in a join token: more help nobody, and it is copied by hand.
+pub const TOKEN_ADDRESSES_MAX: usize = 8;
+
+/// Bytes of an address in a join token: the longest host name has 253.
+pub const TOKEN_ADDRESS_BYTES_MAX: usize = 260;

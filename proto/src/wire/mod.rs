@@ -15,9 +15,12 @@
 pub mod control;
 pub mod entry;
 mod frame;
+pub mod hello;
+pub mod join;
 pub mod raft;
 #[cfg(test)]
 mod tests;
+pub mod token;
 
 pub use frame::{FRAME_HEAD_BYTES, Frame, FrameError, FrameHead, VERSION};
 
