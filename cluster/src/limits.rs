@@ -4,6 +4,8 @@
 //! together, plus per path [`PATH_EVENTS_MAX`] control events of a few hundred bytes, plus [`READERS_PER_PATH_MAX`]
 //! reader records of about 300 bytes: 100,000 readers are 30 MB.
 
+use core::time::Duration;
+
 /// Events waiting for one publisher; more are coalesced or dropped, the last one (an end) never is.
 pub const PATH_EVENTS_MAX: usize = 16;
 
@@ -49,3 +51,43 @@ pub const SNAPSHOT_PART_BYTES: usize = 256 << 10;
 
 /// Bytes of the secret that nodes form a cluster by: below 128 bits one can guess.
 pub const SECRET_BYTES_MIN: usize = 16;
+
+/// Connections that have not said who they are, in all. Each holds below 100 KB: 25 MB.
+pub const NEWCOMERS_MAX: usize = 256;
+
+/// Of these, from one address; addresses of members are not counted. Nodes behind one address are few.
+pub const NEWCOMERS_PER_ADDRESS_MAX: usize = 64;
+
+/// From so many on, newcomers must prove their address first (QUIC Retry): an attacker who lies about it gets nowhere.
+pub const NEWCOMERS_UNPROVEN_MAX: usize = 32;
+
+/// Time from a newcomer's first packet until it has said who it is: a round trip for each of TLS, certificate and hello,
+/// three times over on a path that loses half.
+pub const NEWCOMER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Requests of one peer that are answered at the same time. More wait at the peer.
+pub const CALLS_PER_PEER_MAX: u32 = 256;
+
+/// Bytes of one request or answer of a kind that carries entries or a configuration; of others it is
+/// [`SMALL_CALL_BYTES_MAX`].
+pub const CALL_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a request or answer that carries neither.
+pub const SMALL_CALL_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of large requests that are being read, from all peers together. Others wait.
+pub const CALLS_BYTES_MAX: usize = 64 << 20;
+
+/// Time that a peer has to send a request once it has begun.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time after which nobody waits for an answer any more.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Things from other nodes that wait for the cluster thread, and how many of these places calls leave to signals.
+pub const INCOMING_MAX: usize = 2048;
+/// See [`INCOMING_MAX`].
+pub const INCOMING_FOR_SIGNALS: usize = 512;
+
+/// Addresses whose last complaint in the log is remembered, so that each is logged once a second.
+pub const COMPLAINTS_MAX: usize = 256;

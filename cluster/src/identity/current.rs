@@ -25,7 +25,7 @@ struct Shown(ArcSwap<CertifiedKey>);
 impl Current {
     /// Shows this certificate.
     pub fn new(leaf: &Leaf, authority: CaCertificate) -> Result<Self, IdentityError> {
-        let shown = Arc::new(Shown(ArcSwap::from_pointee(leaf.certified_key()?)));
+        let shown = Arc::new(Shown(ArcSwap::from_pointee(leaf.certified_key(&authority)?)));
         Ok(Self { shown, node: leaf.node(), authority })
     }
 
@@ -34,7 +34,7 @@ impl Current {
         if leaf.node() != self.node {
             return Err(IdentityError::BadCertificate);
         }
-        self.shown.0.store(Arc::new(leaf.certified_key()?));
+        self.shown.0.store(Arc::new(leaf.certified_key(&self.authority)?));
         Ok(())
     }
 
@@ -46,6 +46,12 @@ impl Current {
     /// Whom it trusts.
     pub fn authority(&self) -> &CaCertificate {
         &self.authority
+    }
+
+    /// The same certificate, but another authority is trusted: what a stranger does.
+    #[cfg(test)]
+    pub(crate) fn trusting(self, authority: CaCertificate) -> Self {
+        Self { authority, ..self }
     }
 
     pub(crate) fn as_server(&self) -> Arc<dyn ResolvesServerCert> {

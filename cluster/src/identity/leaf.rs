@@ -10,7 +10,7 @@ use weft_proto::time::WallClock;
 use weft_proto::wire::entry::NodeId;
 use x509_parser::extensions::GeneralName;
 
-use super::IdentityError;
+use super::{CaCertificate, IdentityError};
 
 /// The name that stands in a node's certificate, and that a client asks for.
 pub fn server_name(node: NodeId) -> String {
@@ -120,10 +120,12 @@ impl Leaf {
         now < from || now >= from + (until - from) * 2 / 3
     }
 
-    pub(super) fn certified_key(&self) -> Result<CertifiedKey, IdentityError> {
+    /// What TLS shows: the certificate, and its issuer's for those who know only that one's hash.
+    pub(super) fn certified_key(&self, issuer: &CaCertificate) -> Result<CertifiedKey, IdentityError> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialized_der().to_vec()));
         let provider = aws_lc_rs::default_provider();
-        CertifiedKey::from_der(vec![self.certificate.clone()], key, &provider).map_err(|_| IdentityError::BadKey)
+        let chain = vec![self.certificate.clone(), issuer.der().clone()];
+        CertifiedKey::from_der(chain, key, &provider).map_err(|_| IdentityError::BadKey)
     }
 }
 

@@ -1,5 +1,342 @@
-//! The connections between nodes.
+//! The connections between nodes: sockets, QUIC, TLS, the lifeline.
+//!
+//! Each pair of nodes has one control connection (QUIC; `control` makes it, `table` decides which one of several is kept,
+//! `calls` uses it) and one lifeline (`lifeline`: TLS over TCP, on which nothing is ever sent: its end is the message). All
+//! of it runs on the cluster thread's runtime, and ends when that is dropped, without a word, as a killed process does;
+//! [`Mesh::leave`] is the orderly way.
 
+mod calls;
+mod control;
+mod hello;
+mod lifeline;
+mod newcomers;
+mod refusal;
+mod sockets;
+mod table;
+#[cfg(test)]
+mod table_test;
+#[cfg(test)]
+mod tests;
+pub mod tls;
 mod transport;
 
-pub use transport::{CallError, Incoming, Nobody, PeerAddress, Transport};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quinn::Connection;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, watch};
+use weft_proto::wire::control::{Request, Response, Signal};
+use weft_proto::wire::entry::NodeId;
+use weft_proto::wire::hello::{ClusterId, Hello, Purpose};
+
+use self::newcomers::Newcomers;
+use self::refusal::{Complaints, End};
+use self::table::{Left, Table};
+use crate::identity::Current;
+use crate::limits::{CALLS_BYTES_MAX, INCOMING_MAX};
+
+pub use self::refusal::Refusal;
+pub use self::transport::{CallError, Incoming, Nobody, PeerAddress, Transport};
+
+/// What a node's mesh is made of.
+#[derive(Clone, Debug)]
+pub struct MeshConfig {
+    /// Where it listens: UDP and TCP. With port 0 the system chooses.
+    pub bind: SocketAddr,
+    /// Who the node is.
+    pub identity: Current,
+    /// Of which cluster.
+    pub cluster: ClusterId,
+    /// Counts the node's starts.
+    pub incarnation: u64,
+    /// The lowest and the highest level that it speaks.
+    pub levels: (u32, u32),
+    /// Of its program, for people.
+    pub version: String,
+}
+
+/// What comes out of the mesh.
+#[derive(Debug)]
+pub struct MeshOutput {
+    /// What other nodes ask and tell.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What a person or the parts above must know. Said again as long as it is so.
+    pub notices: mpsc::Receiver<Notice>,
+}
+
+/// Something that is wrong and that the mesh cannot mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Another process has this node's id and certificate, and has just connected to this one.
+    Twin {
+        /// Where it is.
+        address: SocketAddr,
+        /// Which incarnation it says it is.
+        incarnation: u64,
+    },
+    /// A peer does not talk to this process, because it knows a later one of this node ([`Refusal::OlderIncarnation`]) or is
+    /// connected to another one ([`Refusal::SecondProcess`]).
+    Superseded {
+        /// The peer.
+        by: NodeId,
+        /// What it said.
+        refusal: Refusal,
+    },
+}
+
+/// A peer and the connection to it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Which.
+    pub node: NodeId,
+    /// Where it is said to be.
+    pub address: String,
+    /// The connection, if there is one.
+    pub link: Option<LinkStatus>,
+    /// Its lifeline is held.
+    pub lifeline: bool,
+}
+
+/// A connection in use.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// Of which process.
+    pub incarnation: u64,
+    /// The level that both speak on it.
+    pub level: u32,
+    /// This node has dialed it.
+    pub dialed: bool,
+    /// Where the peer is.
+    pub remote: SocketAddr,
+    /// The present estimate of the round trip.
+    pub rtt: Duration,
+    /// Bytes in UDP payloads, sent and received.
+    pub bytes: (u64, u64),
+    /// Packets sent, and those of them that are believed lost.
+    pub packets: (u64, u64),
+}
+
+/// What happened that nobody was told of, since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Connections that were taken into use.
+    pub(crate) links: AtomicU64,
+    pub(crate) signals_dropped: AtomicU64,
+    pub(crate) signals_unknown: AtomicU64,
+    pub(crate) calls_busy: AtomicU64,
+    pub(crate) calls_unknown: AtomicU64,
+}
+
+/// The connections of this node to all others. Cheap to clone.
+#[derive(Clone)]
+pub struct Mesh(Arc<Shared>);
+
+pub(crate) struct Shared {
+    me: Hello,
+    address: SocketAddr,
+    runtime: Handle,
+    endpoint: quinn::Endpoint,
+    clients: Clients,
+    table: Mutex<Table<Connection>>,
+    /// Says that something in the table has changed.
+    changed: watch::Sender<()>,
+    /// Where members were found, so that they are not taken for strangers.
+    known: Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>,
+    incoming: mpsc::Sender<Incoming>,
+    notices: mpsc::Sender<Notice>,
+    newcomers: Newcomers,
+    complaints: Complaints,
+    counts: Counts,
+    /// KiB of large requests that may still be read.
+    request_memory: Semaphore,
+}
+
+/// How others are dialed.
+struct Clients {
+    member: quinn::ClientConfig,
+    anyone: quinn::ClientConfig,
+    lifeline: tokio_rustls::TlsConnector,
+}
+
+impl Mesh {
+    /// Opens the sockets and begins to listen. To be called on the runtime on which all of it is to run.
+    pub fn start(config: MeshConfig) -> io::Result<(Self, MeshOutput)> {
+        let sockets = sockets::bind(config.bind)?;
+        let me = Hello {
+            purpose: Purpose::Control,
+            cluster: config.cluster,
+            node: config.identity.node(),
+            incarnation: config.incarnation,
+            process: rand::random(),
+            level_min: config.levels.0,
+            level_max: config.levels.1,
+            version: config.version,
+        };
+        let clients = Clients {
+            member: control::client(&config.identity, tls::Servers::Dialed)?,
+            anyone: control::client(&config.identity, tls::Servers::Any)?,
+            lifeline: lifeline::connector(&config.identity)?,
+        };
+        let acceptor = lifeline::acceptor(&config.identity)?;
+        let (incoming, incoming_out) = mpsc::channel(INCOMING_MAX);
+        let (notices, notices_out) = mpsc::channel(NOTICES_MAX);
+        let shared = Arc::new(Shared {
+            address: sockets.address,
+            runtime: Handle::current(),
+            endpoint: control::endpoint(&config.identity, sockets.udp)?,
+            clients,
+            table: Mutex::new(Table::new(me.clone())),
+            me,
+            changed: watch::Sender::new(()),
+            known: Mutex::default(),
+            incoming,
+            notices,
+            newcomers: Newcomers::default(),
+            complaints: Complaints::default(),
+            counts: Counts::default(),
+            request_memory: Semaphore::new(CALLS_BYTES_MAX / calls::MEMORY_UNIT),
+        });
+        let listener = tokio::net::TcpListener::from_std(sockets.tcp)?;
+        shared.runtime.spawn(control::listen(shared.clone()));
+        shared.runtime.spawn(lifeline::listen(shared.clone(), listener, acceptor));
+        Ok((Self(shared), MeshOutput { incoming: incoming_out, notices: notices_out }))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Finds out who is at an address, without being connected to it: for nodes that are to form a cluster and know only
+    /// where the others are. It must have a certificate of this node's authority.
+    pub async fn acquaint(&self, address: &str) -> Result<Hello, Refusal> {
+        control::acquaint(&self.0, address).await
+    }
+
+    /// Leaves in an orderly way: all peers get a goodbye, no lifeline is cut. Afterwards nothing goes in or out any more.
+    pub async fn leave(&self) {
+        let left = self.0.table.lock().clear();
+        self.0.changed.send_replace(());
+        self.0.end(left, End::Leaving);
+        // The last packets need a moment, and lost ones are not waited for.
+        let _ = tokio::time::timeout(LEAVE_DEADLINE, self.0.endpoint.wait_idle()).await;
+        self.0.endpoint.close(quinn::VarInt::from_u32(End::Leaving as u32), b"");
+    }
+
+    /// All peers, as they are now.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        let table = self.0.table.lock();
+        let status = |link: &table::Link<Connection>| {
+            let stats = link.connection.stats();
+            LinkStatus {
+                incarnation: link.incarnation,
+                level: link.level,
+                dialed: link.dialed,
+                remote: sockets::canonical(link.connection.remote_address()),
+                rtt: stats.path.rtt,
+                bytes: (stats.udp_tx.bytes, stats.udp_rx.bytes),
+                packets: (stats.path.sent_packets, stats.path.lost_packets),
+            }
+        };
+        let peers = table.peers().map(|(node, peer, link, lifeline)| PeerStatus {
+            node,
+            address: peer.address.clone(),
+            link: link.map(status),
+            lifeline,
+        });
+        peers.collect()
+    }
+
+    /// How often somebody was refused, by reason, since the start.
+    pub fn refusals(&self) -> BTreeMap<Refusal, u64> {
+        self.0.complaints.counts()
+    }
+
+    /// Connections that were taken into use since the start: more than there are peers, when some were lost.
+    pub fn links_made(&self) -> u64 {
+        self.0.counts.links.load(Ordering::Relaxed)
+    }
+
+    /// Signals from other nodes that were dropped because the cluster thread was too slow, since the start.
+    pub fn signals_dropped(&self) -> u64 {
+        self.0.counts.signals_dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mesh({} at {})", self.0.me.node, self.0.address)
+    }
+}
+
+impl Transport for Mesh {
+    fn call(
+        &self,
+        to: NodeId,
+        request: Request,
+        within: Duration,
+    ) -> impl Future<Output = Result<Response, CallError>> + Send {
+        let link = self.0.table.lock().link(to).map(|link| link.connection.clone());
+        calls::call(link, request, within)
+    }
+
+    fn signal(&self, to: NodeId, signal: Signal) {
+        let link = self.0.table.lock().link(to).map(|link| link.connection.clone());
+        if let Some(connection) = link
+            && connection.send_datagram(signal.encode().into()).is_err()
+        {
+            // It is lost, as it may be: the connection has just ended, or the signal is too large for the path.
+            tracing::debug!(%to, "a signal could not be sent");
+        }
+    }
+
+    fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>) {
+        let members: BTreeSet<NodeId> = peers.keys().copied().collect();
+        let (added, left) = self.0.table.lock().set_peers(peers);
+        self.0.known.lock().retain(|node, _| members.contains(node));
+        self.0.end(left, End::Done);
+        for node in added {
+            self.0.runtime.spawn(control::keep(self.0.clone(), node));
+            self.0.runtime.spawn(lifeline::keep(self.0.clone(), node));
+        }
+        self.0.changed.send_replace(());
+    }
+}
+
+impl Shared {
+    /// Ends what is left of peers, in an orderly way.
+    fn end(&self, left: Vec<Left<Connection>>, end: End) {
+        for one in left {
+            if let Some(farewell) = one.farewell {
+                farewell.notify_one();
+            }
+            if let Some(link) = one.link {
+                end.close(&link.connection);
+            }
+        }
+    }
+
+    /// What is said of this node on a connection.
+    fn hello(&self, purpose: Purpose) -> Hello {
+        Hello { purpose, ..self.me.clone() }
+    }
+
+    fn notice(&self, notice: Notice) {
+        // Nobody listens, or they have enough to do with those that they have: it will be said again.
+        let _ = self.notices.try_send(notice);
+    }
+}
+
+const NOTICES_MAX: usize = 16;
+const LEAVE_DEADLINE: Duration = Duration::from_millis(500);

@@ -1,0 +1,169 @@
+//! What goes over a control connection: each call is a stream of its own, a frame there and a frame back; signals are
+//! datagrams.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use weft_proto::wire::control::{Goodbye, Request, Response, Signal};
+use weft_proto::wire::entry::NodeId;
+use weft_proto::wire::{Frame, FrameHead};
+
+use super::hello::{read_body, read_head};
+use super::refusal::Refusal;
+use super::sockets::canonical;
+use super::{CallError, Incoming, Shared};
+use crate::limits::{ANSWER_DEADLINE, CALL_BYTES_MAX, INCOMING_FOR_SIGNALS, REQUEST_DEADLINE, SMALL_CALL_BYTES_MAX};
+
+/// The unit in which memory for requests is counted.
+pub(super) const MEMORY_UNIT: usize = 1 << 10;
+
+/// Kinds of requests that carry entries, a snapshot's part or a configuration: `Append`, `Snapshot`, `Propose`.
+const LARGE_KINDS: [u16; 3] = [1, 4, 16];
+
+/// A datagram is a packet at most.
+const SIGNAL_BYTES_MAX: usize = 64 << 10;
+
+fn longest(kind: u16) -> usize {
+    if LARGE_KINDS.contains(&kind) { CALL_BYTES_MAX } else { SMALL_CALL_BYTES_MAX }
+}
+
+/// Asks a peer.
+pub(super) async fn call(
+    connection: Option<Connection>,
+    request: Request,
+    within: Duration,
+) -> Result<Response, CallError> {
+    let connection = connection.ok_or(CallError::Unreachable)?;
+    timeout(within, ask(&connection, &request)).await.unwrap_or(Err(CallError::TimedOut))
+}
+
+async fn ask(connection: &Connection, request: &Request) -> Result<Response, CallError> {
+    let (mut question, mut answer) = connection.open_bi().await.map_err(|_| CallError::Unreachable)?;
+    if LARGE_KINDS.contains(&request.kind()) {
+        // What is small and urgent goes before.
+        let _ = question.set_priority(-1);
+    }
+    // From here on nobody knows whether the peer has read it.
+    question.write_all(&request.encode()).await.map_err(|_| CallError::TimedOut)?;
+    question.finish().map_err(|_| CallError::TimedOut)?;
+    let head = match read_head(&mut answer, longest).await {
+        Some(head) => head,
+        None => return Err(no_answer(&mut answer).await),
+    };
+    let frame = read_body(&mut answer, head).await.ok_or(CallError::TimedOut)?;
+    Response::decode(&frame).ok().flatten().ok_or(CallError::BadAnswer)
+}
+
+/// Why a stream ended without an answer: the peer has refused the question, or the connection is gone.
+async fn no_answer(answer: &mut RecvStream) -> CallError {
+    let is_refused = matches!(answer.received_reset().await, Ok(Some(code)) if code == unreadable());
+    if is_refused { CallError::BadAnswer } else { CallError::TimedOut }
+}
+
+fn unreadable() -> VarInt {
+    VarInt::from_u32(Refusal::BadRequest as u32)
+}
+
+/// Takes calls and signals of a peer until the connection ends. Says why it did.
+pub(super) async fn serve(shared: &Arc<Shared>, node: NodeId, connection: &Connection) -> ConnectionError {
+    loop {
+        tokio::select! {
+            datagram = connection.read_datagram() => match datagram {
+                Ok(datagram) => shared.take_signal(node, datagram, connection),
+                Err(error) => return error,
+            },
+            stream = connection.accept_bi() => match stream {
+                Ok((answer, question)) => {
+                    shared.runtime.spawn(answer_one(shared.clone(), node, connection.clone(), answer, question));
+                }
+                Err(error) => return error,
+            },
+        }
+    }
+}
+
+async fn answer_one(
+    shared: Arc<Shared>,
+    node: NodeId,
+    connection: Connection,
+    mut answer: SendStream,
+    mut question: RecvStream,
+) {
+    let read = timeout(REQUEST_DEADLINE, read_request(&shared, &mut question)).await;
+    let response = match read {
+        Ok(Some(Some(request))) => tokio::select! {
+            response = shared.take_call(node, request) => response,
+            // The peer does not wait any more.
+            _ = answer.stopped() => return,
+        },
+        Ok(Some(None)) => {
+            shared.counts.calls_unknown.fetch_add(1, Ordering::Relaxed);
+            Response::Unsupported(())
+        }
+        Ok(None) | Err(_) => {
+            if connection.close_reason().is_none() {
+                shared.complaints.note(Refusal::BadRequest, canonical(connection.remote_address()), "call");
+            }
+            // Both fail only when the peer has ended the stream itself.
+            let _ = question.stop(unreadable());
+            let _ = answer.reset(unreadable());
+            return;
+        }
+    };
+    // A peer that does not take its answer has no use for it.
+    let _ = timeout(ANSWER_DEADLINE, answer.write_all(&response.encode())).await;
+}
+
+/// A request: `None` if it is none, `Some(None)` if it is of a kind that is not known here.
+async fn read_request(shared: &Shared, from: &mut RecvStream) -> Option<Option<Request>> {
+    let head: FrameHead = read_head(from, longest).await?;
+    // Large ones wait until there is room: all peers together can make this node hold so much and no more. Small ones do not
+    // wait behind them.
+    let is_large = head.length > SMALL_CALL_BYTES_MAX;
+    let units = if is_large { u32::try_from(head.length.div_ceil(MEMORY_UNIT)).ok()? } else { 0 };
+    let _room = shared.request_memory.acquire_many(units).await.ok()?;
+    let frame = read_body(from, head).await?;
+    Request::decode(&frame).ok()
+}
+
+impl Shared {
+    async fn take_call(&self, from: NodeId, request: Request) -> Response {
+        let (reply, response) = oneshot::channel();
+        let is_full = self.incoming.capacity() <= INCOMING_FOR_SIGNALS;
+        if is_full || self.incoming.try_send(Incoming::Call { from, request, reply }).is_err() {
+            self.counts.calls_busy.fetch_add(1, Ordering::Relaxed);
+            return Response::Busy(());
+        }
+        match timeout(ANSWER_DEADLINE, response).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) | Err(_) => Response::Unable(()),
+        }
+    }
+
+    fn take_signal(&self, from: NodeId, datagram: Bytes, connection: &Connection) {
+        let signal = Frame::read(datagram, SIGNAL_BYTES_MAX).map(|frame| Signal::decode(&frame));
+        let Ok(Ok(signal)) = signal else {
+            return self.complaints.note(Refusal::BadRequest, canonical(connection.remote_address()), "signal");
+        };
+        let Some(signal) = signal else {
+            self.counts.signals_unknown.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if let Err(TrySendError::Full(_)) = self.incoming.try_send(Incoming::Signal { from, signal }) {
+            self.counts.signals_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A peer has closed because it leaves: the goodbye that it has sent as a signal may have been lost, this is not.
+pub(super) async fn goodbye(shared: &Shared, from: NodeId, incarnation: u64) {
+    let signal = Signal::Goodbye(Goodbye { incarnation });
+    // Fails when the cluster thread is shutting down.
+    let _ = shared.incoming.send(Incoming::Signal { from, signal }).await;
+}

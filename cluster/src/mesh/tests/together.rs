@@ -1,0 +1,149 @@
+//! Nodes that come, go and come again.
+
+use std::time::{Duration, Instant};
+
+use weft_proto::wire::control::Signal;
+
+use super::{Node, authority, introduce, pair, until};
+use crate::mesh::{Incoming, Notice, Refusal, Transport as _};
+
+#[tokio::test]
+async fn two_nodes_that_dial_each_other_at_once_end_with_one_connection_and_never_use_another() {
+    let authority = authority();
+    for _ in 0..20 {
+        let (a, b) = pair(&authority).await;
+        assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (1, 1));
+        let dialed = |node: &Node| node.mesh.peers()[0].link.as_ref().unwrap().dialed;
+        assert_ne!(dialed(&a), dialed(&b));
+    }
+}
+
+#[tokio::test]
+async fn five_nodes_in_any_order_end_with_one_connection_and_one_lifeline_a_pair() {
+    let authority = authority();
+    let mut nodes: Vec<Node> = Vec::new();
+    for id in [3, 1, 5, 2, 4] {
+        nodes.push(Node::start(&authority, id));
+        // Those who were there are told when the next is, as members are.
+        introduce(&nodes);
+    }
+    until("all connected", || nodes.iter().all(|node| node.is_connected_with(4))).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    for node in &nodes {
+        assert!(node.is_connected_with(4), "keep-alives hold what is idle: {:?}", node.mesh.peers());
+        assert_eq!(node.mesh.links_made(), 4, "nothing was ever connected twice");
+    }
+}
+
+#[tokio::test]
+async fn the_death_of_a_process_is_told_at_once_and_its_successor_is_connected() {
+    let authority = authority();
+    let (mut a, b) = pair(&authority).await;
+    let start = Instant::now();
+    let address = b.kill();
+    let cut = a.next(|incoming| match incoming {
+        Incoming::Cut { node, incarnation } => Some((node.0, incarnation)),
+        _ => None,
+    });
+    assert_eq!(cut.await, (2, 1));
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+
+    let b = Node::start_at(&authority, 2, 2, address);
+    introduce([&a, &b]);
+    let is_second = |node: &Node| node.mesh.peers()[0].link.as_ref().is_some_and(|link| link.incarnation == 2);
+    until("the second process is connected", || is_second(&a) && a.is_connected_with(1) && b.is_connected_with(1))
+        .await;
+}
+
+#[tokio::test]
+async fn a_process_that_starts_again_at_once_takes_the_place_of_the_old_connection() {
+    let authority = authority();
+    let (a, b) = pair(&authority).await;
+    // Nobody tells `a` anything: it must not wait until the old connection is idle for too long.
+    let b = Node::start_at(&authority, 2, 2, b.kill());
+    b.mesh.set_peers([a.peer()].into());
+    let start = Instant::now();
+    until("connected", || a.is_connected_with(1) && b.is_connected_with(1)).await;
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_says_goodbye_and_is_not_cut() {
+    let authority = authority();
+    let (mut a, b) = pair(&authority).await;
+    b.mesh.leave().await;
+    let goodbye = a.next(|incoming| match incoming {
+        Incoming::Signal { signal: Signal::Goodbye(goodbye), .. } => Some(goodbye.incarnation),
+        Incoming::Cut { .. } => panic!("it was cut"),
+        _ => None,
+    });
+    assert_eq!(goodbye.await, 1);
+    b.kill();
+    until("the lifeline is let go", || !a.mesh.peers()[0].lifeline).await;
+    assert!(a.output.incoming.try_recv().is_err(), "nothing else is told");
+}
+
+#[tokio::test]
+async fn who_is_removed_is_let_go_and_refused() {
+    let authority = authority();
+    let (a, b) = pair(&authority).await;
+    a.mesh.set_peers([a.peer()].into());
+    until("refused", || a.mesh.refusals()[&Refusal::NotAMember] > 0).await;
+    assert!(a.mesh.peers().is_empty());
+    until("let go", || a.mesh.0.endpoint.open_connections() == 0 && !b.mesh.peers()[0].lifeline).await;
+}
+
+#[tokio::test]
+async fn a_second_process_with_the_same_id_is_refused_and_both_are_told() {
+    let authority = authority();
+    let (mut a, _b) = pair(&authority).await;
+    let mut twin = Node::start(&authority, 2);
+    twin.mesh.set_peers([a.peer()].into());
+    let notice = twin.output.notices.recv().await.unwrap();
+    assert_eq!(notice, Notice::Superseded { by: a.id, refusal: Refusal::SecondProcess });
+    assert_eq!(a.mesh.links_made(), 1);
+
+    let own = Node::start_at(&authority, 1, 3, ([127, 0, 0, 1], 0).into());
+    // It has a peer of another id at that address, and finds itself.
+    own.mesh.set_peers([(super::NodeId(9), a.peer().1)].into());
+    let met = own.mesh.acquaint(&a.mesh.address().to_string()).await.unwrap();
+    assert_eq!((met.node, met.incarnation), (a.id, 1));
+    assert!(a.output.notices.try_recv().is_err(), "to ask who is there harms nobody");
+}
+
+#[tokio::test]
+async fn a_process_that_is_known_to_be_older_is_refused_and_told() {
+    let authority = authority();
+    let mut b = Node::start(&authority, 2);
+    let a = Node::start(&authority, 1);
+    let (id, mut peer) = b.peer();
+    peer.incarnation = 7;
+    a.mesh.set_peers([(id, peer)].into());
+    b.mesh.set_peers([a.peer()].into());
+    let notice = b.output.notices.recv().await.unwrap();
+    assert_eq!(notice, Notice::Superseded { by: a.id, refusal: Refusal::OlderIncarnation });
+    assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (0, 0));
+}
+
+#[tokio::test]
+async fn certificates_are_renewed_while_calls_run_and_none_fails() {
+    let authority = authority();
+    let (a, b) = pair(&authority).await;
+    let b = super::traffic::echoing(b);
+    let mut renewals = 0;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        super::traffic::call_many(&a, 20).await;
+        for node in [&a, &*b] {
+            let leaf = authority.issue(node.id, super::now()).unwrap();
+            node.identity.replace(&leaf).unwrap();
+        }
+        renewals += 1;
+    }
+    assert!(renewals > 3);
+    assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (1, 1));
+    // And the new ones are what a new connection shows.
+    let c = Node::start(&authority, 3);
+    introduce([&a, &*b, &c]);
+    until("connected", || c.is_connected_with(2)).await;
+}
