@@ -91,3 +91,15 @@ pub const INCOMING_FOR_SIGNALS: usize = 512;
 
 /// Addresses whose last complaint in the log is remembered, so that each is logged once a second.
 pub const COMPLAINTS_MAX: usize = 256;
+
+/// Wishes to join that are heard each second, from one address and from all together: each costs a signature.
+pub const JOINS_PER_SECOND: f64 = 4.0;
+
+/// Wishes to join at once, from all addresses: half of the largest cluster.
+pub const JOINS_BURST: f64 = 32.0;
+
+/// Wishes to join at once, from one address.
+pub const JOINS_PER_ADDRESS_BURST: f64 = 8.0;
+
+/// Wishes to join that wait for a decision.
+pub const JOINS_WAITING_MAX: usize = 16;

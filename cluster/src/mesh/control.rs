@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream,
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
@@ -20,8 +21,8 @@ use super::newcomers::{Place, Standing};
 use super::refusal::{End, Refusal};
 use super::sockets::canonical;
 use super::table::{Link, Next};
-use super::tls::{self, CONTROL_PROTOCOLS, Clients, Servers};
-use super::{Notice, Shared, calls};
+use super::tls::{self, CONTROL_PROTOCOLS, Clients, JOIN_PROTOCOL, Servers};
+use super::{Notice, Shared, calls, join};
 use crate::identity::{Current, server_name};
 use crate::limits::{CALLS_PER_PEER_MAX, NEWCOMER_DEADLINE, NEWCOMERS_UNPROVEN_MAX};
 
@@ -35,7 +36,8 @@ pub(super) fn client(identity: &Current, servers: Servers) -> io::Result<ClientC
 
 /// The endpoint, which listens and dials on one socket.
 pub(super) fn endpoint(identity: &Current, socket: UdpSocket) -> io::Result<Endpoint> {
-    let server = tls::server(identity, Clients::Any, CONTROL_PROTOCOLS).and_then(tls::quic_server);
+    let protocols = [CONTROL_PROTOCOLS, &[JOIN_PROTOCOL]].concat();
+    let server = tls::server(identity, Clients::Any, &protocols).and_then(tls::quic_server);
     let mut server = ServerConfig::with_crypto(server.map_err(io::Error::other)?);
     server.transport_config(transport());
     server.incoming_buffer_size(FIRST_WINDOW_BYTES.into()).incoming_buffer_size_total(UNANSWERED_BYTES_MAX);
@@ -43,7 +45,7 @@ pub(super) fn endpoint(identity: &Current, socket: UdpSocket) -> io::Result<Endp
 }
 
 /// What a newcomer may do: open one stream, and little memory. It may more when it is known.
-fn transport() -> Arc<TransportConfig> {
+pub(super) fn transport() -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport
         .keep_alive_interval(Some(KEEP_ALIVE))
@@ -88,9 +90,14 @@ async fn welcome(shared: Arc<Shared>, incoming: quinn::Incoming, from: SocketAdd
         Ok(Err(error)) => return shared.complaints.note(Refusal::of_handshake(&error), from, "control"),
         Err(_) => return shared.complaints.note(Refusal::Deadline, from, "control"),
     };
-    let met = timeout(NEWCOMER_DEADLINE, meet(&shared, &connection, from)).await;
+    let met = if protocol_of(&connection).as_deref() == Some(JOIN_PROTOCOL.as_bytes()) {
+        join::hear(&shared, &connection, from).await.map(|()| None)
+    } else {
+        let met = timeout(NEWCOMER_DEADLINE, meet(&shared, &connection, from)).await;
+        met.unwrap_or(Err(Refusal::Deadline))
+    };
     drop(place);
-    match met.unwrap_or(Err(Refusal::Deadline)) {
+    match met {
         Ok(Some((node, link))) => run(shared, node, link).await,
         Ok(None) => {}
         // The dialer has closed it: it was answered elsewhere, or it refuses this node.
@@ -100,6 +107,11 @@ async fn welcome(shared: Arc<Shared>, incoming: quinn::Incoming, from: SocketAdd
             refusal.close(&connection);
         }
     }
+}
+
+/// What TLS has agreed on (RFC 7301).
+fn protocol_of(connection: &Connection) -> Option<Vec<u8>> {
+    connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol
 }
 
 /// The answerer's part. The link, if there is one now.
@@ -289,7 +301,7 @@ pub(super) async fn acquaint(shared: &Arc<Shared>, address: &str) -> Result<Hell
     hello.and_then(|hello| if is_named(&hello) { Ok(hello) } else { Err(Refusal::Certificate) })
 }
 
-async fn resolve(address: &str) -> Vec<SocketAddr> {
+pub(super) async fn resolve(address: &str) -> Vec<SocketAddr> {
     match timeout(HELLO_DEADLINE, tokio::net::lookup_host(address)).await {
         Ok(Ok(found)) => found.take(ADDRESSES_TRIED_MAX).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),

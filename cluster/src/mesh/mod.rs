@@ -1,13 +1,15 @@
 //! The connections between nodes: sockets, QUIC, TLS, the lifeline.
 //!
 //! Each pair of nodes has one control connection (QUIC; `control` makes it, `table` decides which one of several is kept,
-//! `calls` uses it) and one lifeline (`lifeline`: TLS over TCP, on which nothing is ever sent: its end is the message). All
+//! `calls` uses it, `join` is for those who have no
+//! certificate yet) and one lifeline (`lifeline`: TLS over TCP, on which nothing is ever sent: its end is the message). All
 //! of it runs on the cluster thread's runtime, and ends when that is dropped, without a word, as a killed process does;
 //! [`Mesh::leave`] is the orderly way.
 
 mod calls;
 mod control;
 mod hello;
+mod join;
 mod lifeline;
 mod newcomers;
 mod refusal;
@@ -27,7 +29,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use quinn::Connection;
@@ -37,12 +39,14 @@ use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{ClusterId, Hello, Purpose};
 
+use self::join::Gate;
 use self::newcomers::Newcomers;
 use self::refusal::{Complaints, End};
 use self::table::{Left, Table};
 use crate::identity::Current;
-use crate::limits::{CALLS_BYTES_MAX, INCOMING_MAX};
+use crate::limits::{CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
 
+pub use self::join::{JoinAsked, JoinError, JoinedCluster, join};
 pub use self::refusal::Refusal;
 pub use self::transport::{CallError, Incoming, Nobody, PeerAddress, Transport};
 
@@ -70,6 +74,8 @@ pub struct MeshOutput {
     pub incoming: mpsc::Receiver<Incoming>,
     /// What a person or the parts above must know. Said again as long as it is so.
     pub notices: mpsc::Receiver<Notice>,
+    /// Nodes that want to join.
+    pub joins: mpsc::Receiver<JoinAsked>,
 }
 
 /// Something that is wrong and that the mesh cannot mend.
@@ -155,6 +161,8 @@ pub(crate) struct Shared {
     known: Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>,
     incoming: mpsc::Sender<Incoming>,
     notices: mpsc::Sender<Notice>,
+    joins: mpsc::Sender<JoinAsked>,
+    gate: Gate,
     newcomers: Newcomers,
     complaints: Complaints,
     counts: Counts,
@@ -191,6 +199,7 @@ impl Mesh {
         let acceptor = lifeline::acceptor(&config.identity)?;
         let (incoming, incoming_out) = mpsc::channel(INCOMING_MAX);
         let (notices, notices_out) = mpsc::channel(NOTICES_MAX);
+        let (joins, joins_out) = mpsc::channel(JOINS_WAITING_MAX);
         let shared = Arc::new(Shared {
             address: sockets.address,
             runtime: Handle::current(),
@@ -202,6 +211,8 @@ impl Mesh {
             known: Mutex::default(),
             incoming,
             notices,
+            joins,
+            gate: Gate::new(Instant::now()),
             newcomers: Newcomers::default(),
             complaints: Complaints::default(),
             counts: Counts::default(),
@@ -210,7 +221,7 @@ impl Mesh {
         let listener = tokio::net::TcpListener::from_std(sockets.tcp)?;
         shared.runtime.spawn(control::listen(shared.clone()));
         shared.runtime.spawn(lifeline::listen(shared.clone(), listener, acceptor));
-        Ok((Self(shared), MeshOutput { incoming: incoming_out, notices: notices_out }))
+        Ok((Self(shared), MeshOutput { incoming: incoming_out, notices: notices_out, joins: joins_out }))
     }
 
     /// Where it listens.

@@ -14,6 +14,8 @@
 
 pub mod control;
 pub mod entry;
+#[cfg(test)]
+mod first_words_test;
 mod frame;
 pub mod hello;
 pub mod join;

@@ -136,7 +136,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 /// Compares with the kept bytes of level 1. `WEFT_WRITE_GOLDEN=1` keeps them, which is right only for what is new.
-fn is_as_kept(name: &str, written: &[u8]) {
+pub(super) fn is_as_kept(name: &str, written: &[u8]) {
     let file = golden(name);
     if std::env::var_os("WEFT_WRITE_GOLDEN").is_some() {
         std::fs::write(&file, written).unwrap();
@@ -145,7 +145,7 @@ fn is_as_kept(name: &str, written: &[u8]) {
     assert_eq!(kept, written, "{name} is written otherwise than it was released");
 }
 
-fn frame(bytes: &[u8]) -> Frame {
+pub(super) fn frame(bytes: &[u8]) -> Frame {
     Frame::read(Bytes::copy_from_slice(bytes), LONGEST).unwrap()
 }
 

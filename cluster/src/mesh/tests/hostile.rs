@@ -27,7 +27,7 @@ fn endpoint() -> Endpoint {
     Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()
 }
 
-async fn connect(to: &Node, config: rustls::ClientConfig) -> Result<Connection, ConnectionError> {
+pub(super) async fn connect(to: &Node, config: rustls::ClientConfig) -> Result<Connection, ConnectionError> {
     let config = ClientConfig::new(tls::quic_client(config).unwrap());
     endpoint().connect_with(config, to.mesh.address(), &server_name(to.id)).unwrap().await
 }
@@ -37,7 +37,7 @@ async fn with_identity(to: &Node, identity: &Current) -> Result<Connection, Conn
 }
 
 /// Waits until a node has closed a connection: this is its reason.
-async fn closed(connection: &Connection) -> String {
+pub(super) async fn closed(connection: &Connection) -> String {
     tokio::time::timeout(super::LONGEST, connection.closed()).await.expect("it is closed").to_string()
 }
 
@@ -161,7 +161,7 @@ async fn plain_bytes_are_thrown_away() {
             udp.send_to(&packet, a.mesh.address()).await.unwrap();
         }
     }
-    for bytes in [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0; 5000], &[0x16, 3, 1, 0xff, 0xff]] {
+    for bytes in [&b"Good day to you, whoever you are.\r\n\r\n"[..], &[0; 5000], &[0x16, 3, 1, 0xff, 0xff]] {
         let mut tcp = TcpStream::connect(a.mesh.address()).await.unwrap();
         let _ = tcp.write_all(bytes).await;
         let _ = tcp.shutdown().await;

@@ -1,6 +1,7 @@
 //! Meshes on the loopback, each on a thread and a runtime of its own, as in a node.
 
 mod hostile;
+mod joining;
 mod together;
 mod traffic;
 
