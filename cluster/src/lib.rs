@@ -28,5 +28,10 @@ pub use clock::Clock;
 pub use fabric::{Assignment, Fabric, FabricConfig, MoveError, PathDescription, SessionDescription};
 pub use path::{PathPolicy, Policy, PublishError, SubscribeError};
 pub use publication::Publication;
+/// Names a cluster that begins now.
+pub fn draw_cluster_id() -> weft_proto::wire::hello::ClusterId {
+    weft_proto::wire::hello::ClusterId(rand::random())
+}
+
 pub use storage::{NodeState, Storage};
 pub use subscription::{Attendance, Subscription, map_tracks};

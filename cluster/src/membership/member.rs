@@ -13,7 +13,7 @@ use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 use weft_proto::id::{Epoch, PathName};
-use weft_proto::time::Now;
+use weft_proto::time::{Now, WallClock};
 use weft_proto::wire::control::{Proposed, Request, Response, Signal};
 
 use super::beats::{Beats, LinkClock};
@@ -80,6 +80,14 @@ pub struct MemberConfig<T> {
     pub observer: Option<Arc<dyn Observer>>,
 }
 
+impl MemberConfig<()> {
+    /// With this way to the others.
+    pub fn over<T>(self, transport: T) -> MemberConfig<T> {
+        let Self { id, facts, incarnation, incarnations, timings, disk, clock, host, observer, .. } = self;
+        MemberConfig { id, facts, incarnation, incarnations, timings, disk, transport, clock, host, observer }
+    }
+}
+
 /// A node's part in its cluster. Clones are the same part. To be used on the thread, and in the `LocalSet`, where it was
 /// started.
 pub struct Member<T> {
@@ -98,7 +106,7 @@ pub(super) struct Shared<T> {
     pub(super) incarnations: Arc<dyn Incarnations>,
     pub(super) timings: MemberTimings,
     pub(super) consensus: Consensus<T>,
-    transport: T,
+    pub(super) transport: T,
     pub(super) clock: Clock,
     host: Arc<dyn Host>,
     pub(super) inner: Mutex<Inner>,
@@ -249,6 +257,27 @@ impl<T: Transport> Member<T> {
         }
     }
 
+    /// The way to the others.
+    pub(super) fn transport(&self) -> &T {
+        &self.shared.transport
+    }
+
+    /// The node's wall clock.
+    pub fn wall(&self) -> WallClock {
+        self.shared.clock.wall()
+    }
+
+    /// Whether a node is a member, as far as this one knows.
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.shared.consensus.state().read().members().get(node).is_some()
+    }
+
+    /// Where the members are.
+    pub fn addresses(&self) -> Vec<(NodeId, String)> {
+        let state = self.shared.consensus.state().read();
+        state.members().iter().map(|(node, member)| (node, member.facts.address.clone())).collect()
+    }
+
     fn now(&self) -> Now {
         self.shared.clock.now()
     }
@@ -368,8 +397,10 @@ impl<T: Transport> Member<T> {
         let state = self.shared.consensus.state().read();
         let (peers, findings) = {
             let inner = self.shared.inner.lock();
-            let peers = peers(self.shared.id, &state);
-            (Some(peers).filter(|peers| *peers != inner.peers), {
+            // A node that has joined knows where the others are before it has read that in the log.
+            let known = state.members().get(self.shared.id).is_some();
+            let peers = known.then(|| peers(self.shared.id, &state));
+            (peers.filter(|peers| *peers != inner.peers), {
                 inner.holdings.look(self.shared.id, inner.incarnation, &state)
             })
         };

@@ -5,16 +5,22 @@
 //! serves and what must happen when the cluster sees that differently.
 
 mod beats;
+mod history;
 mod holdings;
+mod link;
 mod member;
+mod seat;
 mod steward;
 mod thread;
 mod up;
 mod voters;
 
 pub use beats::{Beats, LinkClock};
+pub use history::{History, Reason, Story};
 pub use holdings::Host;
+pub use link::Link;
 pub use member::{Ended, Incarnations, Member, MemberConfig, MemberStatus, MemberTimings, NodeStatus};
+pub use seat::{LEVELS, SeatConfig, SeatError, StoredIncarnations, Way};
 pub use steward::{Duty, Steward};
 pub use thread::{Cluster, ClusterConfig, Joining};
 pub use voters::{Change, Electorate, VOTERS_MAX};

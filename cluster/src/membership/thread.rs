@@ -12,9 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::error;
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::wire::hello::ClusterId;
+use weft_proto::wire::token::Token;
 
+use super::link::Link;
 use super::member::{Ended, Member, MemberConfig, MemberStatus};
-use crate::mesh::{Incoming, Transport};
+use super::seat::{Door, Seat, SeatConfig, SeatError};
+use crate::identity::{CaCertificate, draw_token};
+use crate::mesh::Incoming;
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
 use crate::raft::{ProposeError, SharedState, StartError};
 
@@ -28,45 +33,46 @@ pub enum Joining {
 }
 
 /// How the thread begins.
-pub struct ClusterConfig<T> {
-    /// The node's part.
-    pub member: MemberConfig<T>,
-    /// How it comes into the cluster.
-    pub joining: Joining,
-    /// What comes from the other nodes.
-    pub incoming: mpsc::Receiver<Incoming>,
+pub struct ClusterConfig {
+    /// How the node comes to its seat.
+    pub seat: SeatConfig,
+    /// The node's part; the way to the others comes with the seat.
+    pub member: MemberConfig<()>,
 }
 
-type Job<T> = Box<dyn FnOnce(Member<T>) + Send>;
+type Job = Box<dyn FnOnce(Member<Link>) + Send>;
 
 /// The rest of the node's way to its part in the cluster. Cheap to clone.
-pub struct Cluster<T> {
+#[derive(Clone)]
+pub struct Cluster {
     id: NodeId,
-    jobs: mpsc::UnboundedSender<Job<T>>,
+    jobs: mpsc::UnboundedSender<Job>,
     state: SharedState,
-}
-
-impl<T> Clone for Cluster<T> {
-    fn clone(&self) -> Self {
-        Self { id: self.id, jobs: self.jobs.clone(), state: self.state.clone() }
-    }
+    /// Whom the nodes of the cluster trust; none for a node that is alone.
+    authority: Option<CaCertificate>,
 }
 
 /// How long a node that is alone may take to come up, which is a few writes to its disk.
 const ALONE_WITHIN: Duration = Duration::from_secs(10);
 
-impl<T: Transport> Cluster<T> {
+/// How long anything may take that has to be agreed on for a person who waits.
+const AGREE: Duration = Duration::from_secs(5);
+
+/// Nodes that a token names.
+const TOKEN_ADDRESSES: usize = 8;
+
+impl Cluster {
     /// Starts the thread. `ended` is told why the node takes no part any more, if that happens.
-    pub async fn start(config: ClusterConfig<T>, ended: oneshot::Sender<Ended>) -> Result<Self, StartError> {
+    pub async fn start(config: ClusterConfig, ended: oneshot::Sender<Ended>) -> Result<Self, SeatError> {
         let (started, start) = oneshot::channel();
         thread::Builder::new().name("cluster".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => LocalSet::new().block_on(&runtime, run(config, started, ended)),
-                Err(error) => drop(started.send(Err(StartError::Disk(error)))),
+                Err(error) => drop(started.send(Err(error.into()))),
             }
         })?;
-        start.await.unwrap_or_else(|_| Err(StartError::Disk(io::Error::other("the cluster thread is gone"))))
+        start.await.unwrap_or_else(|_| Err(io::Error::other("the cluster thread is gone").into()))
     }
 
     /// Who this node is.
@@ -80,13 +86,13 @@ impl<T: Transport> Cluster<T> {
     }
 
     /// Does something on the thread; `None` when it is gone.
-    pub async fn ask<R, F>(&self, question: impl FnOnce(Member<T>) -> F + Send + 'static) -> Option<R>
+    pub async fn ask<R, F>(&self, question: impl FnOnce(Member<Link>) -> F + Send + 'static) -> Option<R>
     where
         F: Future<Output = R> + 'static,
         R: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Job<T> = Box::new(move |member| {
+        let job: Job = Box::new(move |member| {
             let asked = question(member);
             spawn_local(async move {
                 // Who asked may have gone.
@@ -114,6 +120,31 @@ impl<T: Transport> Cluster<T> {
         self.ask(|member| async move { member.status() }).await
     }
 
+    /// What is agreed, as this node knows it, to be kept elsewhere; see [`crate::raft::read_backup`].
+    pub fn backup(&self) -> Vec<u8> {
+        crate::raft::backup(&self.state.read())
+    }
+
+    /// Makes a token that lets one node in, for so long; `None` where the node is alone, or does not vote.
+    pub async fn invite(&self, valid_for: Duration) -> Result<Option<Token>, ProposeError> {
+        let Some(authority) = self.authority.clone() else { return Ok(None) };
+        let asked = self.ask(move |member| async move {
+            let addresses = member.addresses().into_iter().map(|(_, address)| address).take(TOKEN_ADDRESSES).collect();
+            let token = draw_token(&authority, addresses);
+            let micros = i64::try_from(valid_for.as_micros()).unwrap_or(i64::MAX);
+            let expires_micros = member.wall().unix_micros().saturating_add(micros);
+            let add = Entry::AddToken { hash: token.secret.hash(), expires_micros };
+            member.consensus().propose(add, AGREE).await.map(|_| Some(token))
+        });
+        asked.await.unwrap_or(Err(ProposeError::Stopped))
+    }
+
+    /// Says goodbye to the others: they need not find out that this process is gone. For the end of the node.
+    pub async fn leave(&self) {
+        // A thread that is gone has said all that it could.
+        let _ = self.ask(|member| async move { member.leave().await }).await;
+    }
+
     /// Waits until this node is up, as agreed; false when that did not happen in time.
     pub async fn is_up(&self, within: Duration) -> bool {
         let asked = self.ask(move |member| async move {
@@ -128,18 +159,21 @@ impl<T: Transport> Cluster<T> {
     }
 }
 
-async fn run<T: Transport>(
-    config: ClusterConfig<T>,
-    started: oneshot::Sender<Result<Cluster<T>, StartError>>,
+async fn run(
+    config: ClusterConfig,
+    started: oneshot::Sender<Result<Cluster, SeatError>>,
     ended: oneshot::Sender<Ended>,
 ) {
-    let ClusterConfig { member, joining, incoming } = config;
-    let member = match begin(member, joining).await {
-        Ok(member) => member,
+    let (member, incoming, door) = match begin(config).await {
+        Ok(begun) => begun,
         Err(error) => return drop(started.send(Err(error))),
     };
-    let (jobs, mut queue) = mpsc::unbounded_channel::<Job<T>>();
-    let cluster = Cluster { id: member.id(), jobs, state: member.consensus().state().clone() };
+    let authority = door.as_ref().map(|(door, _)| door.papers.current.authority().clone());
+    if let Some((door, cluster)) = door {
+        spawn_local(door.keep(member.clone(), cluster));
+    }
+    let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+    let cluster = Cluster { id: member.id(), jobs, state: member.consensus().state().clone(), authority };
     if started.send(Ok(cluster)).is_err() {
         return;
     }
@@ -163,10 +197,15 @@ async fn run<T: Transport>(
     member.consensus().shut_down().await;
 }
 
-async fn begin<T: Transport>(config: MemberConfig<T>, joining: Joining) -> Result<Member<T>, StartError> {
-    let image = config.disk.load()?;
+type Begun = (Member<Link>, mpsc::Receiver<Incoming>, Option<(Door, ClusterId)>);
+
+async fn begin(config: ClusterConfig) -> Result<Begun, SeatError> {
+    let ClusterConfig { seat, member: part } = config;
+    let storage = seat.storage.clone();
+    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock).await?;
+    let image = part.disk.load()?;
     let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
-    let member = Member::start(config, &image).await?;
+    let member = Member::start(part.over(link.clone()), &image).await?;
     match joining {
         Joining::Found(base) if is_new => {
             let founding = tokio::time::timeout(ALONE_WITHIN, member.found(base)).await;
@@ -176,10 +215,11 @@ async fn begin<T: Transport>(config: MemberConfig<T>, joining: Joining) -> Resul
         _ if member.consensus().standing().voters.iter().eq([&member.id()]) => member.consensus().campaign().await,
         _ => {}
     }
-    Ok(member)
+    let cluster = storage.and_then(|storage| storage.recall().ok()).and_then(|state| state.cluster);
+    Ok((member, incoming, door.zip(cluster)))
 }
 
-impl<T: Transport> Claimant for Cluster<T> {
+impl Claimant for Cluster {
     fn claim(&self, path: &PathName, take_over: bool) -> Claiming {
         let (this, path) = (self.clone(), path.clone());
         Box::pin(async move {

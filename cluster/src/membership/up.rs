@@ -58,12 +58,12 @@ impl<T: Transport> Member<T> {
             Record::Unknown | Record::Up => {}
             Record::Older | Record::Down => self.once(Task::Up, |member| async move { member.come_up().await }),
             Record::Newer => self.end(Ended::Superseded),
-            Record::Removed => self.leave(),
+            Record::Removed => self.give_up_vote(),
         }
     }
 
     /// A removed node votes, and leads, until the others have taken its vote: else its end would cost them an election.
-    fn leave(&self) {
+    fn give_up_vote(&self) {
         let now = self.shared.clock.now();
         let since = *self.shared.inner.lock().removed_since.get_or_insert(now);
         let votes = self.shared.consensus.standing().voters.contains(&self.shared.id);
@@ -108,8 +108,8 @@ impl<T: Transport> Member<T> {
         match self.shared.incarnations.next().await {
             Ok(incarnation) => {
                 warn!(incarnation, "the cluster thought this node dead; it comes up again");
-                let mut inner = self.shared.inner.lock();
-                inner.incarnation = inner.incarnation.max(incarnation);
+                self.shared.inner.lock().incarnation = incarnation;
+                self.shared.transport.set_incarnation(incarnation);
                 true
             }
             Err(error) => {

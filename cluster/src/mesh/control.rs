@@ -132,7 +132,7 @@ async fn meet(
         return Err(Refusal::BadHello);
     }
     let heard = shared.table.lock().heard(certified, &hello);
-    if heard == Err(Refusal::OwnId) && hello.process != shared.me.process {
+    if heard == Err(Refusal::OwnId) && hello.process != shared.me.read().process {
         shared.notice(Notice::Twin { address: from, incarnation: hello.incarnation });
     }
     let attempt = heard?;

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use quinn::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -149,7 +149,8 @@ pub(crate) struct Counts {
 pub struct Mesh(Arc<Shared>);
 
 pub(crate) struct Shared {
-    me: Hello,
+    /// What this node says of itself; which cluster it is in, and its incarnation, may change.
+    me: RwLock<Hello>,
     address: SocketAddr,
     runtime: Handle,
     endpoint: quinn::Endpoint,
@@ -206,7 +207,7 @@ impl Mesh {
             endpoint: control::endpoint(&config.identity, sockets.udp)?,
             clients,
             table: Mutex::new(Table::new(me.clone())),
-            me,
+            me: RwLock::new(me),
             changed: watch::Sender::new(()),
             known: Mutex::default(),
             incoming,
@@ -233,6 +234,16 @@ impl Mesh {
     /// where the others are. It must have a certificate of this node's authority.
     pub async fn acquaint(&self, address: &str) -> Result<Hello, Refusal> {
         control::acquaint(&self.0, address).await
+    }
+
+    /// The node is in this cluster from now on. Connections of before are of none, and there are none.
+    pub fn set_cluster(&self, cluster: ClusterId) {
+        self.change(|me| me.cluster = cluster);
+    }
+
+    fn change(&self, change: impl Fn(&mut Hello)) {
+        change(&mut self.0.me.write());
+        self.0.table.lock().change(change);
     }
 
     /// Leaves in an orderly way: all peers get a goodbye, no lifeline is cut. Afterwards nothing goes in or out any more.
@@ -287,7 +298,7 @@ impl Mesh {
 
 impl fmt::Debug for Mesh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mesh({} at {})", self.0.me.node, self.0.address)
+        write!(f, "Mesh({} at {})", self.0.me.read().node, self.0.address)
     }
 }
 
@@ -323,6 +334,10 @@ impl Transport for Mesh {
         }
         self.0.changed.send_replace(());
     }
+
+    fn set_incarnation(&self, incarnation: u64) {
+        self.change(|me| me.incarnation = incarnation);
+    }
 }
 
 impl Shared {
@@ -340,7 +355,7 @@ impl Shared {
 
     /// What is said of this node on a connection.
     fn hello(&self, purpose: Purpose) -> Hello {
-        Hello { purpose, ..self.me.clone() }
+        Hello { purpose, ..self.me.read().clone() }
     }
 
     fn notice(&self, notice: Notice) {

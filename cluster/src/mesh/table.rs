@@ -91,6 +91,11 @@ impl<C: Clone> Table<C> {
         Self { me, slots: BTreeMap::new(), serial: 0 }
     }
 
+    /// This node says something else of itself from now on.
+    pub(super) fn change(&mut self, change: impl Fn(&mut Hello)) {
+        change(&mut self.me);
+    }
+
     fn number(&mut self) -> u64 {
         self.serial += 1;
         self.serial

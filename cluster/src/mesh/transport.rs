@@ -24,6 +24,9 @@ pub trait Transport: Clone + Send + Sync + 'static {
 
     /// Who there is and where, instead of what was said before. Connections to these are kept up, those to others closed.
     fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>);
+
+    /// The node goes on as another incarnation.
+    fn set_incarnation(&self, _: u64) {}
 }
 
 /// Where a node is found.

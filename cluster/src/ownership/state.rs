@@ -56,6 +56,30 @@ impl State {
         Epoch(self.base.saturating_add(index))
     }
 
+    /// The same, without tokens that could let somebody in.
+    pub fn without_tokens(&self) -> Self {
+        Self { tokens: Tokens::default(), ..self.clone() }
+    }
+
+    /// The same, as if this node had been left alone: all others are removed, and nobody owns anything. Epochs are above
+    /// `base` and above all that were given.
+    pub fn alone(&self, node: NodeId, facts: &MemberFacts, base: u64) -> Self {
+        let highest = self.paths.iter().map(|(_, ownership)| ownership.epoch.0).max().unwrap_or(0);
+        let mut state = self.without_tokens();
+        state.base = state.base.max(base).max(highest + 1);
+        let others: Vec<NodeId> = state.members.iter().map(|(other, _)| other).filter(|other| *other != node).collect();
+        for gone in others {
+            let answer = state.members.remove(gone);
+            state.lose(gone, answer);
+        }
+        state.lose(node, Answer::Done);
+        if state.members.get(node).is_none() {
+            // A restored node is new: its id was drawn for this.
+            state.members.join(node, facts);
+        }
+        state
+    }
+
     /// Applies the entry at `index`, which is higher than all before. Never fails: what cannot be done changes nothing.
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Answer {
         match entry {

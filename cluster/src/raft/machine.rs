@@ -57,13 +57,13 @@ impl SharedState {
 
 /// What a snapshot holds, on the disk and on the wire. The first byte is its version.
 #[derive(Encode, Decode)]
-struct Kept {
-    last: Option<wire::LogId>,
-    membership: (Option<wire::LogId>, wire::Membership),
-    state: Vec<u8>,
+pub(super) struct Kept {
+    pub(super) last: Option<wire::LogId>,
+    pub(super) membership: (Option<wire::LogId>, wire::Membership),
+    pub(super) state: Vec<u8>,
 }
 
-const SNAPSHOT_VERSION: u8 = 1;
+pub(super) const SNAPSHOT_VERSION: u8 = 1;
 
 /// The state machine of a node. Clones are the same machine.
 #[derive(Clone)]
@@ -143,7 +143,7 @@ impl Machine {
     }
 }
 
-fn read_snapshot(bytes: &[u8]) -> io::Result<(SnapshotMeta, State)> {
+pub(super) fn read_snapshot(bytes: &[u8]) -> io::Result<(SnapshotMeta, State)> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the snapshot is damaged");
     let (version, body) = bytes.split_first().ok_or_else(damaged)?;
     if *version != SNAPSHOT_VERSION {

@@ -11,6 +11,7 @@ mod disk;
 mod log;
 mod machine;
 mod network;
+mod rewrite;
 mod runtime;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ mod watch;
 pub use consensus::{Consensus, ConsensusConfig, ProposeError, RaftTimings, Standing, StartError};
 pub use disk::{Disk, Done, Image, MemoryDisk, Write};
 pub use machine::{Observer, SharedState};
+pub use rewrite::{backup, begin_alone, everything, read_backup};
 pub use runtime::seed;

@@ -7,10 +7,13 @@ use std::io;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::sync::oneshot;
+
+use weft_proto::wire::entry::NodeId;
+use weft_proto::wire::hello::ClusterId;
 
 use self::log_file::LogFile;
 use crate::raft::{Disk, Done, Image, Write};
@@ -19,17 +22,22 @@ use crate::raft::{Disk, Done, Image, Write};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
     /// Drawn once, never reused.
-    pub id: String,
+    pub id: NodeId,
     /// Counts the starts of this node.
     pub incarnation: u64,
     /// No epoch at or below this was given to anyone else before this start.
     pub epoch_base: u64,
+    /// Which cluster it is in; none for a node that has always been alone.
+    pub cluster: Option<ClusterId>,
+    /// It has founded that cluster, or was about to when it ended.
+    pub founder: bool,
 }
 
 /// A handle to the storage thread. The thread ends with its last handle, after all that it was given.
 #[derive(Clone, Debug)]
 pub struct Storage {
     jobs: mpsc::Sender<Job>,
+    folder: Arc<Path>,
 }
 
 enum Job {
@@ -51,9 +59,10 @@ impl Storage {
         fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
         let log = LogFile::open(&folder.join(LOG_FILE))?;
         let (jobs, queue) = mpsc::channel::<Job>();
-        let folder = folder.to_owned();
-        thread::Builder::new().name("storage".into()).spawn(move || run(&folder, log, &queue))?;
-        Ok(Self { jobs })
+        let folder: Arc<Path> = folder.into();
+        let place = folder.clone();
+        thread::Builder::new().name("storage".into()).spawn(move || run(&place, log, &queue))?;
+        Ok(Self { jobs, folder })
     }
 
     /// Replaces a file of the data folder in one step; done when it is on disk.
@@ -65,25 +74,53 @@ impl Storage {
     }
 
     /// Reads the node's state, counts this start and puts the result on disk before it returns.
-    pub async fn begin(&self, folder: &Path, new_id: &str, wall_micros: u64) -> io::Result<NodeState> {
-        let known = match fs::read_to_string(folder.join(STATE_FILE)) {
-            Ok(text) => {
-                parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "node file is damaged"))?
-            }
+    pub async fn begin(&self, new_id: NodeId, wall_micros: u64) -> io::Result<NodeState> {
+        let known = match self.recall() {
+            Ok(state) => state,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                NodeState { id: new_id.to_owned(), incarnation: 0, epoch_base: 0 }
+                NodeState { id: new_id, incarnation: 0, epoch_base: 0, cluster: None, founder: false }
             }
             Err(error) => return Err(error),
         };
         let state = NodeState {
-            id: known.id,
             incarnation: known.incarnation + 1,
             // Above everything that the last start can have given, even if the wall clock was set back since.
             epoch_base: wall_micros.max(known.epoch_base + EPOCHS_PER_START),
+            ..known
         };
-        let text = format!("id={}\nincarnation={}\nepochBase={}\n", state.id, state.incarnation, state.epoch_base);
-        self.replace(STATE_FILE, text.into_bytes()).await.map_err(io::Error::other)??;
+        self.remember(&state).await?;
         Ok(state)
+    }
+
+    /// What the node knows of itself.
+    pub fn recall(&self) -> io::Result<NodeState> {
+        let text = fs::read_to_string(self.folder.join(STATE_FILE))?;
+        parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "node file is damaged"))
+    }
+
+    /// Puts the node's state on disk before it returns, outside of a runtime.
+    pub fn remember_now(&self, state: &NodeState) -> io::Result<()> {
+        self.write_state(state).blocking_recv().map_err(io::Error::other)?
+    }
+
+    /// Puts another incarnation on disk before it returns.
+    pub async fn count(&self, incarnation: u64) -> io::Result<()> {
+        self.remember(&NodeState { incarnation, ..self.recall()? }).await
+    }
+
+    /// Puts the node's state on disk before it returns.
+    pub async fn remember(&self, state: &NodeState) -> io::Result<()> {
+        self.write_state(state).await.map_err(io::Error::other)?
+    }
+
+    fn write_state(&self, state: &NodeState) -> oneshot::Receiver<io::Result<()>> {
+        let NodeState { id, incarnation, epoch_base, cluster, founder } = state;
+        let mut text = format!("id={id}\nincarnation={incarnation}\nepochBase={epoch_base}\nfounder={founder}\n");
+        if let Some(ClusterId(bytes)) = cluster {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            text += &format!("cluster={hex}\n");
+        }
+        self.replace(STATE_FILE, text.into_bytes())
     }
 }
 
@@ -146,10 +183,16 @@ fn gone<E>(_: E) -> io::Error {
 
 fn parse(text: &str) -> Option<NodeState> {
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let cluster = match value("cluster") {
+        Some(hex) => Some(ClusterId(u128::from_str_radix(hex, 16).ok()?.to_be_bytes())),
+        None => None,
+    };
     Some(NodeState {
-        id: value("id")?.to_owned(),
+        id: NodeId(u64::from_str_radix(value("id")?, 16).ok()?),
         incarnation: value("incarnation")?.parse().ok()?,
         epoch_base: value("epochBase")?.parse().ok()?,
+        cluster,
+        founder: value("founder") == Some("true"),
     })
 }
 
@@ -171,10 +214,13 @@ mod tests {
     async fn each_start_is_an_incarnation_and_epochs_only_grow() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::start(folder.path()).unwrap();
-        let first = storage.begin(folder.path(), "n1", 1_000_000).await.unwrap();
-        assert_eq!(first, NodeState { id: "n1".into(), incarnation: 1, epoch_base: 4_000_000_000_000 });
-        let second = storage.begin(folder.path(), "n2", 5).await.unwrap();
-        assert_eq!((second.id.as_str(), second.incarnation), ("n1", 2));
+        let first = storage.begin(NodeId(1), 1_000_000).await.unwrap();
+        assert_eq!((first.id, first.incarnation, first.epoch_base), (NodeId(1), 1, 4_000_000_000_000));
+        let joined = NodeState { cluster: Some(ClusterId([7; 16])), founder: true, ..first.clone() };
+        storage.remember(&joined).await.unwrap();
+        let second = storage.begin(NodeId(2), 5).await.unwrap();
+        let expected = NodeState { incarnation: 2, epoch_base: second.epoch_base, ..joined };
+        assert_eq!(second, expected);
         assert!(second.epoch_base > first.epoch_base);
     }
 
@@ -183,6 +229,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(STATE_FILE), "id=x\n").unwrap();
         let storage = Storage::start(folder.path()).unwrap();
-        assert_eq!(storage.begin(folder.path(), "n2", 5).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(storage.begin(NodeId(2), 5).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_folder_belongs_to_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let _storage = Storage::start(folder.path()).unwrap();
+        assert_eq!(Storage::start(folder.path()).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
     }
 }

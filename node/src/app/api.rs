@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use uuid::Uuid;
+use weft_cluster::membership::Cluster;
 use weft_cluster::{Fabric, PathDescription, SessionDescription};
 use weft_proto::bitstream::{Prop, codec_props};
 use weft_proto::id::PathName;
@@ -24,6 +25,7 @@ use crate::rtsp::{SessionRecord, Sessions};
 /// Answers for this node.
 pub(super) struct Source {
     fabric: Fabric,
+    cluster: Cluster,
     rtsp: Arc<Sessions>,
     hls: Arc<crate::hls::Shared>,
     rtmp: Arc<Connections>,
@@ -33,12 +35,12 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(
-        fabric: Fabric,
+        (fabric, cluster): (Fabric, Cluster),
         rtsp: Arc<Sessions>,
         rtmp: Arc<Connections>,
         hls: Arc<crate::hls::Shared>,
     ) -> Self {
-        Self { fabric, rtsp, rtmp, hls, started: SystemTime::now(), since: Instant::now() }
+        Self { fabric, cluster, rtsp, rtmp, hls, started: SystemTime::now(), since: Instant::now() }
     }
 
     fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
@@ -54,9 +56,17 @@ impl ApiSource for Source {
     }
 
     fn readiness(&self) -> BoxFuture<'_, Readiness> {
-        let draining = self.fabric.is_draining();
-        let answer = if draining { Readiness::NotReady("draining".into()) } else { Readiness::Ready };
-        ready(answer).boxed()
+        async {
+            if self.fabric.is_draining() {
+                return Readiness::NotReady("draining".into());
+            }
+            match self.cluster.status().await {
+                Some(status) if status.quorum => Readiness::Ready,
+                Some(_) => Readiness::NotReady("no quorum: streams go on, new publishers have to wait".into()),
+                None => Readiness::NotReady("the node takes no part in its cluster any more".into()),
+            }
+        }
+        .boxed()
     }
 
     fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>> {

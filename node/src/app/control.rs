@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::sockets::{self, Bound, Generation};
-use super::{Failure, api};
+use super::{Failure, api, cluster_api};
 use crate::auth::Authenticator;
 use crate::config::{Config, Encryption};
 use crate::http::{Access, router};
@@ -17,10 +17,17 @@ pub(super) struct Sockets {
     api: Option<Bound<TcpListener>>,
 }
 
+/// Who answers, and who says who may ask.
+#[derive(Clone)]
+pub(super) struct Answers {
+    pub(super) node: Arc<api::Source>,
+    pub(super) cluster: Arc<cluster_api::View>,
+    pub(super) authenticator: Arc<dyn Authenticator>,
+}
+
 /// The API, serving on the control thread.
 pub(super) struct Service {
-    source: Arc<api::Source>,
-    authenticator: Arc<dyn Authenticator>,
+    answers: Answers,
     sockets: Sockets,
     _generation: Generation,
 }
@@ -40,14 +47,9 @@ impl Sockets {
 
 impl Service {
     /// Serves.
-    pub(super) fn start(
-        config: &Config,
-        source: Arc<api::Source>,
-        authenticator: Arc<dyn Authenticator>,
-        mut sockets: Sockets,
-    ) -> Self {
-        let generation = serve(config, &source, &authenticator, &mut sockets);
-        Self { source, authenticator, sockets, _generation: generation }
+    pub(super) fn start(config: &Config, answers: Answers, mut sockets: Sockets) -> Self {
+        let generation = serve(config, &answers, &mut sockets);
+        Self { answers, sockets, _generation: generation }
     }
 
     /// What is listened on now.
@@ -57,20 +59,16 @@ impl Service {
 
     /// Goes on with other settings and sockets.
     pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets) {
-        self._generation = serve(config, &self.source, &self.authenticator, &mut sockets);
+        self._generation = serve(config, &self.answers, &mut sockets);
         self.sockets = sockets;
     }
 }
 
-fn serve(
-    config: &Config,
-    source: &Arc<api::Source>,
-    authenticator: &Arc<dyn Authenticator>,
-    sockets: &mut Sockets,
-) -> Generation {
+fn serve(config: &Config, answers: &Answers, sockets: &mut Sockets) -> Generation {
     let (generation, alive) = Generation::begin();
     let access = Access {
-        authenticator: authenticator.clone(),
+        authenticator: answers.authenticator.clone(),
+        cluster: Some(answers.cluster.clone()),
         allow_origins: config.api.allow_origins.clone(),
         rtsp: config.rtsp.enabled && config.rtsp.encryption != Encryption::Strict,
         rtsps: config.rtsp.enabled && config.rtsp.encryption != Encryption::No,
@@ -78,7 +76,7 @@ fn serve(
         rtmp: config.rtmp.enabled && config.rtmp.encryption != Encryption::Strict,
         rtmps: config.rtmp.enabled && config.rtmp.encryption != Encryption::No,
     };
-    let app = router(source.clone(), access).into_make_service_with_connect_info::<SocketAddr>();
+    let app = router(answers.node.clone(), access).into_make_service_with_connect_info::<SocketAddr>();
     for listener in sockets::take(&mut sockets.api) {
         let app = app.clone();
         actix_rt::spawn(alive.clone().run(async move {

@@ -1,6 +1,8 @@
 //! The one place that knows every part: start, wire, reload, stop.
 
 mod api;
+mod cluster;
+mod cluster_api;
 mod control;
 mod hls;
 mod policy;
@@ -17,6 +19,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::{error, info, warn};
+use weft_cluster::membership::{Cluster, Ended, History};
+use weft_cluster::ownership::NodeId;
 use weft_cluster::{Clock, Fabric, FabricConfig, NodeState, Storage};
 
 use crate::auth::{Authenticator, OpenMedia};
@@ -53,6 +57,8 @@ enum Failure {
     Bind(#[from] BindError),
     #[error("data folder {folder}: {error}")]
     Data { folder: String, error: io::Error },
+    #[error("{0}")]
+    Cluster(String),
     #[error("{what}: {error}")]
     Tls { what: &'static str, error: String },
     #[error("{what}: address {address:?}: {error}")]
@@ -63,7 +69,7 @@ impl Failure {
     const fn exit(&self) -> Exit {
         match self {
             Self::Bind(BindError::Taken { .. }) => Exit::PortTaken,
-            Self::Bind(_) => Exit::Failure,
+            Self::Bind(_) | Self::Cluster(_) => Exit::Failure,
             Self::Data { .. } => Exit::DataFolder,
             Self::Tls { .. } | Self::Address { .. } => Exit::Configuration,
         }
@@ -85,8 +91,9 @@ struct Node {
     hls: hls::Service,
     rtmp: rtmp::Service,
     control: control::Service,
-    /// The storage thread lives as long as the node.
-    _storage: Option<Storage>,
+    cluster: Cluster,
+    /// Told when the node takes no part in its cluster any more.
+    ended: tokio::sync::oneshot::Receiver<Ended>,
 }
 
 /// What all doors listen on. To open it is all that can fail when a node starts or takes another configuration.
@@ -130,18 +137,25 @@ impl Node {
         let sockets = Sockets::open(&config, (&rtsp, &rtmp, &hls, &control), workers)?;
         let clock = Clock::start();
         let (state, storage) = node_state(&config, clock).await?;
-        let node = system::host_name();
-        info!(version = env!("CARGO_PKG_VERSION"), %node, id = state.id, incarnation = state.incarnation, "weft starts");
+        let node = cluster::name(&config);
+        let NodeState { id, incarnation, .. } = state;
+        info!(version = env!("CARGO_PKG_VERSION"), %node, %id, incarnation, "weft starts");
+        let tell = Arc::new(cluster::LateHost::default());
+        let history = Arc::new(History::new(clock));
+        let storage = (state, storage);
+        let (cluster, ended) = cluster::start(&config, storage, clock, tell.clone(), history.clone()).await?;
+        let view = Arc::new(cluster_api::View::new(cluster.clone(), history, node.clone()));
         sockets.announce();
         let policy = Arc::new(policy::Configured::new(config.clone()));
         let budget = config.stream.log_budget.of(system::memory_bytes());
         let fabric = Fabric::start(FabricConfig {
             node,
-            epoch_base: state.epoch_base,
+            claimant: Arc::new(cluster.clone()),
             budget_bytes: usize::try_from(budget).unwrap_or(usize::MAX),
             policy: policy.clone(),
             clock,
         });
+        tell.set(fabric.host());
         let authenticator: Arc<dyn Authenticator> = Arc::new(OpenMedia);
         let pool = Pool::start(workers);
         let rtsp = Arc::new(crate::rtsp::door::Shared::new(
@@ -158,11 +172,17 @@ impl Node {
         ));
         let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
         let connections = rtmp.connections.clone();
-        let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone(), connections, hls.clone()));
+        let api = Arc::new(api::Source::new(
+            (fabric.clone(), cluster.clone()),
+            rtsp.sessions.clone(),
+            connections,
+            hls.clone(),
+        ));
         let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool);
         let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
-        let control = control::Service::start(&config, api, authenticator, sockets.control);
+        let answers = control::Answers { node: api, cluster: view, authenticator };
+        let control = control::Service::start(&config, answers, sockets.control);
         Ok(Self {
             config,
             settings,
@@ -176,7 +196,8 @@ impl Node {
             rtmp,
             hls,
             control,
-            _storage: storage,
+            cluster,
+            ended,
         })
     }
 
@@ -188,6 +209,11 @@ impl Node {
         loop {
             tokio::select! {
                 () = &mut end => break,
+                Ok(why) = &mut self.ended => {
+                    error!("{why}");
+                    self.stop().await;
+                    return Exit::Failure;
+                }
                 () = watch.changed() => {
                     self.reload().await;
                     watch.set(self.files());
@@ -206,6 +232,7 @@ impl Node {
         {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+        self.cluster.leave().await;
         self.pool.stop();
         info!("stopped");
         Exit::Ok
@@ -216,16 +243,19 @@ impl Node {
 async fn node_state(config: &Config, clock: Clock) -> Result<(NodeState, Option<Storage>), Failure> {
     let folder = &config.data_dir;
     let wall_micros = u64::try_from(clock.wall().unix_micros()).unwrap_or(0);
-    let new_id = uuid::Uuid::new_v4().simple().to_string();
+    // Half of a random UUID has 61 random bits, and nobody needs more to tell 64 nodes apart.
+    let new_id = NodeId(uuid::Uuid::new_v4().as_u64_pair().1);
     let begun = match Storage::start(folder) {
-        Ok(storage) => storage.begin(folder, &new_id, wall_micros).await.map(|state| (state, storage)),
+        Ok(storage) => storage.begin(new_id, wall_micros).await.map(|state| (state, storage)),
         Err(error) => Err(error),
     };
     match begun {
         Ok((state, storage)) => Ok((state, Some(storage))),
         Err(error) if is_read_only(&error) => {
             warn!("data folder {} cannot be written ({error}): state is kept in memory only", folder.display());
-            Ok((NodeState { id: new_id, incarnation: 1, epoch_base: wall_micros }, None))
+            let state =
+                NodeState { id: new_id, incarnation: 1, epoch_base: wall_micros, cluster: None, founder: false };
+            Ok((state, None))
         }
         Err(error) => Err(Failure::Data { folder: folder.display().to_string(), error }),
     }

@@ -22,6 +22,74 @@ pub(super) enum Task {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigTask),
+    /// Look at a cluster and change it, through any of its nodes
+    #[command(subcommand)]
+    Cluster(ClusterTask),
+}
+
+/// What to do with the cluster.
+#[derive(Debug, Subcommand)]
+pub(super) enum ClusterTask {
+    /// Who belongs, who leads, and whether the nodes can agree
+    Status(Ask),
+    /// The nodes and the ways to them
+    Nodes(Ask),
+    /// Which node owns which path
+    Paths(Ask),
+    /// Why a path is where it is
+    Why {
+        /// The path
+        path: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Make a token that lets one node in, once
+    Token {
+        /// How long it is valid, in seconds; at most a day
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+        valid_for: u64,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Remove a node for good
+    Remove {
+        /// Its name or its id
+        node: String,
+        /// Even if the others cannot agree without it
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Write what the nodes agree on to a file, without keys and tokens
+    Backup {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Begin a new cluster on this machine with what a backup holds; its data folder must be new
+    Restore {
+        /// The file
+        file: PathBuf,
+    },
+    /// Go on alone with what this machine's node has, when the majority of the voters is lost for good
+    Recover {
+        /// Yes: what the lost nodes alone had agreed to is lost
+        #[arg(long, required = true)]
+        force: bool,
+    },
+}
+
+/// How to ask a node.
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// The API of any node
+    #[arg(long, value_name = "URL", env = "WEFT_API", default_value = "http://127.0.0.1:9997")]
+    pub(super) api: String,
+    /// Answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// What to do with the configuration.
@@ -51,9 +119,12 @@ pub(super) struct ServeArgs {
     /// Where the node keeps its state [default: weft-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// standalone, cluster or witness [default: standalone]
+    /// standalone, cluster or witness [default: cluster with a `cluster` section or --join, else standalone]
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
+    /// Join a cluster with a token of `weft cluster token`, if the node is in none
+    #[arg(long, value_name = "TOKEN", env = "WEFT_JOIN", hide_env_values = true)]
+    join: Option<String>,
     /// Set any key: --set logLevel=debug --set paths.cam.maxReaders=5
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value, global = true)]
     set: Vec<(String, String)>,
@@ -105,6 +176,7 @@ fn overrides(serve: &ServeArgs, matches: &ArgMatches) -> Vec<Override> {
     };
     let mut overrides = Vec::new();
     overrides.extend(serve.data.iter().map(|value| set("--data", "dataDir", value)));
+    overrides.extend(serve.join.iter().map(|value| set("--join", "cluster.join", value)));
     overrides.extend(serve.mode.iter().map(|value| set("--mode", "mode", value)));
     for (flag, keys) in &PORTS {
         let Some(first) = matches.get_one::<u16>(flag) else { continue };

@@ -1,6 +1,8 @@
 //! The `weft` command: flags, tasks and exit codes. Serving itself is handed in by whoever calls [`run`].
 
 mod args;
+mod ask;
+mod cluster;
 mod config;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ where
         Some(Task::Config(ConfigTask::Check { file })) => config::check(file, source),
         Some(Task::Config(ConfigTask::Sample)) => config::sample(),
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
+        Some(Task::Cluster(task)) => cluster::run(task, &source),
         None => match Config::load(&source) {
             Ok(loaded) => serve(loaded, source),
             Err(errors) => refuse(&errors),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::check::check;
 use super::error::Origin;
-use super::keys::{self, Table};
+use super::keys::{self, Key, Table};
 use super::layers::{Layers, Values};
 use super::model::{
-    ApiConfig, Config, Encryption, HlsConfig, HlsVariant, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig,
-    RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
+    ApiConfig, BootstrapConfig, ClusterConfig, Config, Encryption, HlsConfig, HlsVariant, LogConfig, LogLevel, Mode,
+    PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
 };
 use super::network::IpRange;
 use super::paths::Paths;
@@ -21,7 +21,8 @@ use super::value::{Address, Budget, Ipv4Range, Value};
 pub(crate) fn build(layers: &Layers) -> Config {
     let view = View { layers: &[&layers.global], table: &keys::GLOBAL };
     Config {
-        mode: mode(&view.text("mode")),
+        mode: mode(layers, &view.text("mode")),
+        cluster: cluster(layers),
         data_dir: view.path("dataDir"),
         workers: some_unless_zero(view.int("workers")),
         log: log(&view),
@@ -122,11 +123,34 @@ fn rtmp(view: &View<'_>) -> RtmpConfig {
     }
 }
 
-fn mode(word: &str) -> Mode {
+/// A file with a `cluster` section means a cluster, unless it says otherwise.
+fn mode(layers: &Layers, word: &str) -> Mode {
+    let said = layers.global.contains_key("mode");
     match word {
         "cluster" => Mode::Cluster,
         "witness" => Mode::Witness,
+        _ if !said && layers.global.contains_key("cluster") => Mode::Cluster,
         _ => Mode::Standalone,
+    }
+}
+
+fn cluster(layers: &Layers) -> ClusterConfig {
+    let view = |section: &str, table: &'static [Key]| Section { layers, section: section.to_owned(), table };
+    let cluster = view("cluster", keys::CLUSTER);
+    let bootstrap = view("cluster.bootstrap", keys::BOOTSTRAP);
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    ClusterConfig {
+        node: some(cluster.text("node")),
+        zone: cluster.text("zone"),
+        address: cluster.address("address"),
+        advertise: some(cluster.text("advertise")),
+        public_host: cluster.text("publicHost"),
+        join: some(cluster.text("join")),
+        bootstrap: some(bootstrap.text("secretFile")).map(|secret_file| BootstrapConfig {
+            expect: usize::try_from(bootstrap.int("expect")).unwrap_or(1),
+            peers: bootstrap.texts("peers"),
+            secret_file: secret_file.into(),
+        }),
     }
 }
 
@@ -192,6 +216,37 @@ macro_rules! readers {
             }
         })*
     };
+}
+
+/// Reads keys of a section, as [`View`] does of a level.
+struct Section<'a> {
+    layers: &'a Layers,
+    section: String,
+    table: &'static [Key],
+}
+
+impl Section<'_> {
+    fn get(&self, name: &str) -> Option<Value> {
+        let dotted = format!("{}.{name}", self.section);
+        let set = self.layers.sections.get(&dotted).map(|setting| setting.value.clone());
+        let default = || {
+            let key = self.table.iter().find(|key| key.name == name)?;
+            check(&Node::raw(&Origin::Default, key.default), name, &key.kind, &mut Vec::new())
+        };
+        set.or_else(default)
+    }
+
+    readers! {
+        text: Text => String;
+        int: Int => i64;
+        address: Address => Address;
+        list: List => Vec<Value>;
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let text = |value| if let Value::Text(text) = value { Some(text) } else { None };
+        self.list(name).into_iter().filter_map(text).collect()
+    }
 }
 
 impl View<'_> {

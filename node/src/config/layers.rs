@@ -36,6 +36,8 @@ pub(crate) struct Layers {
     pub(crate) global: Values,
     pub(crate) path_defaults: Values,
     pub(crate) paths: BTreeMap<String, PathLayer>,
+    /// Keys of sections by their dotted names, as `cluster.node`.
+    pub(crate) sections: BTreeMap<String, Setting>,
     /// Whether the file has a `paths` key, so that it alone says which paths there are.
     pub(crate) file_has_paths: bool,
     /// Global keys whose value was refused: rules between keys leave them alone.
@@ -209,7 +211,7 @@ impl Layers {
         }
     }
 
-    /// The `cluster:` section is checked, and kept once it is served.
+    /// Keys of a section are kept by their dotted names.
     fn check_section(&mut self, parent: &str, table: &'static [Key], node: &Node) {
         let Body::Map(entries) = &node.body else {
             return self.problem(&node.origin, format!("`{parent}` expects a map of keys"));
@@ -221,7 +223,9 @@ impl Layers {
                     self.apply_section(value, |layers, map| layers.check_section(&dotted, inner, map));
                 }
                 Some(key) => {
-                    check(value, &dotted, &key.kind, &mut self.problems);
+                    if let Some(checked) = check(value, &dotted, &key.kind, &mut self.problems) {
+                        self.sections.insert(dotted, Setting { value: checked, origin: place(origin, value) });
+                    }
                 }
                 None => {
                     let hint = suggestion(name, table.iter().map(|key| key.name));

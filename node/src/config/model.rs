@@ -28,6 +28,8 @@ pub struct Config {
     pub udp_max_payload_size: usize,
     /// `udpReadBufferSize`: receive buffer of UDP sockets in bytes; `None` leaves the system's.
     pub udp_read_buffer_size: Option<usize>,
+    /// The `cluster:` section, for a node that is in a cluster.
+    pub cluster: ClusterConfig,
     /// The HTTP API.
     pub api: ApiConfig,
     /// The RTSP server.
@@ -48,6 +50,36 @@ impl Config {
     pub fn path(&self, name: &PathName) -> Option<(&str, &PathConfig)> {
         self.paths.lookup(name)
     }
+}
+
+/// The `cluster:` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// `node`: the label; none for the host name.
+    pub node: Option<String>,
+    /// `zone`.
+    pub zone: String,
+    /// `address`.
+    pub address: Address,
+    /// `advertise`: what other nodes dial, where that is not `address`.
+    pub advertise: Option<String>,
+    /// `publicHost`.
+    pub public_host: String,
+    /// `join`: a token.
+    pub join: Option<String>,
+    /// `bootstrap`, where it has a secret.
+    pub bootstrap: Option<BootstrapConfig>,
+}
+
+/// The `cluster.bootstrap:` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootstrapConfig {
+    /// `expect`.
+    pub expect: usize,
+    /// `peers`.
+    pub peers: Vec<String>,
+    /// `secretFile`.
+    pub secret_file: PathBuf,
 }
 
 /// How a node takes part.

@@ -18,15 +18,27 @@ pub(crate) fn check(layers: &mut Layers, config: &Config) {
     hls(layers, config);
     catch_alls(layers);
     sources(layers, config);
-    if config.mode != Mode::Standalone {
-        warn(layers, "mode", "clusters are not served by this version yet: the node runs standalone");
-    }
+    cluster(layers, config);
     if let Some(Setting { value: Value::List(words), .. }) = layers.global.get("logDestinations")
         && words.contains(&Value::Text("syslog".into()))
     {
         warn(layers, "logDestinations", "`syslog` is accepted, but this version does not serve it yet");
     }
     unserved(layers);
+}
+
+/// A section that has no effect is a mistake, and so is a formation of one node and more expected.
+fn cluster(layers: &mut Layers, config: &Config) {
+    if config.mode == Mode::Standalone && layers.global.contains_key("cluster") {
+        warn(layers, "cluster", "`mode` is `standalone`: the `cluster` section has no effect");
+    }
+    if let Some(bootstrap) = &config.cluster.bootstrap
+        && bootstrap.peers.len() < bootstrap.expect
+    {
+        let message = format!("`expect` is {}, but `peers` has {}", bootstrap.expect, bootstrap.peers.len());
+        let origin = origin(layers, "cluster");
+        layers.problem(&origin, message);
+    }
 }
 
 fn origin(layers: &Layers, key: &str) -> Origin {

@@ -227,7 +227,6 @@ paths:
             "weft.yml:2:1: `webrtcAddress` is accepted, but this version does not serve it yet: it has no effect",
             "weft.yml:5:1: `protocols` is deprecated; write `rtspTransports`",
             "weft.yml:6:1: `rtspDisable` is deprecated; write `rtsp` with the opposite value",
-            "weft.yml:7:1: `cluster` is accepted, but this version does not serve it yet: it has no effect",
             "weft.yml:9:7: `record` is accepted, but this version does not serve it yet: it has no effect (set 2 times)",
             "weft.yml:10:20: path `b`: this version does not pull `rtsp` sources yet; it stays empty",
             "weft.yml:10:45: `publishUser` has no effect any more and protects nothing; write `authInternalUsers`",

@@ -5,6 +5,7 @@
 //! treated as a stranger's.
 
 mod access;
+mod cluster;
 mod hls;
 mod list;
 mod rtmp;
@@ -27,6 +28,7 @@ use serde_json::json;
 
 use crate::auth::{Authenticator, OpenMedia};
 
+pub use cluster::{ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, StatusView, TokenView, WhyView};
 pub use hls::{HlsMuxerInfo, HlsSessionInfo};
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
@@ -41,6 +43,8 @@ pub struct Access {
     pub authenticator: Arc<dyn Authenticator>,
     /// Web origins that may ask; `*` is all.
     pub allow_origins: Vec<String>,
+    /// Answers for the cluster; without it, `/cluster` is not there.
+    pub cluster: Option<Arc<dyn ClusterSource>>,
     /// Whether the RTSP server runs: without it, its routes are not there.
     pub rtsp: bool,
     /// Whether the RTSPS server runs.
@@ -59,6 +63,7 @@ impl Default for Access {
         Self {
             authenticator: Arc::new(OpenMedia),
             allow_origins: vec!["*".into()],
+            cluster: None,
             rtsp: true,
             rtsps: false,
             hls: false,
@@ -71,6 +76,7 @@ impl Default for Access {
 /// The routes of the API.
 pub fn router(source: Arc<dyn ApiSource>, access: Access) -> Router {
     let protected = v3::routes(&access)
+        .merge(access.cluster.clone().map(cluster::routes).unwrap_or_default())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(access.authenticator.clone(), access::authenticate));

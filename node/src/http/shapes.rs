@@ -3,6 +3,7 @@
 //! The structs hold each fact once. Their JSON has it under today's name and under the older ones that MediaMTX still
 //! sends; names and order are MediaMTX's.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -14,6 +15,12 @@ use crate::clock::rfc3339;
 /// A time of day, RFC 3339 in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub SystemTime);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&rfc3339(self.0))
+    }
+}
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

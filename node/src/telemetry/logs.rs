@@ -107,7 +107,8 @@ fn targets(level: LogLevel) -> Targets {
         LogLevel::Info => (LevelFilter::INFO, LevelFilter::WARN),
         LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
     };
-    Targets::new().with_target("weft", ours).with_default(libraries)
+    // Raft warns of every message to a node that is down; what is worth knowing the cluster says itself.
+    Targets::new().with_target("weft", ours).with_target("openraft", LevelFilter::ERROR).with_default(libraries)
 }
 
 struct LineLayer {

@@ -23,6 +23,10 @@ messages! {
         16 => Propose(Entry),
         /// Up to which entry must I have read to know all that is agreed now?
         17 => ReadIndex(()),
+        /// I vote: give me the authority's key, so that I can let others in.
+        18 => AuthorityKey(()),
+        /// My certificate runs out: sign this request for another one (PKCS #10, DER).
+        19 => Certificate(Vec<u8>),
     }
 }
 
@@ -41,6 +45,10 @@ messages! {
         16 => Proposed(Proposed),
         /// To `ReadIndex`.
         17 => ReadIndex(ReadIndex),
+        /// To `AuthorityKey`, as PEM.
+        18 => AuthorityKey(String),
+        /// To `Certificate`, as DER.
+        19 => Certificate(Vec<u8>),
         /// The node cannot answer: it is shutting down, or has lost its disk.
         32 => Unable(()),
         /// The node does not know this kind of request.

@@ -17,6 +17,11 @@ messages! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct ClusterId(pub [u8; 16]);
 
+impl ClusterId {
+    /// Of a node that is in no cluster yet.
+    pub const NONE: Self = Self([0; 16]);
+}
+
 /// Who somebody is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Hello {

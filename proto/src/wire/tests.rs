@@ -89,6 +89,8 @@ fn requests() -> Vec<Request> {
         Request::Transfer(Transfer { from: vote(), to: NodeId(9), last: Some(log_id(10)) }),
         Request::Propose(Entry::Remove { node: NodeId(1) }),
         Request::ReadIndex(()),
+        Request::AuthorityKey(()),
+        Request::Certificate(vec![0x30, 3]),
     ]
 }
 
@@ -116,6 +118,8 @@ fn responses() -> Vec<Response> {
         Response::Unable(()),
         Response::Unsupported(()),
         Response::Busy(()),
+        Response::AuthorityKey("-----BEGIN".into()),
+        Response::Certificate(vec![0x30, 3]),
     ];
     proposed.into_iter().chain(others).collect()
 }

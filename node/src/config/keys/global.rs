@@ -34,9 +34,14 @@ pub(super) static GENERAL: &[Key] = &[
 ];
 
 pub(super) static WEFT: &[Key] = &[
-    key("mode", Choice(&["standalone", "cluster", "witness"]), "standalone", "Alone, with others, or only voting.")
-        .served()
-        .at_restart(),
+    key(
+        "mode",
+        Choice(&["standalone", "cluster", "witness"]),
+        "standalone",
+        "Alone, with others, or only voting; with a `cluster` section `cluster`.",
+    )
+    .served()
+    .at_restart(),
     key("dataDir", Text, "weft-data", "Where the node keeps its state.").served().at_restart(),
     key("workers", Int(0, 1024), "0", "Worker threads; 0 is one for each core.").served().at_restart(),
     key("logBudget", Budget, "25%", "Memory that all stream logs together may use.").served().at_restart(),
@@ -45,24 +50,27 @@ pub(super) static WEFT: &[Key] = &[
     key("startMaxBytes", Size, "8M", "The most that a new reader is sent at once to start with a whole group.")
         .served(),
     key("startMaxAge", Duration(0, DAY), "10s", "The oldest group that a new reader is started with.").served(),
-    key("cluster", Section(CLUSTER), "", "This node's place in a cluster.").at_restart(),
+    key("cluster", Section(CLUSTER), "", "This node's place in a cluster.").at_restart().served(),
 ];
 
 /// The `cluster:` section.
 pub static CLUSTER: &[Key] = &[
-    key("node", Text, "", "The node's name; the host name by default."),
-    key("zone", Text, "", "Rack, site or region."),
-    key("address", Address, ":8700", "Control, join and lifeline (UDP and TCP); media relays on the next port (UDP)."),
-    key("advertise", Text, "", "What other nodes dial; `address` by default."),
-    key("publicHost", Text, "", "The host that clients are told."),
-    key("bootstrap", Section(BOOTSTRAP), "", "How a new cluster forms."),
+    key("node", Text, "", "The node's name; the host name by default.").served(),
+    key("zone", Text, "", "Rack, site or region.").served(),
+    key("address", Address, ":8700", "Control, join and lifeline (UDP and TCP); media relays on the next port (UDP).")
+        .served(),
+    key("advertise", Text, "", "What other nodes dial; `address` by default.").served(),
+    key("publicHost", Text, "", "The host that clients are told.").served(),
+    key("join", Secret, "", "A token of `weft cluster token`, with which a node that is in no cluster joins one.")
+        .served(),
+    key("bootstrap", Section(BOOTSTRAP), "", "How a new cluster forms.").served(),
 ];
 
 /// The `cluster.bootstrap:` section.
 pub static BOOTSTRAP: &[Key] = &[
-    key("expect", Int(1, 7), "1", "How many nodes form the cluster.").shared(),
-    key("peers", Texts, "[]", "Addresses of the nodes that form the cluster.").shared(),
-    key("secretFile", Text, "", "The file with the secret that the nodes share."),
+    key("expect", Int(1, 7), "1", "How many nodes form the cluster.").shared().served(),
+    key("peers", Texts, "[]", "Addresses of the nodes that form the cluster.").shared().served(),
+    key("secretFile", Text, "", "The file with the secret that the nodes share.").served(),
 ];
 
 const OPEN_MEDIA: &str = "[{user: any, permissions: [{action: publish}, {action: read}, {action: playback}]}, \

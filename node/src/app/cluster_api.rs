@@ -1,0 +1,223 @@
+//! What the API says of the cluster.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use weft_cluster::membership::{Cluster, History, MemberStatus, NodeStatus, Story};
+use weft_cluster::ownership::{Answer, Entry, Kind, MemberState, NodeId, Ownership, State};
+use weft_cluster::raft::ProposeError;
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::time::WallClock;
+
+use crate::http::{
+    ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, StatusView, Timestamp, TokenView, WhyView,
+};
+
+/// Answers for the cluster, from this node's view of it.
+pub(super) struct View {
+    cluster: Cluster,
+    history: Arc<History>,
+    node: String,
+}
+
+/// How long somebody who asks waits for the newest word; after that this node's own is given.
+const FRESH_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long a change may take.
+const CHANGE_WITHIN: Duration = Duration::from_secs(5);
+
+impl View {
+    pub(super) fn new(cluster: Cluster, history: Arc<History>, node: String) -> Self {
+        Self { cluster, history, node }
+    }
+
+    async fn member_status(&self) -> Result<MemberStatus, ClusterError> {
+        let gone = || ClusterError::Unavailable("the node takes no part in its cluster any more".into());
+        self.cluster.status().await.ok_or_else(gone)
+    }
+
+    /// The newest word, if it can be had soon.
+    async fn refresh(&self) {
+        let _ = self.cluster.catch_up(FRESH_WITHIN).await;
+    }
+
+    fn path_view(state: &State, path: &PathName, ownership: &Ownership) -> PathView {
+        PathView {
+            name: path.to_string(),
+            node: ownership.owner_node().map(|node| label(state, node)),
+            epoch: ownership.epoch.0.to_string(),
+            kind: ownership.owner.map(|owner| match owner.kind {
+                Kind::Pushed => "pushed",
+                Kind::Pulled => "pulled",
+            }),
+            standbys: ownership.standbys.iter().map(|standby| label(state, standby.claim.node)).collect(),
+            born: timestamp(WallClock::from_unix_micros(ownership.born_micros)),
+        }
+    }
+
+    fn sentence(&self, state: &State, path: &PathName, ownership: &Ownership) -> String {
+        let Epoch(epoch) = ownership.epoch;
+        let story = self.history.of(path);
+        let since = story.as_ref().map(|story| format!(" since {}", timestamp(story.since))).unwrap_or_default();
+        let now = match ownership.owner {
+            Some(owner) => {
+                let how = match owner.kind {
+                    Kind::Pushed => "a client publishes it there",
+                    Kind::Pulled => "it pulls the source",
+                };
+                let node = label(state, owner.claim.node);
+                format!("{path}: node {node} owns it{since} under epoch {epoch}; {how}.")
+            }
+            None => format!("{path}: nobody owns it{since}; its last epoch was {epoch}, and it waits for a publisher."),
+        };
+        let before = story.as_ref().and_then(|story| Some(before(state, story)?)).unwrap_or_default();
+        let standbys: Vec<String> = ownership.standbys.iter().map(|standby| label(state, standby.claim.node)).collect();
+        let next = match standbys.as_slice() {
+            [] => String::new(),
+            waiting => format!(" Next in line: {}.", waiting.join(", ")),
+        };
+        now + &before + &next
+    }
+}
+
+fn before(state: &State, story: &Story) -> Option<String> {
+    let (node, reason) = story.before?;
+    Some(format!(" Before, node {} had it and lost it because {}.", label(state, node), reason.as_str()))
+}
+
+/// What people call a node; its id, where it is not a member any more.
+fn label(state: &State, node: NodeId) -> String {
+    state.members().get(node).map_or_else(|| node.to_string(), |member| member.facts.name.clone())
+}
+
+fn timestamp(at: WallClock) -> Timestamp {
+    let micros = u64::try_from(at.unix_micros()).unwrap_or(0);
+    Timestamp(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+}
+
+fn node_view(node: &NodeStatus) -> NodeView {
+    let state = match node.state {
+        MemberState::Joined => "joined",
+        MemberState::Up if node.suspect => "suspect",
+        MemberState::Up => "up",
+        MemberState::Draining => "draining",
+        MemberState::Down => "down",
+    };
+    let role = match (node.facts.witness, node.voter) {
+        (true, _) => "witness",
+        (false, true) => "voter",
+        (false, false) => "learner",
+    };
+    NodeView {
+        id: node.id.to_string(),
+        name: node.facts.name.clone(),
+        zone: node.facts.zone.clone(),
+        state,
+        role,
+        version: node.facts.version.clone(),
+        address: node.facts.address.clone(),
+        incarnation: node.incarnation,
+        paths: node.owned,
+        round_trip_ms: node.link.map(|link| link.round_trip.as_secs_f64() * 1e3),
+        clock_offset_ms: node.link.map(|link| link.offset_micros as f64 / 1e3),
+    }
+}
+
+fn unavailable(error: ProposeError) -> ClusterError {
+    ClusterError::Unavailable(error.to_string())
+}
+
+impl ClusterSource for View {
+    fn status(&self) -> ClusterFuture<'_, StatusView> {
+        async {
+            let status = self.member_status().await?;
+            let leader = status.nodes.iter().find(|node| Some(node.id) == status.standing.leader);
+            Ok(StatusView {
+                leader: leader.map(|node| node.facts.name.clone()).filter(|_| status.quorum),
+                quorum: status.quorum,
+                level: status.level,
+                node: self.node.clone(),
+                term: status.standing.term,
+                log: [status.standing.last, status.standing.applied],
+                nodes: status.nodes.iter().map(node_view).collect(),
+            })
+        }
+        .boxed()
+    }
+
+    fn paths(&self) -> ClusterFuture<'_, Vec<PathView>> {
+        async {
+            self.refresh().await;
+            let state = self.cluster.state().read();
+            Ok(state.paths().iter().map(|(path, ownership)| Self::path_view(&state, path, ownership)).collect())
+        }
+        .boxed()
+    }
+
+    fn why(&self, path: PathName) -> ClusterFuture<'_, WhyView> {
+        async move {
+            self.refresh().await;
+            let state = self.cluster.state().read();
+            let nobody = || ClusterError::NotFound(format!("{path}: nobody owns it, and nobody did a minute ago"));
+            let ownership = state.paths().get(&path).ok_or_else(nobody)?;
+            let why = self.sentence(&state, &path, ownership);
+            Ok(WhyView { path: Self::path_view(&state, &path, ownership), why })
+        }
+        .boxed()
+    }
+
+    fn invite(&self, valid_for: Duration) -> ClusterFuture<'_, TokenView> {
+        async move {
+            let token = self.cluster.invite(valid_for).await.map_err(unavailable)?;
+            let alone = || ClusterError::Conflict("this node is alone: start it with a `cluster` section".into());
+            let token = token.ok_or_else(alone)?.to_string();
+            Ok(TokenView { token, expires: Timestamp(SystemTime::now() + valid_for) })
+        }
+        .boxed()
+    }
+
+    fn remove(&self, node: String, force: bool) -> ClusterFuture<'_, NodeView> {
+        async move {
+            let status = self.member_status().await?;
+            let named: Vec<&NodeStatus> =
+                status.nodes.iter().filter(|known| known.id.to_string() == node || known.facts.name == node).collect();
+            let known = match named.as_slice() {
+                [] => return Err(ClusterError::NotFound(format!("no node is called {node}"))),
+                [known] => *known,
+                several => {
+                    let ids: Vec<String> = several.iter().map(|node| node.id.to_string()).collect();
+                    let message = format!("several nodes are called {node}; name one by its id: {}", ids.join(", "));
+                    return Err(ClusterError::Conflict(message));
+                }
+            };
+            if !force && !can_spare(&status, known) {
+                let message = format!("without {node} the cluster would have no majority of voters that are up");
+                return Err(ClusterError::Conflict(message + "; `--force` removes it all the same"));
+            }
+            let view = node_view(known);
+            let (_, answer) =
+                self.cluster.propose(Entry::Remove { node: known.id }, CHANGE_WITHIN).await.map_err(unavailable)?;
+            match answer {
+                Answer::Refused(refusal) => Err(ClusterError::Conflict(refusal.to_string())),
+                _ => Ok(view),
+            }
+        }
+        .boxed()
+    }
+
+    fn backup(&self) -> ClusterFuture<'_, Vec<u8>> {
+        async {
+            self.cluster.catch_up(CHANGE_WITHIN).await.map_err(unavailable)?;
+            Ok(self.cluster.backup())
+        }
+        .boxed()
+    }
+}
+
+/// Whether a majority of the voters that remain is up.
+fn can_spare(status: &MemberStatus, node: &NodeStatus) -> bool {
+    let others: Vec<&NodeStatus> = status.nodes.iter().filter(|other| other.voter && other.id != node.id).collect();
+    let up = others.iter().filter(|other| other.state == MemberState::Up && !other.suspect).count();
+    !others.is_empty() && up > others.len() / 2
+}

@@ -1,0 +1,228 @@
+//! `/cluster`: who belongs, who leads, who owns what and why, tokens, removal, backup. The same from any node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use weft_proto::id::PathName;
+
+use super::failure;
+use super::shapes::Timestamp;
+use super::source::ApiSource;
+
+/// An answer of the cluster.
+pub type ClusterFuture<'a, T> = BoxFuture<'a, Result<T, ClusterError>>;
+
+/// Why the cluster does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// There is no such thing (404).
+    #[error("{0}")]
+    NotFound(String),
+    /// It cannot be done as things are (409).
+    #[error("{0}")]
+    Conflict(String),
+    /// The cluster cannot agree now (503).
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Answers for the cluster.
+pub trait ClusterSource: Send + Sync {
+    /// How the cluster is.
+    fn status(&self) -> ClusterFuture<'_, StatusView>;
+
+    /// Who owns what.
+    fn paths(&self) -> ClusterFuture<'_, Vec<PathView>>;
+
+    /// Who owns a path, since when, and what happened before.
+    fn why(&self, path: PathName) -> ClusterFuture<'_, WhyView>;
+
+    /// A token that lets one node in.
+    fn invite(&self, valid_for: Duration) -> ClusterFuture<'_, TokenView>;
+
+    /// Removes a node, named by its id or its label. Unless `force`, only if the others can still agree without it.
+    fn remove(&self, node: String, force: bool) -> ClusterFuture<'_, NodeView>;
+
+    /// What is agreed, for [`weft cluster restore`](crate::cli). Without secrets.
+    fn backup(&self) -> ClusterFuture<'_, Vec<u8>>;
+}
+
+/// How the cluster is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StatusView {
+    /// The label of the node that leads, if this one knows.
+    pub leader: Option<String>,
+    /// Whether this node reaches a majority of the voters.
+    pub quorum: bool,
+    /// The level that the cluster speaks.
+    pub level: u32,
+    /// The node that answers.
+    pub node: String,
+    /// Raft's term.
+    pub term: u64,
+    /// The last entry of this node's log, and the last that it has applied.
+    pub log: [Option<u64>; 2],
+    /// The members.
+    pub nodes: Vec<NodeView>,
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeView {
+    /// Its id.
+    pub id: String,
+    /// Its label.
+    pub name: String,
+    /// Rack, site or region.
+    pub zone: String,
+    /// `up`, `suspect`, `down`, `draining` or `joined`, when it has never come up.
+    pub state: &'static str,
+    /// `voter`, `learner` or `witness`.
+    pub role: &'static str,
+    /// Of its program.
+    pub version: String,
+    /// What other nodes dial.
+    pub address: String,
+    /// Counts its starts.
+    pub incarnation: u64,
+    /// Paths that it owns.
+    pub paths: usize,
+    /// There and back from the node that answers, in milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// How far its clock is ahead of that of the node that answers, in milliseconds.
+    pub clock_offset_ms: Option<f64>,
+}
+
+/// A path and its owner.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathView {
+    /// The path.
+    pub name: String,
+    /// The label of the owner; none while it waits for one.
+    pub node: Option<String>,
+    /// The epoch. A text, for it is larger than what all readers of JSON can count.
+    pub epoch: String,
+    /// `pushed` or `pulled`, while it has an owner.
+    pub kind: Option<&'static str>,
+    /// The labels of nodes whose publishers wait, the next one first.
+    pub standbys: Vec<String>,
+    /// When the path was born.
+    pub born: Timestamp,
+}
+
+/// Why a path is where it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WhyView {
+    /// The path as the cluster sees it.
+    #[serde(flatten)]
+    pub path: PathView,
+    /// In a sentence or two.
+    pub why: String,
+}
+
+/// A token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenView {
+    /// The text. It is shown once.
+    pub token: String,
+    /// Until when it lets a node in.
+    pub expires: Timestamp,
+}
+
+type Source = State<Arc<dyn ClusterSource>>;
+
+/// The routes, with their own source.
+pub(super) fn routes(source: Arc<dyn ClusterSource>) -> Router<Arc<dyn ApiSource>> {
+    Router::new()
+        .route("/cluster/status", get(status))
+        .route("/cluster/nodes", get(nodes))
+        .route("/cluster/nodes/{node}", delete(remove))
+        .route("/cluster/paths", get(paths))
+        .route("/cluster/why/{*path}", get(why))
+        .route("/cluster/tokens", post(invite))
+        .route("/cluster/backup", get(backup))
+        .with_state(source)
+}
+
+async fn status(State(source): Source) -> Result<Json<StatusView>, ClusterError> {
+    source.status().await.map(Json)
+}
+
+async fn nodes(State(source): Source) -> Result<Json<Vec<NodeView>>, ClusterError> {
+    Ok(Json(source.status().await?.nodes))
+}
+
+async fn paths(State(source): Source) -> Result<Json<Vec<PathView>>, ClusterError> {
+    source.paths().await.map(Json)
+}
+
+async fn why(State(source): Source, Path(path): Path<String>) -> Result<Json<WhyView>, Response> {
+    let path = PathName::new(&path).map_err(|error| failure(StatusCode::BAD_REQUEST, &error.to_string()))?;
+    source.why(path).await.map(Json).map_err(IntoResponse::into_response)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Invitation {
+    valid_for_seconds: u64,
+}
+
+/// A token is for a day at most; by default for an hour.
+const TOKEN_SECONDS: std::ops::RangeInclusive<u64> = 1..=86_400;
+const TOKEN_SECONDS_DEFAULT: u64 = 3600;
+
+async fn invite(State(source): Source, body: Bytes) -> Result<Json<TokenView>, Response> {
+    let wish = if body.is_empty() {
+        Ok(Invitation { valid_for_seconds: TOKEN_SECONDS_DEFAULT })
+    } else {
+        serde_json::from_slice::<Invitation>(&body)
+    };
+    let wish = wish.ok().filter(|wish| TOKEN_SECONDS.contains(&wish.valid_for_seconds));
+    let wish = wish.ok_or_else(|| {
+        failure(StatusCode::BAD_REQUEST, "expected {\"validForSeconds\": n} with n between 1 and 86400")
+    })?;
+    let token = source.invite(Duration::from_secs(wish.valid_for_seconds)).await;
+    token.map(Json).map_err(IntoResponse::into_response)
+}
+
+#[derive(Deserialize)]
+struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+async fn remove(
+    State(source): Source,
+    Path(node): Path<String>,
+    Query(force): Query<Force>,
+) -> Result<Json<NodeView>, ClusterError> {
+    source.remove(node, force.force).await.map(Json)
+}
+
+async fn backup(State(source): Source) -> Result<Response, ClusterError> {
+    let bytes = source.backup().await?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+impl IntoResponse for ClusterError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, Json(json!({"status": "error", "error": self.to_string()}))).into_response()
+    }
+}
