@@ -103,3 +103,12 @@ pub const JOINS_PER_ADDRESS_BURST: f64 = 8.0;
 
 /// Wishes to join that wait for a decision.
 pub const JOINS_WAITING_MAX: usize = 16;
+
+/// Faults in force at a time.
+pub const FAULTS_MAX: usize = 64;
+
+/// Peers whose state one fault keeps, each way: 100 bytes each.
+pub const FAULT_LINKS_MAX: usize = 1024;
+
+/// Bytes of packets that a fault holds back, each way of each socket: half a second of 250 Mbit/s.
+pub const FAULT_QUEUE_BYTES_MAX: usize = 16 << 20;

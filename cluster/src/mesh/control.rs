@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quinn::Runtime as _;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream,
@@ -16,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{Greeting, Hello, Purpose};
 
+use super::faults::{self, Faults};
 use super::hello::read_hello;
 use super::newcomers::{Place, Standing};
 use super::refusal::{End, Refusal};
@@ -35,13 +37,18 @@ pub(super) fn client(identity: &Current, servers: Servers) -> io::Result<ClientC
 }
 
 /// The endpoint, which listens and dials on one socket.
-pub(super) fn endpoint(identity: &Current, socket: UdpSocket) -> io::Result<Endpoint> {
+pub(super) fn endpoint(identity: &Current, socket: UdpSocket, faults: Option<Faults>) -> io::Result<Endpoint> {
     let protocols = [CONTROL_PROTOCOLS, &[JOIN_PROTOCOL]].concat();
     let server = tls::server(identity, Clients::Any, &protocols).and_then(tls::quic_server);
     let mut server = ServerConfig::with_crypto(server.map_err(io::Error::other)?);
     server.transport_config(transport());
     server.incoming_buffer_size(FIRST_WINDOW_BYTES.into()).incoming_buffer_size_total(UNANSWERED_BYTES_MAX);
-    Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
+    let socket = TokioRuntime.wrap_udp_socket(socket)?;
+    let socket = match faults {
+        Some(faults) => faults::wrap(socket, faults),
+        None => socket,
+    };
+    Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
 }
 
 /// What a newcomer may do: open one stream, and little memory. It may more when it is known.
@@ -169,6 +176,9 @@ async fn run(shared: Arc<Shared>, node: NodeId, link: Link<Connection>) {
     connection.set_receive_window(VarInt::from_u32(WINDOW_BYTES));
     shared.changed.send_replace(());
     let remote = canonical(connection.remote_address());
+    if let Some(faults) = &shared.faults {
+        faults.found(node, [remote]);
+    }
     tracing::info!(%node, incarnation = link.incarnation, %remote, dialed = link.dialed, "connected to a node");
     let error = calls::serve(&shared, node, connection).await;
     let was_in_use = shared.table.lock().lost(node, link.serial);
@@ -228,7 +238,7 @@ async fn dial(
 ) -> Result<Option<Link<Connection>>, Refusal> {
     let name = server_name(node);
     let found = resolve(address).await;
-    shared.known.lock().insert(node, found.iter().copied().map(canonical).collect());
+    shared.found(node, found.iter().copied().map(canonical).collect());
     let connection = reach(shared, &shared.clients.member, &found, &name).await?;
     if !shared.table.lock().may_greet(node, attempt) {
         End::Done.close(&connection);

@@ -20,6 +20,7 @@ use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{Greeting, Hello, Purpose};
 
 use super::control::Backoff;
+use super::faults::Way;
 use super::hello::read_hello;
 use super::newcomers::{Place, Standing};
 use super::refusal::Refusal;
@@ -83,6 +84,8 @@ async fn meet(shared: &Shared, acceptor: &TlsAcceptor, stream: TcpStream) -> Res
     if hello.purpose != Purpose::Lifeline {
         return Err(Refusal::BadHello);
     }
+    shared.passable(certified, Way::In).await;
+    shared.passable(certified, Way::Out).await;
     // The dialer confirms its connection before it dials this, but that may come later.
     let mut changes = shared.changed.subscribe();
     let waiting = async {
@@ -118,6 +121,8 @@ pub(super) async fn keep(shared: Arc<Shared>, node: NodeId) {
             Err(()) => return,
         };
         let remote = link.connection.remote_address();
+        shared.passable(node, Way::Out).await;
+        shared.passable(node, Way::In).await;
         match timeout(NEWCOMER_DEADLINE, dial(&shared, node, remote)).await {
             Ok(Ok((hello, stream))) => {
                 backoff.reset();
@@ -158,6 +163,8 @@ async fn hold(shared: &Shared, hello: Hello, stream: impl AsyncRead + AsyncWrite
     shared.table.lock().let_go(node, serial);
     shared.changed.send_replace(());
     if end == Ended::Cut {
+        // The kernel has seen it; across a partition it would not have.
+        shared.passable(node, Way::In).await;
         tracing::info!(%node, incarnation, "the lifeline of a node was cut");
         // Fails when the cluster thread is shutting down.
         let _ = shared.incoming.send(Incoming::Cut { node, incarnation }).await;

@@ -8,6 +8,7 @@
 
 mod calls;
 mod control;
+pub mod faults;
 mod hello;
 mod join;
 mod lifeline;
@@ -39,6 +40,7 @@ use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{ClusterId, Hello, Purpose};
 
+use self::faults::{Faults, Way};
 use self::join::Gate;
 use self::newcomers::Newcomers;
 use self::refusal::{Complaints, End};
@@ -65,6 +67,8 @@ pub struct MeshConfig {
     pub levels: (u32, u32),
     /// Of its program, for people.
     pub version: String,
+    /// The faults that are injected into its sockets; none where that is not enabled.
+    pub faults: Option<Faults>,
 }
 
 /// What comes out of the mesh.
@@ -160,6 +164,7 @@ pub(crate) struct Shared {
     changed: watch::Sender<()>,
     /// Where members were found, so that they are not taken for strangers.
     known: Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>,
+    faults: Option<Faults>,
     incoming: mpsc::Sender<Incoming>,
     notices: mpsc::Sender<Notice>,
     joins: mpsc::Sender<JoinAsked>,
@@ -204,7 +209,8 @@ impl Mesh {
         let shared = Arc::new(Shared {
             address: sockets.address,
             runtime: Handle::current(),
-            endpoint: control::endpoint(&config.identity, sockets.udp)?,
+            endpoint: control::endpoint(&config.identity, sockets.udp, config.faults.clone())?,
+            faults: config.faults,
             clients,
             table: Mutex::new(Table::new(me.clone())),
             me: RwLock::new(me),
@@ -356,6 +362,21 @@ impl Shared {
     /// What is said of this node on a connection.
     fn hello(&self, purpose: Purpose) -> Hello {
         Hello { purpose, ..self.me.read().clone() }
+    }
+
+    /// Notes where a member was found.
+    fn found(&self, node: NodeId, addresses: Vec<SocketAddr>) {
+        if let Some(faults) = &self.faults {
+            faults.found(node, addresses.iter().copied());
+        }
+        self.known.lock().insert(node, addresses);
+    }
+
+    /// Waits while a partition is injected that keeps a node's packets from going this way.
+    async fn passable(&self, node: NodeId, way: Way) {
+        if let Some(faults) = &self.faults {
+            faults.passable(node, way).await;
+        }
     }
 
     fn notice(&self, notice: Notice) {

@@ -150,6 +150,7 @@ impl SeatConfig {
             incarnation: self.state.incarnation,
             levels: LEVELS,
             version: self.version.clone(),
+            faults: None,
         })
     }
 

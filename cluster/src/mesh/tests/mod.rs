@@ -1,5 +1,6 @@
 //! Meshes on the loopback, each on a thread and a runtime of its own, as in a node.
 
+mod faulty;
 mod hostile;
 mod joining;
 mod together;
@@ -15,6 +16,7 @@ use weft_proto::time::WallClock;
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::ClusterId;
 
+use super::faults::Faults;
 use super::{Incoming, Mesh, MeshConfig, MeshOutput, PeerAddress, Transport as _};
 use crate::identity::{Authority, AuthoritySeed, Current};
 
@@ -35,9 +37,13 @@ impl Node {
     }
 
     fn start_at(authority: &Authority, id: u64, incarnation: u64, bind: SocketAddr) -> Self {
+        Self::start_with(authority, id, incarnation, bind, None)
+    }
+
+    fn start_with(authority: &Authority, id: u64, incarnation: u64, bind: SocketAddr, faults: Option<Faults>) -> Self {
         let leaf = authority.issue(NodeId(id), now()).unwrap();
         let identity = Current::new(&leaf, authority.certificate().clone()).unwrap();
-        let config = MeshConfig { bind, identity: identity.clone(), ..config(incarnation, &identity) };
+        let config = MeshConfig { bind, faults, ..config(incarnation, &identity) };
         let (made, made_out) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -103,6 +109,7 @@ fn config(incarnation: u64, identity: &Current) -> MeshConfig {
         incarnation,
         levels: (1, 1),
         version: "test".into(),
+        faults: None,
     }
 }
 
