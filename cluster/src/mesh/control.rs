@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::Runtime as _;
 use quinn::crypto::rustls::HandshakeData;
@@ -180,7 +180,9 @@ async fn run(shared: Arc<Shared>, node: NodeId, link: Link<Connection>) {
         faults.found(node, [remote]);
     }
     tracing::info!(%node, incarnation = link.incarnation, %remote, dialed = link.dialed, "connected to a node");
+    shared.since.lock().insert(link.serial, Instant::now());
     let error = calls::serve(&shared, node, connection).await;
+    shared.since.lock().remove(&link.serial);
     let was_in_use = shared.table.lock().lost(node, link.serial);
     shared.changed.send_replace(());
     if End::Leaving.is(&error) {

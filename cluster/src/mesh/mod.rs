@@ -123,6 +123,8 @@ pub struct PeerStatus {
 pub struct LinkStatus {
     /// Of which process.
     pub incarnation: u64,
+    /// For how long.
+    pub connected: Duration,
     /// The level that both speak on it.
     pub level: u32,
     /// This node has dialed it.
@@ -138,21 +140,35 @@ pub struct LinkStatus {
 }
 
 /// What happened that nobody was told of, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MeshCounts {
+    /// Connections that were taken into use: more than there are peers, when some were lost.
+    pub links: u64,
+    /// Signals that were dropped because the cluster thread was too slow.
+    pub signals_dropped: u64,
+    /// Signals of kinds that are not known here.
+    pub signals_unknown: u64,
+    /// Calls that were answered with "busy" because the cluster thread was too slow.
+    pub calls_busy: u64,
+    /// Calls of kinds that are not known here.
+    pub calls_unknown: u64,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
-    /// Connections that were taken into use.
-    pub(crate) links: AtomicU64,
-    pub(crate) signals_dropped: AtomicU64,
-    pub(crate) signals_unknown: AtomicU64,
-    pub(crate) calls_busy: AtomicU64,
-    pub(crate) calls_unknown: AtomicU64,
+struct Counts {
+    links: AtomicU64,
+    signals_dropped: AtomicU64,
+    signals_unknown: AtomicU64,
+    calls_busy: AtomicU64,
+    calls_unknown: AtomicU64,
 }
 
 /// The connections of this node to all others. Cheap to clone.
 #[derive(Clone)]
 pub struct Mesh(Arc<Shared>);
 
-pub(crate) struct Shared {
+struct Shared {
     /// What this node says of itself; which cluster it is in, and its incarnation, may change.
     me: RwLock<Hello>,
     address: SocketAddr,
@@ -162,6 +178,8 @@ pub(crate) struct Shared {
     table: Mutex<Table<Connection>>,
     /// Says that something in the table has changed.
     changed: watch::Sender<()>,
+    /// When links were taken into use, by their numbers.
+    since: Mutex<BTreeMap<u64, Instant>>,
     /// Where members were found, so that they are not taken for strangers.
     known: Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>,
     faults: Option<Faults>,
@@ -215,6 +233,7 @@ impl Mesh {
             table: Mutex::new(Table::new(me.clone())),
             me: RwLock::new(me),
             changed: watch::Sender::new(()),
+            since: Mutex::default(),
             known: Mutex::default(),
             incoming,
             notices,
@@ -264,11 +283,12 @@ impl Mesh {
 
     /// All peers, as they are now.
     pub fn peers(&self) -> Vec<PeerStatus> {
-        let table = self.0.table.lock();
+        let (table, since) = (self.0.table.lock(), self.0.since.lock());
         let status = |link: &table::Link<Connection>| {
             let stats = link.connection.stats();
             LinkStatus {
                 incarnation: link.incarnation,
+                connected: since.get(&link.serial).map(Instant::elapsed).unwrap_or_default(),
                 level: link.level,
                 dialed: link.dialed,
                 remote: sockets::canonical(link.connection.remote_address()),
@@ -291,14 +311,17 @@ impl Mesh {
         self.0.complaints.counts()
     }
 
-    /// Connections that were taken into use since the start: more than there are peers, when some were lost.
-    pub fn links_made(&self) -> u64 {
-        self.0.counts.links.load(Ordering::Relaxed)
-    }
-
-    /// Signals from other nodes that were dropped because the cluster thread was too slow, since the start.
-    pub fn signals_dropped(&self) -> u64 {
-        self.0.counts.signals_dropped.load(Ordering::Relaxed)
+    /// What happened that nobody was told of, since the start.
+    pub fn counts(&self) -> MeshCounts {
+        let Counts { links, signals_dropped, signals_unknown, calls_busy, calls_unknown } = &self.0.counts;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        MeshCounts {
+            links: read(links),
+            signals_dropped: read(signals_dropped),
+            signals_unknown: read(signals_unknown),
+            calls_busy: read(calls_busy),
+            calls_unknown: read(calls_unknown),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ async fn streams_arrive_whole_over_a_network_that_loses_doubles_turns_and_mixes(
     assert!(start.elapsed() > ms(12), "two ways of 3 ms, twice at least: {:?}", start.elapsed());
     let link = a.mesh.peers()[0].link.clone().unwrap();
     assert!(link.packets.1 * 10 > link.packets.0, "a fifth was to be lost: {link:?}");
-    assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (1, 1));
+    assert_eq!((a.mesh.counts().links, b.mesh.counts().links), (1, 1));
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_node_that_is_partitioned_does_not_hinder_the_others() {
     let mut c = c;
     c.next(|incoming| matches!(incoming, Incoming::Signal { .. }).then_some(())).await;
     assert!(a.is_linked_with(&c) && b.is_linked_with(&c));
-    assert_eq!(c.mesh.links_made(), 2);
+    assert_eq!(c.mesh.counts().links, 2);
     faults.clear();
     until("connected again", || a.is_linked_with(&b) && b.is_linked_with(&a)).await;
 }

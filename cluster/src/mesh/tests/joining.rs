@@ -152,6 +152,6 @@ async fn a_thousand_wishes_a_second_are_refused_and_members_do_not_notice() {
     assert_eq!(porter.await.unwrap(), heard as u64);
     assert!(a.mesh.refusals()[&Refusal::TooMany] > 100, "{:?}", a.mesh.refusals());
     assert!(a.is_linked_with(&b) && b.is_linked_with(&a));
-    assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (1, 1));
+    assert_eq!((a.mesh.counts().links, b.mesh.counts().links), (1, 1));
     introduce([&a, &*b]);
 }

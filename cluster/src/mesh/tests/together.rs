@@ -12,7 +12,7 @@ async fn two_nodes_that_dial_each_other_at_once_end_with_one_connection_and_neve
     let authority = authority();
     for _ in 0..20 {
         let (a, b) = pair(&authority).await;
-        assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (1, 1));
+        assert_eq!((a.mesh.counts().links, b.mesh.counts().links), (1, 1));
         let dialed = |node: &Node| node.mesh.peers()[0].link.as_ref().unwrap().dialed;
         assert_ne!(dialed(&a), dialed(&b));
     }
@@ -31,7 +31,7 @@ async fn five_nodes_in_any_order_end_with_one_connection_and_one_lifeline_a_pair
     tokio::time::sleep(Duration::from_secs(4)).await;
     for node in &nodes {
         assert!(node.is_connected_with(4), "keep-alives hold what is idle: {:?}", node.mesh.peers());
-        assert_eq!(node.mesh.links_made(), 4, "nothing was ever connected twice");
+        assert_eq!(node.mesh.counts().links, 4, "nothing was ever connected twice");
     }
 }
 
@@ -101,7 +101,7 @@ async fn a_second_process_with_the_same_id_is_refused_and_both_are_told() {
     twin.mesh.set_peers([a.peer()].into());
     let notice = twin.output.notices.recv().await.unwrap();
     assert_eq!(notice, Notice::Superseded { by: a.id, refusal: Refusal::SecondProcess });
-    assert_eq!(a.mesh.links_made(), 1);
+    assert_eq!(a.mesh.counts().links, 1);
 
     let own = Node::start_at(&authority, 1, 3, ([127, 0, 0, 1], 0).into());
     // It has a peer of another id at that address, and finds itself.
@@ -109,6 +109,9 @@ async fn a_second_process_with_the_same_id_is_refused_and_both_are_told() {
     let met = own.mesh.acquaint(&a.mesh.address().to_string()).await.unwrap();
     assert_eq!((met.node, met.incarnation), (a.id, 1));
     assert!(a.output.notices.try_recv().is_err(), "to ask who is there harms nobody");
+    // As a node does that finds its own address among those of a formation.
+    let myself = a.mesh.acquaint(&a.mesh.address().to_string()).await.unwrap();
+    assert_eq!((myself.node, myself.process), (met.node, met.process));
 }
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn a_process_that_is_known_to_be_older_is_refused_and_told() {
     b.mesh.set_peers([a.peer()].into());
     let notice = b.output.notices.recv().await.unwrap();
     assert_eq!(notice, Notice::Superseded { by: a.id, refusal: Refusal::OlderIncarnation });
-    assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (0, 0));
+    assert_eq!((a.mesh.counts().links, b.mesh.counts().links), (0, 0));
 }
 
 #[tokio::test]
@@ -141,7 +144,7 @@ async fn certificates_are_renewed_while_calls_run_and_none_fails() {
         renewals += 1;
     }
     assert!(renewals > 3);
-    assert_eq!((a.mesh.links_made(), b.mesh.links_made()), (1, 1));
+    assert_eq!((a.mesh.counts().links, b.mesh.counts().links), (1, 1));
     // And the new ones are what a new connection shows.
     let c = Node::start(&authority, 3);
     introduce([&a, &*b, &c]);

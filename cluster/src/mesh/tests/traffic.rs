@@ -1,7 +1,6 @@
 //! Calls and signals.
 
 use std::ops::Deref;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -159,7 +158,7 @@ async fn what_a_newer_node_says_is_answered_or_skipped_and_what_is_no_message_is
     }
     b.next(|incoming| matches!(incoming, Incoming::Signal { .. }).then_some(())).await;
     assert_eq!(b.mesh.refusals()[&Refusal::BadRequest], 8);
-    assert_eq!(b.mesh.0.counts.signals_unknown.load(Ordering::Relaxed), 1);
-    assert_eq!(b.mesh.0.counts.calls_unknown.load(Ordering::Relaxed), 1);
-    assert_eq!(a.mesh.links_made(), 1, "the connection stands");
+    assert_eq!(b.mesh.counts().signals_unknown, 1);
+    assert_eq!(b.mesh.counts().calls_unknown, 1);
+    assert_eq!(a.mesh.counts().links, 1, "the connection stands");
 }
