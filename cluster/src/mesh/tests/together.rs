@@ -129,6 +129,26 @@ async fn a_process_that_is_known_to_be_older_is_refused_and_told() {
 }
 
 #[tokio::test]
+async fn a_node_that_goes_on_as_another_incarnation_is_connected_as_that_one() {
+    let authority = authority();
+    for is_told_first in [false, true] {
+        let (mut a, b) = pair(&authority).await;
+        let (id, mut peer) = b.peer();
+        peer.incarnation = 2;
+        let tell = |a: &Node| a.mesh.set_peers([(id, peer.clone())].into());
+        if is_told_first {
+            tell(&a);
+            until("refused", || a.mesh.refusals()[&Refusal::OlderIncarnation] > 0).await;
+        }
+        b.mesh.set_incarnation(2);
+        tell(&a);
+        let is_second = || a.mesh.peers()[0].link.as_ref().is_some_and(|link| link.incarnation == 2);
+        until("connected", || is_second() && a.is_linked_with(&b) && b.is_linked_with(&a)).await;
+        assert!(a.output.incoming.try_recv().is_err(), "nobody has died");
+    }
+}
+
+#[tokio::test]
 async fn certificates_are_renewed_while_calls_run_and_none_fails() {
     let authority = authority();
     let (a, b) = pair(&authority).await;
