@@ -15,6 +15,7 @@ mod lifeline;
 mod newcomers;
 mod refusal;
 mod sockets;
+mod status;
 mod table;
 #[cfg(test)]
 mod table_test;
@@ -29,7 +30,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -44,12 +44,14 @@ use self::faults::{Faults, Way};
 use self::join::Gate;
 use self::newcomers::Newcomers;
 use self::refusal::{Complaints, End};
+use self::status::Counts;
 use self::table::{Left, Table};
 use crate::identity::Current;
 use crate::limits::{CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
 
 pub use self::join::{JoinAsked, JoinError, JoinedCluster, join};
 pub use self::refusal::Refusal;
+pub use self::status::{LinkStatus, MeshCounts, PeerStatus};
 pub use self::transport::{CallError, Incoming, Nobody, PeerAddress, Transport};
 
 /// What a node's mesh is made of.
@@ -101,67 +103,6 @@ pub enum Notice {
         /// What it said.
         refusal: Refusal,
     },
-}
-
-/// A peer and the connection to it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PeerStatus {
-    /// Which.
-    pub node: NodeId,
-    /// Where it is said to be.
-    pub address: String,
-    /// The connection, if there is one.
-    pub link: Option<LinkStatus>,
-    /// Its lifeline is held.
-    pub lifeline: bool,
-}
-
-/// A connection in use.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkStatus {
-    /// Of which process.
-    pub incarnation: u64,
-    /// For how long.
-    pub connected: Duration,
-    /// The level that both speak on it.
-    pub level: u32,
-    /// This node has dialed it.
-    pub dialed: bool,
-    /// Where the peer is.
-    pub remote: SocketAddr,
-    /// The present estimate of the round trip.
-    pub rtt: Duration,
-    /// Bytes in UDP payloads, sent and received.
-    pub bytes: (u64, u64),
-    /// Packets sent, and those of them that are believed lost.
-    pub packets: (u64, u64),
-}
-
-/// What happened that nobody was told of, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MeshCounts {
-    /// Connections that were taken into use: more than there are peers, when some were lost.
-    pub links: u64,
-    /// Signals that were dropped because the cluster thread was too slow.
-    pub signals_dropped: u64,
-    /// Signals of kinds that are not known here.
-    pub signals_unknown: u64,
-    /// Calls that were answered with "busy" because the cluster thread was too slow.
-    pub calls_busy: u64,
-    /// Calls of kinds that are not known here.
-    pub calls_unknown: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    links: AtomicU64,
-    signals_dropped: AtomicU64,
-    signals_unknown: AtomicU64,
-    calls_busy: AtomicU64,
-    calls_unknown: AtomicU64,
 }
 
 /// The connections of this node to all others. Cheap to clone.
@@ -279,49 +220,6 @@ impl Mesh {
         // The last packets need a moment, and lost ones are not waited for.
         let _ = tokio::time::timeout(LEAVE_DEADLINE, self.0.endpoint.wait_idle()).await;
         self.0.endpoint.close(quinn::VarInt::from_u32(End::Leaving as u32), b"");
-    }
-
-    /// All peers, as they are now.
-    pub fn peers(&self) -> Vec<PeerStatus> {
-        let (table, since) = (self.0.table.lock(), self.0.since.lock());
-        let status = |link: &table::Link<Connection>| {
-            let stats = link.connection.stats();
-            LinkStatus {
-                incarnation: link.incarnation,
-                connected: since.get(&link.serial).map(Instant::elapsed).unwrap_or_default(),
-                level: link.level,
-                dialed: link.dialed,
-                remote: sockets::canonical(link.connection.remote_address()),
-                rtt: stats.path.rtt,
-                bytes: (stats.udp_tx.bytes, stats.udp_rx.bytes),
-                packets: (stats.path.sent_packets, stats.path.lost_packets),
-            }
-        };
-        let peers = table.peers().map(|(node, peer, link, lifeline)| PeerStatus {
-            node,
-            address: peer.address.clone(),
-            link: link.map(status),
-            lifeline,
-        });
-        peers.collect()
-    }
-
-    /// How often somebody was refused, by reason, since the start.
-    pub fn refusals(&self) -> BTreeMap<Refusal, u64> {
-        self.0.complaints.counts()
-    }
-
-    /// What happened that nobody was told of, since the start.
-    pub fn counts(&self) -> MeshCounts {
-        let Counts { links, signals_dropped, signals_unknown, calls_busy, calls_unknown } = &self.0.counts;
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        MeshCounts {
-            links: read(links),
-            signals_dropped: read(signals_dropped),
-            signals_unknown: read(signals_unknown),
-            calls_busy: read(calls_busy),
-            calls_unknown: read(calls_unknown),
-        }
     }
 }
 
