@@ -7,6 +7,7 @@ mod node;
 mod watch;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 
 pub use self::node::{Node, Setup};
 use self::watch::Watch;
+use crate::publisher::{Publisher, Refused};
 use crate::wait;
 
 /// A cluster. Dropped, its processes are killed.
@@ -110,6 +112,11 @@ impl Cluster {
         since.elapsed()
     }
 
+    /// Fails, with what all nodes said.
+    pub fn fail(&self, what: &str) -> ! {
+        panic!("{what}\n{}", Logs(self));
+    }
+
     /// Which node leads, as a majority's view says. Waits until there is one that runs.
     pub fn leader(&self) -> usize {
         let what = fmt::from_fn(|f| write!(f, "a leader\n{}", Logs(self)));
@@ -137,6 +144,24 @@ impl Cluster {
         });
         let at = self.nodes.iter().position(Node::is_running).expect("a node runs");
         self.owner(at, path).map_or(0, |(_, epoch)| epoch)
+    }
+
+    /// Publishes at a node, trying again while the node starts or the cluster cannot agree.
+    pub fn publish(&self, at: usize, path: &str) -> Publisher {
+        let what = fmt::from_fn(|f| write!(f, "{path} to be published\n{}", Logs(self)));
+        wait::until(what, SECONDS, || match Publisher::start(self.nodes[at].rtsp_address(), path) {
+            Ok(publisher) => Some(publisher),
+            Err(Refused::Status(503)) => None,
+            // It is about to start.
+            Err(Refused::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => None,
+            Err(error) => panic!("{path}: {error:?}\n{}", Logs(self)),
+        })
+    }
+
+    /// Whether a node sees another one like that: `up`, `down`.
+    pub fn sees(&self, by: usize, of: usize, state: &str) -> bool {
+        let status = self.nodes[by].status();
+        status.is_some_and(|status| state_of(&status, &self.nodes[of].name) == Some(state))
     }
 
     /// Fails if anything was seen that must never be. Called at the end, too.

@@ -20,6 +20,13 @@ pub fn publish_rtmp(server: &Server, path: &str, gop_seconds: u32) -> Process {
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
+/// The same to any address of RTMP.
+pub fn publish_rtmp_to(url: &str) -> Process {
+    let mut ffmpeg = encoder(1);
+    ffmpeg.args(["-f", "flv"]).arg(url);
+    Process::start(format!("ffmpeg publishing {url}"), ffmpeg)
+}
+
 fn encoder(gop_seconds: u32) -> Command {
     let gop = (25 * gop_seconds).to_string();
     let mut ffmpeg = Command::new(tools::ffmpeg());
