@@ -95,6 +95,13 @@ impl Cluster {
                 })
             })
         });
+        // While voters change, the old ones decide as well, and one of them may have been alone: it must not die before all
+        // have read the end of it.
+        self.wait("all nodes to have read the same", |cluster| {
+            let running = cluster.nodes.iter().filter(|node| node.is_running());
+            let logs: Vec<Option<Value>> = running.map(|node| Some(node.status()?["log"].clone())).collect();
+            logs.iter().all(|log| log.as_ref().is_some_and(|log| log[0] == log[1]) && *log == logs[0])
+        });
     }
 
     /// Waits for a state. Panics with the logs of all nodes when it does not come.
