@@ -165,7 +165,7 @@ impl<T: Transport> Consensus<T> {
     /// Asks for votes now: a node that is its only voter need not wait to see whether another one leads.
     pub async fn campaign(&self) {
         // It fails only when Raft has stopped, which everybody finds out who proposes.
-        let _ = self.raft.trigger().elect(true).await;
+        let _ = self.raft.trigger().elect(false).await;
     }
 
     /// What is agreed, as this node knows it.
@@ -191,14 +191,6 @@ impl<T: Transport> Consensus<T> {
                 .map(|(node, matching)| (*node, matching.map(|id| id.index)))
                 .collect(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
-        }
-    }
-
-    /// Waits until something of [`Self::standing`] may have changed.
-    pub async fn changed(&self) {
-        // The sender lives as long as Raft; after that nothing changes any more.
-        if self.raft.metrics().changed().await.is_err() {
-            std::future::pending::<()>().await;
         }
     }
 
@@ -254,7 +246,10 @@ impl<T: Transport> Consensus<T> {
         let reads = async {
             loop {
                 match self.read_index().await? {
-                    ReadIndex::At(Some(index)) => return Ok(self.state.wait_for(index).await),
+                    ReadIndex::At(Some(index)) => {
+                        self.state.wait_for(index).await;
+                        return Ok(());
+                    }
                     ReadIndex::At(None) => return Ok(()),
                     ReadIndex::NotLeader(_) | ReadIndex::Unsure => sleep(RETRY).await,
                 }
