@@ -8,8 +8,13 @@ use crate::tools;
 
 /// Publishes 25 frames a second of H.264 with a keyframe every `gop_seconds`, and AAC, until dropped.
 pub fn publish(server: &Server, path: &str, gop_seconds: u32) -> Process {
+    publish_rtsp(server, path, gop_seconds, "tcp")
+}
+
+/// The same over `udp`, or `tcp`.
+pub fn publish_rtsp(server: &Server, path: &str, gop_seconds: u32, transport: &str) -> Process {
     let mut ffmpeg = encoder(gop_seconds);
-    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", transport]).arg(server.rtsp(path));
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 

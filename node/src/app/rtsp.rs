@@ -3,6 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 use tracing::error;
@@ -15,6 +16,9 @@ use crate::rtsp::door::Shared;
 use crate::rtsp::{Door, DoorConfig, UdpPair, listener};
 use crate::worker::udp::{Port, UdpPort};
 use crate::worker::{Pool, Worker};
+
+/// How often sockets of an older configuration look whether sessions still hold them.
+const HELD_ROUND: Duration = Duration::from_secs(1);
 
 /// What the door listens on.
 #[derive(Default)]
@@ -134,11 +138,9 @@ fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Sh
         _ => None,
     };
     let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls });
-    if let Some(udp) = udp {
-        let (shared, pair) = (shared.clone(), udp.clone());
-        actix_rt::spawn(alive.clone().run(async move { pair.rtp.receive(&shared.routes).await }));
-        let shared = door.shared.clone();
-        actix_rt::spawn(alive.clone().run(async move { udp.rtcp.receive(&shared.routes).await }));
+    if let Some(pair) = udp {
+        actix_rt::spawn(receive(|pair| &pair.rtp, pair.clone(), shared.clone(), alive.clone()));
+        actix_rt::spawn(receive(|pair| &pair.rtcp, pair, shared.clone(), alive.clone()));
     }
     for (listener, secure) in [(part.plain, false), (part.secure, true)] {
         if let Some(listener) = listener {
@@ -149,5 +151,15 @@ fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Sh
                 }
             }));
         }
+    }
+}
+
+/// Receives from one socket while its generation lasts, and after that while sessions hold it: as long as it is open the
+/// kernel may prefer it to that of the next generation.
+async fn receive(port: fn(&UdpPair) -> &UdpPort, pair: Rc<UdpPair>, shared: Arc<Shared>, alive: Alive) {
+    alive.run(port(&pair).receive(&shared.routes)).await;
+    // The tasks of both sockets have it themselves.
+    while Rc::strong_count(&pair) > 2 {
+        let _ = tokio::time::timeout(HELD_ROUND, port(&pair).receive(&shared.routes)).await;
     }
 }
