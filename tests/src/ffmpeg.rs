@@ -25,6 +25,16 @@ pub fn publish_rtmp(server: &Server, path: &str, gop_seconds: u32) -> Process {
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
+/// The same over RTSP, with a keyframe every 2 s for so long, and every 12 s from then on.
+pub fn publish_growing(server: &Server, path: &str, short_seconds: u32) -> Process {
+    let mut ffmpeg = encoder(1_000);
+    let groups = short_seconds / 2;
+    let keys =
+        format!("expr:if(lt(n_forced,{groups}),gte(t,n_forced*2),gte(t,{short_seconds}+(n_forced-{groups})*12))");
+    ffmpeg.args(["-force_key_frames", &keys, "-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
+
 fn encoder(gop_seconds: u32) -> Command {
     let gop = (25 * gop_seconds).to_string();
     let mut ffmpeg = Command::new(tools::ffmpeg());

@@ -15,7 +15,7 @@ use crate::media::{
 use crate::media::{H264Config, Kind};
 use crate::time::{ClockRate, WallClock};
 
-const LIMITS: WindowLimits = WindowLimits { listed: 7, target_seconds: 1 };
+const LIMITS: WindowLimits = WindowLimits { listed: 7 };
 
 fn track(codec: Codec, hertz: u32) -> Track {
     Track { codec, clock_rate: ClockRate::new(hertz).unwrap() }
@@ -232,6 +232,22 @@ fn what_is_lost_here_is_a_gap_and_the_run_goes_on() {
     assert_eq!(text.matches("#EXT-X-GAP").count(), 2, "{text}");
     let numbers: Vec<u64> = window.listed().map(|segment| segment.mark.number).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_window_gives_up_its_oldest_and_says_so() {
+    let mut window = run(Variant::LowLatency, &log(12, 9, 1), |_, _| {});
+    let (before, first) = (window.held(), window.listed().next().unwrap().mark.number);
+    assert!(before > 0);
+    // What is not listed goes first, and nobody sees it.
+    window.shed(1);
+    assert!(window.held() < before);
+    assert_eq!(window.listed().next().unwrap().mark.number, first);
+    window.shed(usize::MAX);
+    let left: Vec<u64> = window.listed().map(|segment| segment.mark.number).collect();
+    assert_eq!(left, [10, 11], "the newest complete one, and the open one");
+    let text = write(&window, &[Rendition::Main], Variant::LowLatency, false);
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:10\n"), "{text}");
 }
 
 #[test]
