@@ -234,7 +234,7 @@ pub struct StreamConfig {
     pub start_max_bytes: u64,
     /// `startMaxAge`: the oldest group that a new reader is started with.
     pub start_max_age: Duration,
-    /// `logBudget`: memory that all stream logs together may use.
+    /// `logBudget`: memory that all stream logs, and the HLS segments made of them, may use together.
     pub log_budget: Budget,
 }
 
