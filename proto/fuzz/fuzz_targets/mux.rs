@@ -76,6 +76,7 @@ fn codec(kind: u8, bytes: Bytes) -> Codec {
             payload_type: 96,
             rtpmap: None,
             fmtp: Some(fmtp(&bytes)),
+            in_band: None,
         })
     };
     match kind % 13 {

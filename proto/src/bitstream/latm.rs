@@ -8,7 +8,7 @@ use super::BitstreamError;
 use super::aac::{AudioSpecificConfig, config_from_asc};
 use crate::bits::BitReader;
 use crate::limits::PARAMETER_SET_BYTES_MAX;
-use crate::media::AacConfig;
+use crate::media::{AacConfig, OpaqueConfig};
 
 /// What a `StreamMuxConfig` says (table 1.42).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +98,32 @@ pub fn access_units(
     }
     bits.skip(config.other_data_bits as usize)?;
     Ok(units)
+}
+
+/// The name of tracks that come so (RFC 6416).
+pub const LABEL: &str = "MPEG-4 Audio LATM";
+
+/// Whether the stream itself brings its configuration (`cpresent`); it does where nothing is said.
+pub fn is_configured_in_band(opaque: &OpaqueConfig) -> bool {
+    opaque.label == LABEL && opaque.parameter("cpresent") != Some("0")
+}
+
+/// The configuration that stands in an `AudioMuxElement`, as bytes of its own. Only an element that is whole and nothing
+/// else is believed: a fragment of one may look like anything.
+pub fn in_band(element: &Bytes) -> Option<Bytes> {
+    let mut bits = BitReader::new(element);
+    if bits.flag().ok()? {
+        return None;
+    }
+    let mut from = bits.clone();
+    StreamMuxConfig::read(&mut bits).ok()?;
+    let length = from.remaining() - bits.remaining();
+    let config = shifted(&mut from, length).ok()?;
+    let mut seen = None;
+    let units = access_units(&mut seen, true, element).ok()?;
+    let lengths: usize = units.iter().map(|unit| (unit.len() / 255 + 1 + unit.len()) * 8).sum();
+    let rest = bits.remaining().checked_sub(lengths + seen?.other_data_bits as usize)?;
+    (rest < 8).then_some(config)
 }
 
 /// A payload: shared where it begins with a byte, else shifted.
@@ -207,6 +233,19 @@ mod tests {
         let next = Bytes::from_static(&[0x80, 0x81, 0x80]);
         assert_eq!(access_units(&mut config, true, &next).unwrap(), [&[3][..]]);
         assert!(access_units(&mut None, true, &next).is_err());
+    }
+
+    #[test]
+    fn a_configuration_is_found_in_whole_elements_only() {
+        let same = u128::from_str_radix(FFMPEG, 16).unwrap() >> 4;
+        let bits = (same << 24 | 0x02_aa_bb) << (128 - 1 - 44 - 24);
+        let element = Bytes::copy_from_slice(&bits.to_be_bytes()[..9]);
+        let config = in_band(&element).unwrap();
+        assert_eq!(StreamMuxConfig::parse(&config), StreamMuxConfig::parse(&hex(FFMPEG)));
+        for other in [element.slice(..8), [&element[..], &[0]].concat().into(), Bytes::from_static(&[0x80, 0x81, 0x80])]
+        {
+            assert_eq!(in_band(&other), None);
+        }
     }
 
     #[test]
