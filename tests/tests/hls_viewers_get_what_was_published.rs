@@ -25,8 +25,7 @@ fn run_over(way: Way, publisher: Client, video: Video, audio: Audio, variants: &
     let media = Media::new(video, audio);
     let original = contents(&if publisher == GStreamer { media.matroska() } else { media.nut() });
     for variant in variants {
-        // What came before the tracks were tied together is not to be compared: the playlists begin with what is kept.
-        let server = Server::with(&format!("hlsVariant: {variant}\npathDefaults: {{logKeep: 500ms}}"));
+        let server = Server::with(&format!("hlsVariant: {variant}"));
         let mut publishing = publisher.publish(&server, way, PATH, media);
         server.wait_ready(PATH);
         if way == Tcp {
