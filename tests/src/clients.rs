@@ -223,15 +223,16 @@ fn record(ffmpeg: &mut Command, folder: &Path) {
     }
 }
 
-fn record_track(ffmpeg: &mut Command, folder: &Path, kind: &str) {
+/// The same for one track, as ffmpeg names it: `v`, `a:1`. [`recording::track`] reads it.
+pub fn record_track(ffmpeg: &mut Command, folder: &Path, track: &str) {
     // Decoding times that only count keep ffmpeg from moving presentation times; sound it presents at its decoding time.
-    let times = if kind == "v" { "setts=pts=PTS:dts=N-1000000" } else { "setts=pts=PTS:dts=PTS" };
-    let map = format!("0:{kind}");
+    let times = if track.starts_with('v') { "setts=pts=PTS:dts=N-1000000" } else { "setts=pts=PTS:dts=PTS" };
+    let (map, name) = (format!("0:{track}"), track.replace(':', "_"));
     // ffmpeg before 6 does not tell keyframes of VP9 in RTP, and would wait for one for ever.
     ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", times, "-flush_packets", "1"]);
-    ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{kind}.times")));
+    ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{name}.times")));
     ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
-    ffmpeg.args(["-f", "data"]).arg(folder.join(kind));
+    ffmpeg.args(["-f", "data"]).arg(folder.join(name));
 }
 
 fn gst_publish(url: &str, way: Way, media: Media) -> Command {
