@@ -76,6 +76,9 @@ impl Client {
                     ffmpeg.args(["-f", "flv"]);
                 } else {
                     ffmpeg.args(["-f", "rtsp", "-rtsp_transport", way.word()]);
+                    if media.audio == Audio::Latm {
+                        ffmpeg.args(["-rtpflags", "latm"]);
+                    }
                 }
                 ffmpeg.args(self.trust(way)).arg(&url);
                 ffmpeg
@@ -245,6 +248,7 @@ fn gst_publish(url: &str, way: Way, media: Media) -> Command {
     };
     let audio = match media.audio {
         Audio::Aac => ("! aacparse", "rtpmp4gpay"),
+        Audio::Latm => ("! aacparse", "rtpmp4apay"),
         Audio::Opus => ("! opusparse", "rtpopuspay"),
         Audio::Pcmu => ("", "rtppcmupay"),
         Audio::Pcma => ("", "rtppcmapay"),
@@ -279,6 +283,7 @@ fn gst_capture(url: &str, way: Way, media: Media, folder: &Path) -> Command {
     };
     let audio = match media.audio {
         Audio::Aac => "rtpmp4gdepay",
+        Audio::Latm => "rtpmp4adepay ! aacparse ! audio/mpeg,stream-format=raw",
         Audio::Opus => "rtpopusdepay",
         Audio::Pcmu => "rtppcmudepay",
         Audio::Pcma => "rtppcmadepay",

@@ -86,7 +86,7 @@ fn without_adts(data: &Bytes) -> Bytes {
 fn units(media: Media, kind: Kind, packets: &[Packet]) -> Vec<Access> {
     let frames = |data: &Bytes| match (kind, media.video) {
         (Kind::Video, video) => video_frames(video, data),
-        (_, _) if media.audio == Audio::Aac => vec![without_adts(data)],
+        (_, _) if matches!(media.audio, Audio::Aac | Audio::Latm) => vec![without_adts(data)],
         _ => vec![data.clone()],
     };
     let all = packets.iter().map(|packet| Access { micros: packet.micros, frames: frames(&packet.data) });

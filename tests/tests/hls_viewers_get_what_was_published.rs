@@ -67,6 +67,16 @@ fn h265_and_opus_over_hls() {
 }
 
 #[test]
+fn h264_and_latm_over_hls() {
+    run(Ffmpeg, Video::H264, Audio::Latm, MP4, &[Ffmpeg, Ffmpeg9]);
+}
+
+#[test]
+fn h264_and_latm_from_gstreamer_over_hls() {
+    run(GStreamer, Video::H264, Audio::Latm, MP4, &[Ffmpeg9]);
+}
+
+#[test]
 fn h264_and_mp3_over_hls() {
     run(Ffmpeg, Video::H264, Audio::Mp3, ALL, &[Ffmpeg9]);
 }

@@ -27,10 +27,11 @@ impl StreamMuxConfig {
     /// # Errors
     /// When it ends early, or describes what we have no use for: several programs or layers, other codecs than AAC.
     pub fn parse(bytes: &[u8]) -> Result<Self, BitstreamError> {
-        Self::read(&mut BitReader::new(bytes))
+        Self::read(&mut BitReader::new(bytes), true)
     }
 
-    fn read(bits: &mut BitReader<'_>) -> Result<Self, BitstreamError> {
+    /// `alone`: nothing follows. GStreamer leaves out what then stands behind the `AudioSpecificConfig`.
+    fn read(bits: &mut BitReader<'_>, alone: bool) -> Result<Self, BitstreamError> {
         let version = bits.bits(1)?;
         if version == 1 {
             if bits.flag()? {
@@ -51,6 +52,9 @@ impl StreamMuxConfig {
             _ => read_value(bits)? as usize,
         };
         let aac = config_from_asc(read_bits(bits, asc_bits)?)?;
+        if alone && bits.remaining() < TAIL_BITS {
+            return Ok(Self { aac, access_units, other_data_bits: 0 });
+        }
         // frameLengthType: only elements that say their length are in use. Then latmBufferFullness.
         if bits.bits(3)? != 0 {
             return Err(BitstreamError::Bad("frameLengthType"));
@@ -68,6 +72,9 @@ impl StreamMuxConfig {
     }
 }
 
+/// `frameLengthType`, `latmBufferFullness`, `otherDataPresent` and `crcCheckPresent`.
+const TAIL_BITS: usize = 3 + 8 + 1 + 1;
+
 /// Takes the access units out of an `AudioMuxElement` (table 1.41).
 ///
 /// With `in_band` (`muxConfigPresent`) the element may bring a configuration, which replaces `config`.
@@ -81,7 +88,7 @@ pub fn access_units(
 ) -> Result<Vec<Bytes>, BitstreamError> {
     let bits = &mut BitReader::new(element);
     if in_band && !bits.flag()? {
-        *config = Some(StreamMuxConfig::read(bits)?);
+        *config = Some(StreamMuxConfig::read(bits, false)?);
     }
     let config = config.as_ref().ok_or(BitstreamError::Bad("StreamMuxConfig"))?;
     let mut units = Vec::with_capacity(config.access_units.into());
@@ -116,7 +123,7 @@ pub fn in_band(element: &Bytes) -> Option<Bytes> {
         return None;
     }
     let mut from = bits.clone();
-    StreamMuxConfig::read(&mut bits).ok()?;
+    StreamMuxConfig::read(&mut bits, false).ok()?;
     let length = from.remaining() - bits.remaining();
     let config = shifted(&mut from, length).ok()?;
     let mut seen = None;
@@ -200,6 +207,16 @@ mod tests {
         let config = StreamMuxConfig::parse(&hex(FFMPEG)).unwrap();
         assert_eq!((config.aac.sample_rate, config.aac.channels, config.access_units), (44_100, 1, 1));
         assert_eq!(config.aac.asc[..], [0x12, 0x08]);
+    }
+
+    #[test]
+    fn the_configuration_of_gstreamer_ends_with_the_one_of_aac() {
+        // What rtpmp4apay makes of ffmpeg's 1188 56e500: AAC LC of one channel at 48,000 Hz, and no SBR.
+        let config = StreamMuxConfig::parse(&hex("40002310adca00")).unwrap();
+        assert_eq!((config.aac.sample_rate, config.aac.channels, config.access_units), (48_000, 1, 1));
+        assert_eq!(config.aac.asc[..2], [0x11, 0x88]);
+        let units = access_units(&mut Some(config), false, &Bytes::from_static(&[2, 7, 8])).unwrap();
+        assert_eq!(units, [&[7, 8][..]]);
     }
 
     #[test]
