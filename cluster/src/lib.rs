@@ -9,12 +9,16 @@ mod clock;
 mod fabric;
 pub mod limits;
 pub mod liveness;
+pub mod membership;
 pub mod mesh;
 pub mod ownership;
 pub mod path;
 pub mod placement;
 mod publication;
 pub mod raft;
+mod sabotage;
+#[cfg(test)]
+mod simulation;
 mod storage;
 pub mod stream;
 mod subscription;

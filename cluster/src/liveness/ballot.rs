@@ -53,6 +53,13 @@ impl Ballot {
         }
     }
 
+    /// A voter sees everybody alive, until it says otherwise.
+    pub fn retract(&mut self, voter: NodeId) {
+        for votes in self.votes.values_mut() {
+            votes.remove(&voter);
+        }
+    }
+
     /// A node does not belong to the cluster any more: its votes and those about it go.
     pub fn forget(&mut self, node: NodeId) {
         self.votes.remove(&node);

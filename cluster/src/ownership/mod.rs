@@ -10,6 +10,7 @@
 //! - What names an epoch or an incarnation that has passed changes nothing.
 
 mod claims;
+mod fence;
 mod members;
 mod paths;
 mod state;
@@ -17,6 +18,7 @@ mod state;
 mod tests;
 mod tokens;
 
+pub use fence::Fence;
 pub use members::{Member, MemberState, Members};
 pub use paths::{Owner, Ownership, Paths, Standby};
 pub use state::State;

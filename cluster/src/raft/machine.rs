@@ -8,11 +8,12 @@ use futures_util::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use parking_lot::{RwLock, RwLockReadGuard};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use weft_proto::wire::{from_bytes, raft as wire, to_bytes};
 
 use super::disk::{Disk, Write};
 use super::types::{self, LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, Types};
+use super::watch;
 use crate::ownership::{Answer, Entry, State};
 
 /// Sees what is agreed, in its order, on the thread on which it is applied. Must not wait.
@@ -33,7 +34,7 @@ pub struct SharedState {
 
 impl SharedState {
     fn new(state: State, applied: Option<u64>) -> Self {
-        Self { state: Arc::new(RwLock::new(state)), applied: watch::Sender::new(applied) }
+        Self { state: Arc::new(RwLock::new(state)), applied: watch::channel(applied).0 }
     }
 
     /// The state as this node knows it. Must not be held over an await.
@@ -42,14 +43,15 @@ impl SharedState {
     }
 
     /// Which entry was applied last.
-    pub fn applied(&self) -> watch::Receiver<Option<u64>> {
-        self.applied.subscribe()
+    pub fn applied(&self) -> Option<u64> {
+        *self.applied.get()
     }
 
     /// Waits until the entry at this index has been applied here.
     pub async fn wait_for(&self, index: u64) {
+        let mut receiver = self.applied.receiver();
         // The sender is in `self`, so that the wait can end in no other way.
-        let _ = self.applied().wait_for(|applied| applied.is_some_and(|applied| applied >= index)).await;
+        while self.applied().is_none_or(|applied| applied < index) && receiver.next().await {}
     }
 }
 
@@ -172,7 +174,7 @@ impl RaftStateMachine<Types> for Machine {
         while let Some(entry) = entries.try_next().await? {
             self.apply_one(entry);
         }
-        self.shared.applied.send_replace(self.inner.read().last.map(|id| id.index));
+        self.shared.applied.set(self.inner.read().last.map(|id| id.index));
         Ok(())
     }
 
@@ -193,7 +195,7 @@ impl RaftStateMachine<Types> for Machine {
         inner.membership = meta.last_membership.clone();
         drop(inner);
         self.observer.installed(&self.shared.read());
-        self.shared.applied.send_replace(meta.last_log_id.map(|id| id.index));
+        self.shared.applied.set(meta.last_log_id.map(|id| id.index));
         Ok(())
     }
 

@@ -15,6 +15,7 @@ mod runtime;
 #[cfg(test)]
 mod tests;
 mod types;
+mod watch;
 
 pub use consensus::{Consensus, ConsensusConfig, ProposeError, RaftTimings, Standing, StartError};
 pub use disk::{Disk, Done, Image, MemoryDisk, Write};

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use openraft::OptionalSend;
 use openraft::rt::AsyncRuntime;
-use openraft_rt_tokio::{TokioInstant, TokioMpsc, TokioMutex, TokioOneshot, TokioRuntime, TokioWatch};
+use openraft_rt_tokio::{TokioInstant, TokioMpsc, TokioMutex, TokioOneshot, TokioRuntime};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::task::{JoinError, JoinHandle, LocalSet};
 use tokio::time::error::Elapsed;
 use tokio::time::{Sleep, Timeout};
+
+use super::watch::OrderedWatch;
 
 /// Draws the timeouts of Rafts that run on this thread from this seed, from now on.
 pub fn seed(seed: u64) {
@@ -42,7 +44,7 @@ impl AsyncRuntime for ControlRuntime {
     type Timeout<R, T: Future<Output = R> + OptionalSend> = Timeout<T>;
     type ThreadLocalRng = SmallRng;
     type Mpsc = TokioMpsc;
-    type Watch = TokioWatch;
+    type Watch = OrderedWatch;
     type Oneshot = TokioOneshot;
     type Mutex<T: OptionalSend + 'static> = TokioMutex<T>;
 

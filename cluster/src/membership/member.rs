@@ -1,0 +1,623 @@
+//! The shell around a node's part in its cluster: hears, is heard, ticks, and does what the pure parts say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_local;
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, info, warn};
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::time::Now;
+use weft_proto::wire::control::{Proposed, Request, Response, Signal};
+
+use super::beats::{Beats, LinkClock};
+use super::holdings::{ClaimError, Finding, Holdings, Host};
+use super::steward::{Duty, Steward};
+use super::voters::Change;
+use crate::clock::Clock;
+use crate::liveness::{Sight, Timings};
+use crate::mesh::{Incoming, PeerAddress, Transport};
+use crate::ownership::{Answer, Entry, Kind, MemberFacts, MemberState, NodeId, Refusal, State};
+use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, ProposeError, RaftTimings, Standing, StartError};
+
+/// How fast things happen in a cluster. All nodes should have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberTimings {
+    /// Of elections.
+    pub raft: RaftTimings,
+    /// Of observing.
+    pub liveness: Timings,
+    /// How long a claim is tried.
+    pub claim_timeout: Duration,
+    /// How long a voter may be down before another one takes its place.
+    pub voter_replace_after: Duration,
+}
+
+impl Default for MemberTimings {
+    fn default() -> Self {
+        Self {
+            raft: RaftTimings::default(),
+            liveness: Timings::default(),
+            claim_timeout: Duration::from_secs(3),
+            voter_replace_after: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Draws incarnations: each is higher than all before, and on the disk before it is used.
+pub trait Incarnations: Send + Sync + 'static {
+    /// The next one.
+    fn next(&self) -> Pin<Box<dyn Future<Output = io::Result<u64>> + Send + '_>>;
+}
+
+/// How a node takes part.
+pub struct MemberConfig<T> {
+    /// Who it is.
+    pub id: NodeId,
+    /// What it says of itself.
+    pub facts: MemberFacts,
+    /// Of this process.
+    pub incarnation: u64,
+    /// Draws the next one.
+    pub incarnations: Arc<dyn Incarnations>,
+    /// How fast.
+    pub timings: MemberTimings,
+    /// Where its log is.
+    pub disk: Arc<dyn Disk>,
+    /// The way to the others.
+    pub transport: T,
+    /// The node's clock.
+    pub clock: Clock,
+    /// Who serves what the node owns.
+    pub host: Arc<dyn Host>,
+    /// Who else sees what is agreed.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+/// A node's part in its cluster. Clones are the same part. To be used on the thread, and in the `LocalSet`, where it was
+/// started.
+pub struct Member<T> {
+    pub(super) shared: Arc<Shared<T>>,
+}
+
+impl<T> Clone for Member<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+pub(super) struct Shared<T> {
+    pub(super) id: NodeId,
+    pub(super) facts: MemberFacts,
+    pub(super) incarnations: Arc<dyn Incarnations>,
+    pub(super) timings: MemberTimings,
+    pub(super) consensus: Consensus<T>,
+    transport: T,
+    pub(super) clock: Clock,
+    host: Arc<dyn Host>,
+    pub(super) inner: Mutex<Inner>,
+    wake: Arc<Wake>,
+}
+
+pub(super) struct Inner {
+    pub(super) incarnation: u64,
+    beats: Beats,
+    steward: Steward,
+    holdings: Holdings,
+    /// Tasks that run, so that none is started twice.
+    pub(super) running: BTreeSet<Task>,
+    peers: BTreeMap<NodeId, PeerAddress>,
+    pub(super) removed_since: Option<Now>,
+    /// Why this node takes no part any more.
+    pub(super) ended: Option<Ended>,
+}
+
+/// Why a node takes no part any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// A newer process with this node's id has come up.
+    #[error("another process with this node's id has started")]
+    Superseded,
+    /// An older process with this node's id goes on.
+    #[error("another process with this node's id is running")]
+    Duplicate,
+    /// The node was removed.
+    #[error("the node was removed from the cluster")]
+    Removed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    Up,
+    Change,
+    Level,
+    Down(NodeId),
+    /// Promoting, forgetting, releasing or claiming a path.
+    Path(PathName),
+}
+
+/// Wakes the member when something has been agreed, and lets others look.
+struct Wake {
+    notify: Notify,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Observer for Wake {
+    fn applied(&self, index: u64, entry: &Entry, answer: Answer, state: &State) {
+        if let Some(observer) = &self.observer {
+            observer.applied(index, entry, answer, state);
+        }
+        self.notify.notify_one();
+    }
+
+    fn installed(&self, state: &State) {
+        if let Some(observer) = &self.observer {
+            observer.installed(state);
+        }
+        self.notify.notify_one();
+    }
+}
+
+impl<T: Transport> Member<T> {
+    /// Starts with what is on the disk; `image` is what [`Disk::load`] gave. [`Self::run`] must follow.
+    pub async fn start(config: MemberConfig<T>, image: &Image) -> Result<Self, StartError> {
+        let wake = Arc::new(Wake { notify: Notify::new(), observer: config.observer });
+        let consensus = Consensus::start(
+            ConsensusConfig {
+                id: config.id,
+                disk: config.disk,
+                transport: config.transport.clone(),
+                observer: wake.clone(),
+                timings: config.timings.raft,
+            },
+            image,
+        )
+        .await?;
+        let inner = Inner {
+            incarnation: config.incarnation,
+            beats: Beats::new(config.id, config.timings.liveness, config.clock.now()),
+            steward: Steward::new(config.timings.voter_replace_after),
+            holdings: Holdings::default(),
+            running: BTreeSet::new(),
+            peers: BTreeMap::new(),
+            removed_since: None,
+            ended: None,
+        };
+        let shared = Shared {
+            id: config.id,
+            facts: config.facts,
+            incarnations: config.incarnations,
+            timings: config.timings,
+            consensus,
+            transport: config.transport,
+            clock: config.clock,
+            host: config.host,
+            inner: Mutex::new(inner),
+            wake,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The agreement below.
+    pub fn consensus(&self) -> &Consensus<T> {
+        &self.shared.consensus
+    }
+
+    /// Who this node is.
+    pub fn id(&self) -> NodeId {
+        self.shared.id
+    }
+
+    /// The incarnation that it has now: another one than at its start, when the others thought it dead.
+    pub fn incarnation(&self) -> u64 {
+        self.shared.inner.lock().incarnation
+    }
+
+    /// Makes this node the first of a new cluster: its only voter, its first member, with epochs above `base`.
+    pub async fn found(&self, base: u64) -> Result<(), StartError> {
+        self.shared.consensus.initialize().await?;
+        self.shared.consensus.campaign().await;
+        let within = Duration::from_secs(10);
+        let join = Entry::Join { node: self.shared.id, facts: self.shared.facts.clone(), token: None };
+        for entry in [Entry::RaiseBase { base }, join] {
+            let done = self.shared.consensus.propose(entry, within).await;
+            done.map_err(|error| StartError::Raft(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Lives until it is told to end, or must.
+    pub async fn run(&self, mut incoming: mpsc::Receiver<Incoming>) -> Ended {
+        let mut tick = tokio::time::interval(self.shared.timings.liveness.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = tick.tick() => self.tick(),
+                () = self.shared.wake.notify.notified() => self.review(),
+                Some(event) = incoming.recv() => self.take(event),
+            }
+            if let Some(ended) = self.shared.inner.lock().ended {
+                return ended;
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.shared.clock.now()
+    }
+
+    fn wall_micros(&self) -> i64 {
+        self.shared.clock.wall().unix_micros()
+    }
+
+    /// Starts a task unless it runs. What it fails at is seen again with the next tick, not at once: where the disk is full
+    /// it would fail for ever without a pause.
+    pub(super) fn once<F>(&self, task: Task, make: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        if self.shared.inner.lock().running.insert(task.clone()) {
+            let work = make(self.clone());
+            let member = self.clone();
+            spawn_local(async move {
+                work.await;
+                member.shared.inner.lock().running.remove(&task);
+            });
+        }
+    }
+
+    fn tick(&self) {
+        let (now, wall_micros) = (self.now(), self.wall_micros());
+        let standing = self.shared.consensus.standing();
+        let state = self.shared.consensus.state().read();
+        let mut inner = self.shared.inner.lock();
+        let incarnation = inner.incarnation;
+        let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
+        let Inner { steward, beats: seen, .. } = &mut *inner;
+        let duties = steward.duties(&state, &standing, seen, now);
+        drop(inner);
+        drop(state);
+        for (node, beat) in beats {
+            self.shared.transport.signal(node, Signal::Heartbeat(beat));
+        }
+        for duty in duties {
+            self.perform(duty);
+        }
+        self.review();
+    }
+
+    fn perform(&self, duty: Duty) {
+        let task = match &duty {
+            Duty::Change(_) => Task::Change,
+            Duty::Propose(Entry::NodeDown { node, .. }) => Task::Down(*node),
+            Duty::Propose(Entry::Promote { path, .. } | Entry::Forget { path, .. }) => Task::Path(path.clone()),
+            Duty::Propose(_) => Task::Level,
+        };
+        self.once(task, |member| async move {
+            let consensus = &member.shared.consensus;
+            match duty {
+                Duty::Propose(entry) => {
+                    if matches!(entry, Entry::NodeDown { .. }) {
+                        warn!("{entry}: a majority of the voters has not heard of it");
+                    }
+                    // What fails is seen again with the next tick.
+                    let _ = consensus.propose(entry, PROPOSE).await;
+                }
+                Duty::Change(Change::Listen(node)) => drop(consensus.add_learner(node).await),
+                Duty::Change(Change::Leave(node)) => drop(consensus.remove_learner(node).await),
+                Duty::Change(Change::Vote(voters)) => {
+                    info!(?voters, "voters change");
+                    consensus.change_voters(voters).await;
+                }
+            }
+        });
+    }
+
+    fn take(&self, event: Incoming) {
+        match event {
+            Incoming::Signal { from, signal: Signal::Heartbeat(beat) } => {
+                let (now, wall_micros) = (self.now(), self.wall_micros());
+                self.shared.inner.lock().beats.heard(from, &beat, now, wall_micros);
+            }
+            Incoming::Signal { from, signal: Signal::Goodbye(goodbye) } => {
+                self.shared.inner.lock().beats.cut(from, goodbye.incarnation);
+            }
+            Incoming::Cut { node, incarnation } => {
+                debug!(%node, incarnation, "lifeline cut");
+                self.shared.inner.lock().beats.cut(node, incarnation);
+            }
+            Incoming::Call { from, request, reply } => {
+                if let Some(refusal) = self.refuses(from, &request) {
+                    // Who asked may have gone.
+                    let _ = reply.send(refusal);
+                    return;
+                }
+                let consensus = self.shared.consensus.clone();
+                spawn_local(async move {
+                    let _ = reply.send(consensus.answer(from, request).await);
+                });
+            }
+        }
+    }
+
+    /// What is not even asked of the agreement.
+    fn refuses(&self, from: NodeId, request: &Request) -> Option<Response> {
+        let Request::Propose(entry) = request else { return None };
+        let now = self.now();
+        if let Entry::NodeUp { node, incarnation, .. } = entry {
+            let beats = &self.shared.inner.lock().beats;
+            if *node != from || beats.older_lives(*node, *incarnation, now) {
+                return Some(Response::Proposed(Proposed::NotLeader(None)));
+            }
+        }
+        let state = self.shared.consensus.state().read();
+        let stranger = state.members().iter().len() > 0 && state.members().get(from).is_none();
+        stranger.then_some(Response::Unable(()))
+    }
+
+    /// Compares what is agreed with what this node does.
+    fn review(&self) {
+        self.check_up();
+        let state = self.shared.consensus.state().read();
+        let (peers, findings) = {
+            let inner = self.shared.inner.lock();
+            let peers = peers(self.shared.id, &state);
+            (Some(peers).filter(|peers| *peers != inner.peers), {
+                inner.holdings.look(self.shared.id, inner.incarnation, &state)
+            })
+        };
+        drop(state);
+        if let Some(peers) = peers {
+            self.set_peers(peers);
+        }
+        for finding in findings {
+            self.act(finding);
+        }
+    }
+
+    fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>) {
+        let mut inner = self.shared.inner.lock();
+        let gone: Vec<NodeId> = inner.peers.keys().filter(|node| !peers.contains_key(node)).copied().collect();
+        gone.into_iter().for_each(|node| inner.beats.forget(node));
+        inner.peers.clone_from(&peers);
+        drop(inner);
+        self.shared.transport.set_peers(peers);
+    }
+
+    fn act(&self, finding: Finding) {
+        match finding {
+            Finding::Lost(path, epoch, owner) => {
+                self.shared.inner.lock().holdings.let_go(&path);
+                info!(%path, epoch = epoch.0, ?owner, "the path is another node's");
+                self.shared.host.lost(&path, epoch, owner);
+            }
+            Finding::Reclaim(path, kind) => self.once(Task::Path(path.clone()), |member| async move {
+                match member.claim_once(&path, kind, false).await {
+                    Ok(epoch) => member.shared.host.renewed(&path, epoch),
+                    Err(ClaimError::Owned(node)) => member.shared.host.lost(&path, Epoch::default(), Some(node)),
+                    Err(error) => {
+                        debug!(%path, %error, "the path could not be claimed again");
+                        member.shared.host.lost(&path, Epoch::default(), None);
+                    }
+                }
+            }),
+            Finding::Unserved(path, epoch, claim) => {
+                let given = self.shared.inner.lock().holdings.was_given(&path, claim);
+                if given && self.shared.host.assigned(&path, epoch) {
+                    self.shared.inner.lock().holdings.take(&path, claim, epoch);
+                    return;
+                }
+                self.once(Task::Path(path.clone()), |member| async move {
+                    let release = Entry::Release { path, epoch };
+                    // What fails is seen again.
+                    let _ = member.shared.consensus.propose(release, PROPOSE).await;
+                });
+            }
+        }
+    }
+
+    /// Claims a path for a publisher that this node has. Without a commit when the node holds the path already.
+    pub async fn claim(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {
+        let held = {
+            let state = self.shared.consensus.state().read();
+            self.shared.inner.lock().holdings.epoch(path, &state)
+        };
+        match held {
+            Some(epoch) => Ok(epoch),
+            None => self.claim_once(path, kind, take_over).await,
+        }
+    }
+
+    async fn claim_once(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {
+        let deadline = tokio::time::Instant::now() + self.shared.timings.claim_timeout;
+        loop {
+            while self.is_coming_up() && tokio::time::Instant::now() < deadline {
+                tokio::time::sleep(COMING_UP).await;
+            }
+            let id = {
+                let mut inner = self.shared.inner.lock();
+                let incarnation = inner.incarnation;
+                inner.holdings.begin(path, kind, self.shared.id, incarnation)
+            };
+            let now_micros = self.wall_micros();
+            let entry = Entry::Claim { id, path: path.clone(), kind, now_micros, take_over };
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let answer = self.shared.consensus.propose(entry, left).await;
+            let (index, stopped) = match &answer {
+                Ok((index, _)) => (*index, false),
+                Err(error) => (0, *error == ProposeError::Stopped),
+            };
+            let error = match answer {
+                Ok((_, Answer::Owned(epoch))) => {
+                    let still = self.shared.inner.lock().holdings.granted(path, id, epoch);
+                    // A later claim for the same path has taken the place of this one.
+                    return if still { Ok(epoch) } else { Err(ClaimError::Owned(self.shared.id)) };
+                }
+                Ok((_, Answer::Refused(Refusal::Owned(node)))) => ClaimError::Owned(node),
+                Ok((_, Answer::Refused(Refusal::TooMany))) => ClaimError::TooMany,
+                Ok(_) | Err(ProposeError::Stopped) => ClaimError::NotServing,
+                Err(ProposeError::NoQuorum) => ClaimError::NoQuorum,
+            };
+            self.shared.inner.lock().holdings.abandon(path, id);
+            // A node that was thought dead is about to come up again; the claim waits for it. Whether it is, it knows when it
+            // has read as far as the answer.
+            let _ = tokio::time::timeout_at(deadline, self.shared.consensus.state().wait_for(index)).await;
+            if stopped
+                || error != ClaimError::NotServing
+                || !self.may_serve()
+                || tokio::time::Instant::now() >= deadline
+            {
+                return Err(error);
+            }
+            tokio::time::sleep(COMING_UP).await;
+        }
+    }
+
+    /// Whether the cluster gives paths to this node, or will when it has come up.
+    fn may_serve(&self) -> bool {
+        let state = self.shared.consensus.state().read();
+        let member = state.members().get(self.shared.id);
+        member.is_some_and(|member| member.state != MemberState::Draining && !member.facts.witness)
+    }
+
+    fn is_coming_up(&self) -> bool {
+        let incarnation = self.incarnation();
+        let state = self.shared.consensus.state().read();
+        let member = state.members().get(self.shared.id);
+        member.is_some_and(|member| member.incarnation != incarnation || member.state == MemberState::Down)
+    }
+
+    /// Registers a publisher of this node that waits for another one's path; the lower its rank the sooner its turn comes.
+    pub async fn stand_by(&self, path: &PathName, rank: u8) -> Result<(), ClaimError> {
+        let id = {
+            let mut inner = self.shared.inner.lock();
+            let incarnation = inner.incarnation;
+            inner.holdings.wait(path, self.shared.id, incarnation)
+        };
+        let entry = Entry::AddStandby { id, path: path.clone(), rank };
+        let error = match self.shared.consensus.propose(entry, self.shared.timings.claim_timeout).await {
+            Ok((_, Answer::Done)) => return Ok(()),
+            Ok((_, Answer::Refused(Refusal::TooMany))) => ClaimError::TooMany,
+            Ok(_) | Err(ProposeError::Stopped) => ClaimError::NotServing,
+            Err(ProposeError::NoQuorum) => ClaimError::NoQuorum,
+        };
+        self.shared.inner.lock().holdings.stop_waiting(path);
+        Err(error)
+    }
+
+    /// The standby of this node has left.
+    pub async fn stand_down(&self, path: &PathName) {
+        let id = self.shared.inner.lock().holdings.stop_waiting(path);
+        if let Some(id) = id {
+            // If it cannot be said now, the claim is released when its turn comes.
+            let remove = Entry::RemoveStandby { id, path: path.clone() };
+            let _ = self.shared.consensus.propose(remove, PROPOSE).await;
+        }
+    }
+
+    /// Whether this node serves a path, or has claimed it.
+    pub fn is_serving(&self, path: &PathName) -> bool {
+        self.shared.inner.lock().holdings.serves(path)
+    }
+
+    /// Whether this node serves what the cluster says that it owns, and nothing else.
+    pub fn is_settled(&self) -> bool {
+        let state = self.shared.consensus.state().read();
+        let inner = self.shared.inner.lock();
+        inner.holdings.look(self.shared.id, inner.incarnation, &state).is_empty()
+    }
+
+    /// Lets a path go: it is released a little later, all together with others.
+    pub fn let_go(&self, path: &PathName) {
+        self.shared.inner.lock().holdings.let_go(path);
+        self.shared.wake.notify.notify_one();
+    }
+
+    /// What this node knows of its cluster.
+    pub fn status(&self) -> MemberStatus {
+        let now = self.now();
+        let standing = self.shared.consensus.standing();
+        let state = self.shared.consensus.state().read();
+        let inner = self.shared.inner.lock();
+        let node = |(id, member): (NodeId, &crate::ownership::Member)| NodeStatus {
+            id,
+            facts: member.facts.clone(),
+            incarnation: member.incarnation,
+            state: member.state,
+            suspect: inner.beats.verdict(id, member.incarnation, &standing.voters, now) != Sight::Lives,
+            voter: standing.voters.contains(&id),
+            owned: state.paths().owned_by(id).count(),
+            link: inner.beats.link(id),
+        };
+        let heard = |id: &&NodeId| {
+            let member = state.members().get(**id);
+            **id == self.shared.id || member.is_some_and(|member| inner.beats.lives(**id, member.incarnation, now))
+        };
+        let reach = standing.voters.iter().filter(heard).count();
+        MemberStatus {
+            quorum: standing.leader.is_some() && standing.stopped.is_none() && reach > standing.voters.len() / 2,
+            nodes: state.members().iter().map(node).collect(),
+            level: state.level(),
+            interruptions: inner.beats.interruptions(),
+            standing,
+        }
+    }
+}
+
+fn peers(id: NodeId, state: &State) -> BTreeMap<NodeId, PeerAddress> {
+    let others = state.members().iter().filter(|(node, _)| *node != id);
+    let peer = |(node, member): (NodeId, &crate::ownership::Member)| {
+        (node, PeerAddress { address: member.facts.address.clone(), incarnation: member.incarnation })
+    };
+    others.map(peer).collect()
+}
+
+/// What this node knows of its cluster, for people and their programs.
+#[derive(Clone, Debug)]
+pub struct MemberStatus {
+    /// Whether this node reaches a majority of the voters and a leader. Without it, running streams go on, and new claims
+    /// wait.
+    pub quorum: bool,
+    /// The members.
+    pub nodes: Vec<NodeStatus>,
+    /// The level that the cluster speaks.
+    pub level: u32,
+    /// How often this node was late itself.
+    pub interruptions: u64,
+    /// Where it stands in Raft.
+    pub standing: Standing,
+}
+
+/// What this node knows of a member.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// Which.
+    pub id: NodeId,
+    /// What it says of itself.
+    pub facts: MemberFacts,
+    /// Of its process.
+    pub incarnation: u64,
+    /// As agreed.
+    pub state: MemberState,
+    /// Observers do not see it well.
+    pub suspect: bool,
+    /// It votes.
+    pub voter: bool,
+    /// Paths that it owns.
+    pub owned: usize,
+    /// The way to it, and its clock.
+    pub link: Option<LinkClock>,
+}
+
+/// How long one proposal of the member itself is tried. It is made again if it is still right.
+const PROPOSE: Duration = Duration::from_secs(3);
+
+/// How often a claim looks whether its node is up again.
+const COMING_UP: Duration = Duration::from_millis(20);

@@ -1,0 +1,171 @@
+//! What the leader has to do for the cluster beside answering: say who is down, promote standbys, see to it that enough
+//! nodes vote. Pure: what it sees in, what it is to do out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::time::Now;
+
+use super::beats::Beats;
+use super::voters::{Change, Electorate};
+use crate::liveness::Sight;
+use crate::ownership::{ClaimId, Entry, Kind, MemberState, Move, NodeId, State};
+use crate::placement::{Candidate, Source, spread};
+use crate::raft::Standing;
+
+/// Something that the leader is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Bring this into the log.
+    Propose(Entry),
+    /// Change who votes.
+    Change(Change),
+}
+
+/// Remembers what the leader has seen since it leads.
+#[derive(Clone, Debug)]
+pub struct Steward {
+    replace_after: Duration,
+    down_since: BTreeMap<NodeId, Now>,
+    /// Paths without an owner, and since when.
+    idle: BTreeMap<PathName, (Epoch, Now)>,
+    /// Counts the claims that this node has made for others.
+    planned: u32,
+}
+
+/// A path's birth is kept so long without an owner: its publisher may come back, and its readers wait no longer.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// So many are forgotten with one tick, in which claims have to wait for them.
+const FORGET_AT_ONCE: usize = 16;
+
+/// Load that one more source adds to a node, as long as nobody has measured it.
+const SOURCE_COST: f64 = 0.01;
+
+impl Steward {
+    /// A steward of a node that does not lead yet.
+    pub const fn new(replace_after: Duration) -> Self {
+        Self { replace_after, down_since: BTreeMap::new(), idle: BTreeMap::new(), planned: 0 }
+    }
+
+    /// What is to be done now. Called with every tick, on every node; one that does not lead has nothing to do.
+    pub fn duties(&mut self, state: &State, standing: &Standing, beats: &Beats, now: Now) -> Vec<Duty> {
+        if !standing.leads {
+            self.down_since.clear();
+            self.idle.clear();
+            return Vec::new();
+        }
+        self.note_down(state, now);
+        let mut duties: Vec<Duty> = self.deaths(state, standing, beats, now);
+        duties.extend(self.forget(state, now));
+        duties.extend(self.level(state));
+        let replicated = standing.replicated.iter().filter_map(|(node, at)| Some((*node, (*at)?))).collect();
+        let electorate = Electorate {
+            members: state.members(),
+            voters: &standing.voters,
+            learners: &standing.learners,
+            replicated: &replicated,
+            last: standing.last.unwrap_or(0),
+            down_since: &self.down_since,
+            replace_after: self.replace_after,
+        };
+        duties.extend(electorate.next_change(now).map(Duty::Change));
+        duties
+    }
+
+    fn note_down(&mut self, state: &State, now: Now) {
+        let is_down = |node| state.members().get(node).is_some_and(|member| member.state == MemberState::Down);
+        self.down_since.retain(|node, _| is_down(*node));
+        for (node, _) in state.members().iter().filter(|(node, _)| is_down(*node)) {
+            self.down_since.entry(node).or_insert(now);
+        }
+    }
+
+    fn deaths(&mut self, state: &State, standing: &Standing, beats: &Beats, now: Now) -> Vec<Duty> {
+        let mut duties = Vec::new();
+        for (node, member) in state.members().iter() {
+            if !matches!(member.state, MemberState::Up | MemberState::Draining) {
+                continue;
+            }
+            match beats.verdict(node, member.incarnation, &standing.voters, now) {
+                Sight::Lives => {}
+                Sight::Suspect => duties.extend(promotions(state, node)),
+                Sight::Down => {
+                    let plan = self.plan(state, node, standing.term);
+                    duties.push(Duty::Propose(Entry::NodeDown { node, incarnation: member.incarnation, plan }));
+                }
+            }
+        }
+        duties
+    }
+
+    /// Where a dead node's paths go: to their standbys, and sources to whom the hash says. The others wait for their
+    /// publishers.
+    fn plan(&mut self, state: &State, dead: NodeId, term: u64) -> Vec<Move> {
+        let mut plan = Vec::new();
+        let mut sources = Vec::new();
+        for (path, ownership) in state.paths().owned_by(dead) {
+            let standby = ownership.standbys.iter().find(|standby| standby.claim.node != dead);
+            if let Some(standby) = standby {
+                let (to, claim) = (standby.claim.node, standby.claim);
+                plan.push(Move { path: path.clone(), epoch: ownership.epoch, to, claim });
+            } else if ownership.owner.is_some_and(|owner| owner.kind == Kind::Pulled) {
+                sources.push((Source { path: path.clone(), zone: String::new() }, ownership.epoch));
+            }
+        }
+        let candidates = candidates(state, dead);
+        let wanted: Vec<Source> = sources.iter().map(|(source, _)| source.clone()).collect();
+        let placed = spread(&wanted, &candidates, SOURCE_COST);
+        for ((source, epoch), to) in sources.into_iter().zip(placed) {
+            let member = to.and_then(|to| Some((to, state.members().get(to)?.incarnation)));
+            let Some((to, incarnation)) = member else { continue };
+            // A term has one leader, so nobody else makes this number.
+            let number = ClaimId::PLANNED | (term & 0x7fff_ffff) << 32 | u64::from(self.planned);
+            self.planned = self.planned.wrapping_add(1);
+            let claim = ClaimId { node: to, incarnation, number };
+            plan.push(Move { path: source.path, epoch, to, claim });
+        }
+        plan
+    }
+
+    /// Paths that nobody has owned for long are forgotten, so that names that were used once do not stay for ever.
+    fn forget(&mut self, state: &State, now: Now) -> Vec<Duty> {
+        self.idle.retain(|path, (epoch, _)| {
+            state.paths().get(path).is_some_and(|ownership| ownership.owner.is_none() && ownership.epoch == *epoch)
+        });
+        for (path, ownership) in state.paths().iter().filter(|(_, ownership)| ownership.owner.is_none()) {
+            self.idle.entry(path.clone()).or_insert((ownership.epoch, now));
+        }
+        let long = self.idle.iter().filter(|(_, (_, since))| now.since(*since) >= FORGET_AFTER);
+        let forget = long.map(|(path, (epoch, _))| Duty::Propose(Entry::Forget { path: path.clone(), epoch: *epoch }));
+        forget.take(FORGET_AT_ONCE).collect()
+    }
+
+    /// The cluster speaks the highest level that all of its members know.
+    fn level(&self, state: &State) -> Option<Duty> {
+        let level = state.members().common_level().filter(|level| *level > state.level())?;
+        Some(Duty::Propose(Entry::RaiseLevel { level }))
+    }
+}
+
+/// A node that two observers suspect loses the paths for which somebody waits: a wrong guess costs one splice.
+fn promotions(state: &State, suspect: NodeId) -> impl Iterator<Item = Duty> + '_ {
+    state.paths().owned_by(suspect).filter_map(|(path, ownership)| {
+        let standby = ownership.standbys.first()?;
+        let promote = Entry::Promote { path: path.clone(), epoch: ownership.epoch, id: standby.claim };
+        Some(Duty::Propose(promote))
+    })
+}
+
+fn candidates(state: &State, dead: NodeId) -> Vec<Candidate> {
+    let serving = state.members().iter().filter(|(node, member)| *node != dead && member.is_serving());
+    serving
+        .map(|(node, member)| {
+            let owned = state.paths().owned_by(node).count();
+            // Until nodes report their load: each path is taken for a hundredth of a node.
+            let load = (owned as f64 * SOURCE_COST).min(0.99);
+            Candidate { node, zone: member.facts.zone.clone(), load }
+        })
+        .collect()
+}

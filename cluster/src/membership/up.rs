@@ -1,0 +1,116 @@
+//! Saying that this node is up: at its start, and when it reads that the others thought it dead.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::member::{Ended, Member, Task};
+use crate::mesh::Transport;
+use crate::ownership::{Entry, MemberState};
+
+/// What the members' list says of this process.
+enum Record {
+    /// Nothing: it has not joined yet.
+    Unknown,
+    /// It was there, and is not any more.
+    Removed,
+    /// It is known and up.
+    Up,
+    /// It is known as an older process, or as one that never ran.
+    Older,
+    /// It was thought dead.
+    Down,
+    /// A newer process of this node is there.
+    Newer,
+}
+
+/// How long an older process of this node may be heard before this one gives up: longer than a dead one is taken for alive.
+const DUPLICATE_AFTER: u32 = 5;
+
+/// A removed node waits so long for its vote to be taken. That may have happened without it.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+impl<T: Transport> Member<T> {
+    fn record(&self) -> Record {
+        let incarnation = self.incarnation();
+        let state = self.shared.consensus.state().read();
+        match state.members().get(self.shared.id) {
+            None if state.members().was_removed(self.shared.id) => Record::Removed,
+            None => Record::Unknown,
+            Some(member) if member.incarnation > incarnation => Record::Newer,
+            Some(member) if member.incarnation < incarnation => Record::Older,
+            Some(member) if member.state == MemberState::Down => Record::Down,
+            Some(_) => Record::Up,
+        }
+    }
+
+    /// Looks whether the node has to say that it is up, or has to end.
+    pub(super) fn check_up(&self) {
+        match self.record() {
+            Record::Unknown | Record::Up => {}
+            Record::Older | Record::Down => self.once(Task::Up, |member| async move { member.come_up().await }),
+            Record::Newer => self.end(Ended::Superseded),
+            Record::Removed => self.leave(),
+        }
+    }
+
+    /// A removed node votes, and leads, until the others have taken its vote: else its end would cost them an election.
+    fn leave(&self) {
+        let now = self.shared.clock.now();
+        let since = *self.shared.inner.lock().removed_since.get_or_insert(now);
+        let votes = self.shared.consensus.standing().voters.contains(&self.shared.id);
+        if !votes || now.since(since) >= LEAVE_WITHIN {
+            self.end(Ended::Removed);
+        }
+    }
+
+    fn end(&self, ended: Ended) {
+        warn!("{ended}");
+        self.shared.inner.lock().ended = Some(ended);
+    }
+
+    async fn come_up(&self) {
+        // What was read may be old: a log is read from its beginning. Only the newest word counts.
+        if self.shared.consensus.catch_up(ATTEMPT).await.is_err() {
+            return;
+        }
+        if matches!(self.record(), Record::Down) && !self.begin_anew().await {
+            return;
+        }
+        for _ in 0..DUPLICATE_AFTER {
+            if !matches!(self.record(), Record::Older) {
+                return;
+            }
+            let incarnation = self.incarnation();
+            let up = Entry::NodeUp { node: self.shared.id, incarnation, facts: self.shared.facts.clone() };
+            if let Ok((_, answer)) = self.shared.consensus.propose(up, ATTEMPT).await {
+                info!(incarnation, %answer, "the node is up");
+                return;
+            }
+            // Without a quorum nobody says anything about duplicates.
+            if self.shared.consensus.catch_up(ATTEMPT).await.is_err() {
+                return;
+            }
+        }
+        self.end(Ended::Duplicate);
+    }
+
+    /// A process that was thought dead goes on as another incarnation: what it owned is no longer its own.
+    async fn begin_anew(&self) -> bool {
+        match self.shared.incarnations.next().await {
+            Ok(incarnation) => {
+                warn!(incarnation, "the cluster thought this node dead; it comes up again");
+                let mut inner = self.shared.inner.lock();
+                inner.incarnation = inner.incarnation.max(incarnation);
+                true
+            }
+            Err(error) => {
+                warn!(%error, "cannot write the node's incarnation");
+                false
+            }
+        }
+    }
+}
