@@ -29,6 +29,9 @@ pub const PUBLISHER_CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of the chunk that requests are read into.
 pub const REQUEST_CHUNK_BYTES: usize = 1024;
 
+/// Bytes that a proxy may say of a connection beside its addresses: certificates' names and the like.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
+
 /// Time all sessions have to end at shutdown before the process goes without them.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 

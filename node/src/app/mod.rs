@@ -159,8 +159,8 @@ impl Node {
         let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
         let connections = rtmp.connections.clone();
         let api = Arc::new(api::Source::new(fabric.clone(), rtsp.sessions.clone(), connections, hls.clone()));
-        let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool);
-        let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool);
+        let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
+        let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
         let control = control::Service::start(&config, api, authenticator, sockets.control);
         Ok(Self {

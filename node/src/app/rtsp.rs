@@ -11,6 +11,7 @@ use tracing::error;
 use super::Failure;
 use super::sockets::{self, Alive, Bound, Generation};
 use super::tls::Certificate;
+use crate::config::network::IpRange;
 use crate::config::{Config, Encryption};
 use crate::rtsp::door::Shared;
 use crate::rtsp::{Door, DoorConfig, UdpPair, listener};
@@ -83,8 +84,8 @@ impl Sockets {
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
-        let generation = serve(&shared, &mut sockets, pool);
+    pub(super) fn start(shared: Arc<Shared>, config: &Config, mut sockets: Sockets, pool: &Pool) -> Self {
+        let generation = serve(&shared, config, &mut sockets, pool);
         Self { shared, sockets, _generation: generation }
     }
 
@@ -95,7 +96,7 @@ impl Service {
 
     /// Goes on with other settings and sockets. Sessions that are there stay.
     pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
-        self._generation = serve(&self.shared, &mut sockets, pool);
+        self._generation = serve(&self.shared, config, &mut sockets, pool);
         self.shared.set_config(door_config(config));
         self.sockets = sockets;
     }
@@ -117,16 +118,23 @@ pub(super) fn door_config(config: &Config) -> DoorConfig {
     }
 }
 
-fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
+fn serve(shared: &Arc<Shared>, config: &Config, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
     let parts = sockets.parts(pool.len());
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
-    pool.run(parts, move |worker, part| run(worker, part, tls.clone(), &shared, &alive));
+    let trusted: Arc<[IpRange]> = config.rtsp.trusted_proxies.clone().into();
+    pool.run(parts, move |worker, part| run(worker, part, (tls.clone(), trusted.clone()), &shared, &alive));
     generation
 }
 
 /// Serves on one worker.
-fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Shared>, alive: &Alive) {
+fn run(
+    worker: Rc<Worker>,
+    part: Part,
+    (tls, trusted_proxies): (Option<TlsAcceptor>, Arc<[IpRange]>),
+    shared: &Arc<Shared>,
+    alive: &Alive,
+) {
     let udp = match (part.rtp, part.rtcp) {
         (Some(rtp), Some(rtcp)) => match (UdpPort::new(rtp, Port::Rtp), UdpPort::new(rtcp, Port::Rtcp)) {
             (Ok(rtp), Ok(rtcp)) => Some(Rc::new(UdpPair { rtp, rtcp })),
@@ -137,7 +145,7 @@ fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Sh
         },
         _ => None,
     };
-    let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls });
+    let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls, trusted_proxies });
     if let Some(pair) = udp {
         actix_rt::spawn(receive(|pair| &pair.rtp, pair.clone(), shared.clone(), alive.clone()));
         actix_rt::spawn(receive(|pair| &pair.rtcp, pair, shared.clone(), alive.clone()));

@@ -103,6 +103,8 @@ pub struct ApiConfig {
 pub struct RtspConfig {
     /// `rtsp`.
     pub enabled: bool,
+    /// `rtspTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
     /// `rtspTransports`.
     pub transports: RtspTransports,
     /// `rtspEncryption`.
@@ -134,6 +136,8 @@ pub struct RtspConfig {
 pub struct RtmpConfig {
     /// `rtmp`.
     pub enabled: bool,
+    /// `rtmpTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
     /// `rtmpEncryption`.
     pub encryption: Encryption,
     /// `rtmpAddress`.
