@@ -51,7 +51,7 @@ fn check(file: &Path, variants: &[&str], tracks: &[&str], count: usize) {
         }
         let mut reader = Process::start(format!("ffmpeg reading {variant}"), ffmpeg);
         let read = |track: &str| recording::track(folder.path(), track);
-        wait::until(&format!("{count} packets of {tracks:?} as {variant}"), 40, || {
+        wait::until(format!("{count} packets of {tracks:?} as {variant}"), 40, || {
             reader.assert_running();
             tracks.iter().all(|track| read(track).len() > count).then_some(())
         });

@@ -33,8 +33,8 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Takes out of a request what is needed, and lets go of the rest.
-    pub(super) fn new<B>(shared: &Shared, request: Request<B>, peer: SocketAddr, secure: bool) -> Self {
+    /// Copies out of a request what is needed; the rest is to be let go before anything waits.
+    pub(super) fn new<B>(shared: &Shared, request: &Request<B>, peer: SocketAddr, secure: bool) -> Self {
         let headers = request.headers();
         let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
         Self {

@@ -55,7 +55,8 @@ pub(super) fn answer<B>(
     peer: SocketAddr,
     secure: bool,
 ) -> impl Future<Output = Answer> {
-    let asking = Asking::new(&door.shared, request, peer, secure);
+    let asking = Asking::new(&door.shared, &request, peer, secure);
+    drop(request);
     async move {
         let mut response = match asking.method {
             Method::GET | Method::HEAD => asking.serve(&door).await.unwrap_or_else(Answer::from),
