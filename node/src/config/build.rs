@@ -62,12 +62,18 @@ fn log(view: &View<'_>) -> LogConfig {
     LogConfig { level, stdout: has("stdout"), file, structured: view.bool("logStructured") }
 }
 
+/// What is none was refused by the rules.
+fn proxies(view: &View<'_>, key: &str) -> Vec<IpRange> {
+    view.texts(key).iter().filter_map(|text| IpRange::parse(text)).collect()
+}
+
 fn rtsp(view: &View<'_>) -> RtspConfig {
     let transports = view.texts("rtspTransports");
     let methods = view.texts("rtspAuthMethods");
     let has = |list: &[String], word: &str| list.iter().any(|entry| entry == word);
     RtspConfig {
         enabled: view.bool("rtsp"),
+        trusted_proxies: proxies(view, "rtspTrustedProxies"),
         transports: RtspTransports {
             udp: has(&transports, "udp"),
             multicast: has(&transports, "multicast"),
@@ -95,8 +101,7 @@ fn hls(view: &View<'_>) -> HlsConfig {
         server_key: view.path("hlsServerKey"),
         server_cert: view.path("hlsServerCert"),
         allow_origins: view.texts("hlsAllowOrigins"),
-        // What is none was refused by the rules.
-        trusted_proxies: view.texts("hlsTrustedProxies").iter().filter_map(|text| IpRange::parse(text)).collect(),
+        trusted_proxies: proxies(view, "hlsTrustedProxies"),
         always_remux: view.bool("hlsAlwaysRemux"),
         variant: match view.text("hlsVariant").as_str() {
             "mpegts" => HlsVariant::Mpegts,
@@ -115,6 +120,7 @@ fn hls(view: &View<'_>) -> HlsConfig {
 fn rtmp(view: &View<'_>) -> RtmpConfig {
     RtmpConfig {
         enabled: view.bool("rtmp"),
+        trusted_proxies: proxies(view, "rtmpTrustedProxies"),
         encryption: encryption(&view.text("rtmpEncryption")),
         address: view.address("rtmpAddress"),
         secure_address: view.address("rtmpsAddress"),

@@ -135,6 +135,8 @@ pub struct ApiConfig {
 pub struct RtspConfig {
     /// `rtsp`.
     pub enabled: bool,
+    /// `rtspTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
     /// `rtspTransports`.
     pub transports: RtspTransports,
     /// `rtspEncryption`.
@@ -166,6 +168,8 @@ pub struct RtspConfig {
 pub struct RtmpConfig {
     /// `rtmp`.
     pub enabled: bool,
+    /// `rtmpTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
     /// `rtmpEncryption`.
     pub encryption: Encryption,
     /// `rtmpAddress`.
@@ -266,7 +270,7 @@ pub struct StreamConfig {
     pub start_max_bytes: u64,
     /// `startMaxAge`: the oldest group that a new reader is started with.
     pub start_max_age: Duration,
-    /// `logBudget`: memory that all stream logs together may use.
+    /// `logBudget`: memory that all stream logs, and the HLS segments made of them, may use together.
     pub log_budget: Budget,
 }
 

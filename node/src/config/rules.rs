@@ -113,11 +113,13 @@ fn hls(layers: &mut Layers, config: &Config) {
         let message = "`hlsSegmentCount` must be 7 or more for `hlsVariant: lowLatency`".to_owned();
         layers.problem(&origin(layers, "hlsSegmentCount"), message);
     }
-    let Some(Setting { value: Value::List(proxies), .. }) = layers.global.get("hlsTrustedProxies") else { return };
-    let is_bad = |value: &Value| matches!(value, Value::Text(text) if IpRange::parse(text).is_none());
-    if proxies.iter().any(is_bad) {
-        let message = "`hlsTrustedProxies` expects addresses like `10.0.0.1` or blocks like `10.0.0.0/8`".to_owned();
-        layers.problem(&origin(layers, "hlsTrustedProxies"), message);
+    for key in ["hlsTrustedProxies", "rtmpTrustedProxies", "rtspTrustedProxies"] {
+        let Some(Setting { value: Value::List(proxies), .. }) = layers.global.get(key) else { continue };
+        let is_bad = |value: &Value| matches!(value, Value::Text(text) if IpRange::parse(text).is_none());
+        if proxies.iter().any(is_bad) {
+            let message = format!("`{key}` expects addresses like `10.0.0.1` or blocks like `10.0.0.0/8`");
+            layers.problem(&origin(layers, key), message);
+        }
     }
 }
 

@@ -75,11 +75,12 @@ fn codec(index: u8, signalled: Vec<Vec<u8>>) -> Codec {
         9 => Codec::G711(G711Law::A, AudioLayout { sample_rate, channels: index }),
         10 => Codec::Lpcm(LpcmConfig { bit_depth: index, sample_rate, channels: index }),
         _ => Codec::Opaque(OpaqueConfig {
-            kind: Kind::Data,
-            label: "Generic",
+            kind: Kind::Audio,
+            label: "MPEG-4 Audio LATM",
             payload_type: 96,
             rtpmap: None,
             fmtp: None,
+            in_band: None,
         }),
     }
 }

@@ -44,7 +44,14 @@ pub(super) static WEFT: &[Key] = &[
     .at_restart(),
     key("dataDir", Text, "weft-data", "Where the node keeps its state.").served().at_restart(),
     key("workers", Int(0, 1024), "0", "Worker threads; 0 is one for each core.").served().at_restart(),
-    key("logBudget", Budget, "25%", "Memory that all stream logs together may use.").served().at_restart(),
+    key(
+        "logBudget",
+        Budget,
+        "25%",
+        "Memory that all stream logs, and the HLS segments made of them, may use together.",
+    )
+    .served()
+    .at_restart(),
     key("groupMaxBytes", Size, "32M", "A group of pictures that grows beyond this is cut.").served(),
     key("groupMaxAge", Duration(100, DAY), "20s", "A group of pictures that lasts longer than this is cut.").served(),
     key("startMaxBytes", Size, "8M", "The most that a new reader is sent at once to start with a whole group.")
