@@ -122,6 +122,8 @@ pub(super) struct Inner {
     pub(super) running: BTreeSet<Task>,
     peers: BTreeMap<NodeId, PeerAddress>,
     pub(super) removed_since: Option<Now>,
+    /// When somebody was last told that the nodes are too far apart for the timings.
+    too_far_said: Option<Now>,
     /// Why this node takes no part any more.
     pub(super) ended: Option<Ended>,
 }
@@ -195,6 +197,7 @@ impl<T: Transport> Member<T> {
             running: BTreeSet::new(),
             peers: BTreeMap::new(),
             removed_since: None,
+            too_far_said: None,
             ended: None,
         };
         let shared = Shared {
@@ -311,6 +314,7 @@ impl<T: Transport> Member<T> {
         let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
         let Inner { steward, beats: seen, .. } = &mut *inner;
         let duties = steward.duties(&state, &standing, seen, now);
+        self.check_distance(&mut inner, now);
         drop(inner);
         drop(state);
         for (node, beat) in beats {
@@ -320,6 +324,19 @@ impl<T: Transport> Member<T> {
             self.perform(duty);
         }
         self.review();
+    }
+
+    /// Timings that are shorter than the way cost elections and false alarms: somebody has to know.
+    fn check_distance(&self, inner: &mut Inner, now: Now) {
+        let timings = self.shared.timings.raft;
+        let Some(way) = inner.beats.longest_round_trip().filter(|way| *way > timings.heartbeat) else { return };
+        if inner.too_far_said.is_none_or(|said| now.since(said) >= SAY_AGAIN) {
+            inner.too_far_said = Some(now);
+            let RaftTimings { heartbeat, election_max, .. } = RaftTimings::for_round_trip(way);
+            warn!(
+                "the way to a node takes {way:?}: heartbeat should be {heartbeat:?}, electionTimeout {election_max:?}"
+            );
+        }
     }
 
     fn perform(&self, duty: Duty) {
@@ -462,6 +479,9 @@ fn peers(id: NodeId, state: &State) -> BTreeMap<NodeId, PeerAddress> {
     };
     others.map(peer).collect()
 }
+
+/// How often what somebody should change is said.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
 
 /// How long one proposal of the member itself is tried. It is made again if it is still right.
 pub(super) const PROPOSE: Duration = Duration::from_secs(3);

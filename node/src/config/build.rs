@@ -9,8 +9,8 @@ use super::error::Origin;
 use super::keys::{self, Key, Table};
 use super::layers::{Layers, Values};
 use super::model::{
-    ApiConfig, BootstrapConfig, ClusterConfig, Config, Encryption, HlsConfig, HlsVariant, LogConfig, LogLevel, Mode,
-    PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
+    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant, LogConfig,
+    LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
 };
 use super::network::IpRange;
 use super::paths::Paths;
@@ -151,6 +151,14 @@ fn cluster(layers: &Layers) -> ClusterConfig {
         address: cluster.address("address"),
         advertise: some(cluster.text("advertise")),
         public_host: cluster.text("publicHost"),
+        timings: ClusterTimings {
+            heartbeat: cluster.duration("heartbeat"),
+            election_timeout: cluster.duration("electionTimeout"),
+            suspect_after: cluster.duration("suspectAfter"),
+            down_after: cluster.duration("downAfter"),
+            claim_timeout: cluster.duration("claimTimeout"),
+            voter_replace_after: cluster.duration("voterReplaceAfter"),
+        },
         join: some(cluster.text("join")),
         bootstrap: some(bootstrap.text("secretFile")).map(|secret_file| BootstrapConfig {
             expect: usize::try_from(bootstrap.int("expect")).unwrap_or(1),
@@ -245,6 +253,7 @@ impl Section<'_> {
     readers! {
         text: Text => String;
         int: Int => i64;
+        duration: Duration => Duration;
         address: Address => Address;
         list: List => Vec<Value>;
     }

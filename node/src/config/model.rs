@@ -65,10 +65,29 @@ pub struct ClusterConfig {
     pub advertise: Option<String>,
     /// `publicHost`.
     pub public_host: String,
+    /// How fast.
+    pub timings: ClusterTimings,
     /// `join`: a token.
     pub join: Option<String>,
     /// `bootstrap`, where it has a secret.
     pub bootstrap: Option<BootstrapConfig>,
+}
+
+/// How fast things happen in a cluster. The same on all nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterTimings {
+    /// `heartbeat`.
+    pub heartbeat: Duration,
+    /// `electionTimeout`.
+    pub election_timeout: Duration,
+    /// `suspectAfter`.
+    pub suspect_after: Duration,
+    /// `downAfter`.
+    pub down_after: Duration,
+    /// `claimTimeout`.
+    pub claim_timeout: Duration,
+    /// `voterReplaceAfter`.
+    pub voter_replace_after: Duration,
 }
 
 /// The `cluster.bootstrap:` section.

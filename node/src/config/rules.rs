@@ -32,6 +32,18 @@ fn cluster(layers: &mut Layers, config: &Config) {
     if config.mode == Mode::Standalone && layers.global.contains_key("cluster") {
         warn(layers, "cluster", "`mode` is `standalone`: the `cluster` section has no effect");
     }
+    let timings = &config.cluster.timings;
+    let clash = if timings.election_timeout < timings.heartbeat * 4 {
+        Some("`electionTimeout` must be at least four times `heartbeat`, or a late packet costs an election")
+    } else if timings.down_after < timings.suspect_after {
+        Some("`downAfter` must not be shorter than `suspectAfter`")
+    } else {
+        None
+    };
+    if let Some(clash) = clash {
+        let origin = origin(layers, "cluster");
+        layers.problem(&origin, clash);
+    }
     if let Some(bootstrap) = &config.cluster.bootstrap
         && bootstrap.peers.len() < bootstrap.expect
     {
