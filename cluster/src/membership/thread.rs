@@ -208,9 +208,9 @@ type Begun = (Member<Link>, mpsc::Receiver<Incoming>, Option<(Door, ClusterId)>)
 async fn begin(config: ClusterConfig) -> Result<Begun, SeatError> {
     let ClusterConfig { seat, member: part } = config;
     let storage = seat.storage.clone();
-    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock).await?;
     let image = part.disk.load()?;
     let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
+    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock, is_new).await?;
     let member = Member::start(part.over(link.clone()), &image).await?;
     match joining {
         Joining::Found(base) if is_new => {
