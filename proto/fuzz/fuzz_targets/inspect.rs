@@ -42,7 +42,10 @@ fn run(input: Input) {
             marker: false,
             payload: inspected.payload,
         };
-        pack(inspector.codec(), &unit, max, &mut Checked { max: max.max(PAYLOAD_BYTES_MIN), open: None });
+        // What its codec does not allow to be split goes as it came.
+        let whole = matches!(inspector.codec(), Codec::Opus(_) | Codec::Opaque(_));
+        let most = if whole { usize::from(u16::MAX) } else { max.max(PAYLOAD_BYTES_MIN) };
+        pack(inspector.codec(), &unit, max, &mut Checked { max: most, open: None });
     }
     codec_props(inspector.codec());
 }
