@@ -47,6 +47,21 @@ fn ask(method: &str, server: SocketAddr, path: &str) -> io::Result<Answer> {
     parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))
 }
 
+/// Sends JSON, or nothing, and waits so long for the answer.
+pub fn send(method: &str, server: SocketAddr, path: &str, body: &str, limit: Duration) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&server, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))
+}
+
 /// An answer of bytes.
 #[derive(Clone, Debug)]
 pub struct Raw {

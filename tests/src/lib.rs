@@ -11,15 +11,18 @@
 
 pub mod browser;
 pub mod clients;
+pub mod cluster;
 pub mod compare;
 pub mod deadline;
 pub mod ffmpeg;
+pub mod figures;
 pub mod hls;
 pub mod http;
 pub mod media;
 pub mod namespace;
 pub mod ports;
 pub mod process;
+pub mod publisher;
 pub mod raw;
 pub mod recording;
 pub mod rtmp;

@@ -66,6 +66,7 @@ impl Connection {
         }
         socket.connect_timeout(&server.into(), Duration::from_secs(5))?;
         socket.set_tcp_nodelay(true)?;
+        socket.set_write_timeout(Some(Duration::from_secs(10)))?;
         Ok(Self { socket, reader: Reader::new(), machine: ClientMachine::new(uri, "0123"), frames: VecDeque::new() })
     }
 
@@ -109,6 +110,11 @@ impl Connection {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Sends bytes as they are. What the server does not take within a few seconds is an error.
+    pub fn send_bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.socket).write_all(bytes)
     }
 
     fn send(&mut self, request: &Request) -> io::Result<()> {

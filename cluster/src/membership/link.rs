@@ -1,6 +1,6 @@
 //! The way to the other nodes, if there are any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use weft_proto::wire::control::{Request, Response, Signal};
@@ -44,6 +44,12 @@ impl Transport for Link {
     fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>) {
         if let Self::Mesh(mesh) = self {
             mesh.set_peers(peers);
+        }
+    }
+
+    fn set_removed(&self, removed: BTreeSet<NodeId>) {
+        if let Self::Mesh(mesh) = self {
+            mesh.set_removed(removed);
         }
     }
 

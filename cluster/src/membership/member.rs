@@ -417,12 +417,14 @@ impl<T: Transport> Member<T> {
             // A node that has joined knows where the others are before it has read that in the log.
             let known = state.members().get(self.shared.id).is_some();
             let peers = known.then(|| peers(self.shared.id, &state));
-            (peers.filter(|peers| *peers != inner.peers), {
-                inner.holdings.look(self.shared.id, inner.incarnation, &state)
-            })
+            let changed = peers.filter(|peers| *peers != inner.peers);
+            let changed = changed.map(|peers| (peers, state.members().removed().clone()));
+            (changed, { inner.holdings.look(self.shared.id, inner.incarnation, &state) })
         };
         drop(state);
-        if let Some(peers) = peers {
+        if let Some((peers, removed)) = peers {
+            // First: those that are let go come back at once, and are to hear why.
+            self.shared.transport.set_removed(removed);
             self.set_peers(peers);
         }
         for finding in findings {

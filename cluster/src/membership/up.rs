@@ -72,6 +72,11 @@ impl<T: Transport> Member<T> {
         }
     }
 
+    /// Others know of the removal, and the log does not come here any more.
+    pub(super) fn was_removed(&self) {
+        self.end(Ended::Removed);
+    }
+
     fn end(&self, ended: Ended) {
         warn!("{ended}");
         self.shared.inner.lock().ended = Some(ended);

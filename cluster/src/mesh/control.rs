@@ -224,6 +224,9 @@ pub(super) async fn keep(shared: Arc<Shared>, node: NodeId) {
                 if matches!(refusal, Refusal::OlderIncarnation | Refusal::SecondProcess) {
                     shared.notice(Notice::Superseded { by: node, refusal });
                 }
+                if refusal == Refusal::Removed {
+                    shared.notice(Notice::Removed { by: node });
+                }
             }
         }
         shared.table.lock().gave_up(node, attempt);

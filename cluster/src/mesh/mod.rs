@@ -103,6 +103,11 @@ pub enum Notice {
         /// What it said.
         refusal: Refusal,
     },
+    /// A peer, which has proven to be one, knows that this node was removed from the cluster.
+    Removed {
+        /// The peer.
+        by: NodeId,
+    },
 }
 
 /// The connections of this node to all others. Cheap to clone.
@@ -260,6 +265,10 @@ impl Transport for Mesh {
             self.0.runtime.spawn(lifeline::keep(self.0.clone(), node));
         }
         self.0.changed.send_replace(());
+    }
+
+    fn set_removed(&self, removed: BTreeSet<NodeId>) {
+        self.0.table.lock().set_removed(removed);
     }
 
     fn set_incarnation(&self, incarnation: u64) {

@@ -60,6 +60,9 @@ pub enum Refusal {
     /// A lifeline of a process that is not connected.
     #[error("has no connection that belongs to its lifeline")]
     NoConnection = 15,
+    /// It was a member, and never will be again.
+    #[error("was removed from the cluster")]
+    Removed = 16,
 }
 
 /// Ends of connections that are no refusals.
@@ -76,7 +79,7 @@ pub(super) enum End {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Deadline,
         Self::BadHello,
         Self::NoCertificate,
@@ -92,6 +95,7 @@ impl Refusal {
         Self::TooMany,
         Self::BadRequest,
         Self::NoConnection,
+        Self::Removed,
     ];
 
     pub(super) fn close(self, connection: &Connection) {

@@ -9,7 +9,7 @@
 //! A node dials only when it has no connection: one that dials again, in the same process, has lost the old one, even when
 //! this node has not noticed yet. The new one takes its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -24,6 +24,8 @@ use super::transport::PeerAddress;
 pub(super) struct Table<C> {
     me: Hello,
     slots: BTreeMap<NodeId, Slot<C>>,
+    /// Those that were removed from the cluster.
+    removed: BTreeSet<NodeId>,
     /// Numbers attempts, links and lifelines.
     serial: u64,
 }
@@ -88,12 +90,17 @@ pub(super) struct Left<C> {
 
 impl<C: Clone> Table<C> {
     pub(super) fn new(me: Hello) -> Self {
-        Self { me, slots: BTreeMap::new(), serial: 0 }
+        Self { me, slots: BTreeMap::new(), removed: BTreeSet::new(), serial: 0 }
     }
 
     /// This node says something else of itself from now on.
     pub(super) fn change(&mut self, change: impl Fn(&mut Hello)) {
         change(&mut self.me);
+    }
+
+    /// Takes over who was removed, for good.
+    pub(super) fn set_removed(&mut self, removed: BTreeSet<NodeId>) {
+        self.removed = removed;
     }
 
     fn number(&mut self) -> u64 {
@@ -229,6 +236,9 @@ impl<C: Clone> Table<C> {
         }
         if hello.cluster != self.me.cluster {
             return Err(Refusal::Cluster);
+        }
+        if self.removed.contains(&certified) {
+            return Err(Refusal::Removed);
         }
         let level = self.me.common_level(hello).ok_or(Refusal::Level)?;
         let slot = self.slots.get(&certified).ok_or(Refusal::NotAMember)?;

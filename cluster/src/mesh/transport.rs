@@ -1,7 +1,7 @@
 //! What the parts above need of the connections between nodes. Behind it stand QUIC in a cluster, nothing in a node that is
 //! alone, and queues in a simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ pub trait Transport: Clone + Send + Sync + 'static {
 
     /// Who there is and where, instead of what was said before. Connections to these are kept up, those to others closed.
     fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>);
+
+    /// Who was removed from the cluster: they are told so when they come.
+    fn set_removed(&self, _: BTreeSet<NodeId>) {}
 
     /// The node goes on as another incarnation.
     fn set_incarnation(&self, _: u64) {}

@@ -62,6 +62,11 @@ impl Members {
         self.removed.contains(&node)
     }
 
+    /// All of those.
+    pub const fn removed(&self) -> &BTreeSet<NodeId> {
+        &self.removed
+    }
+
     /// The highest level that every member knows.
     pub fn common_level(&self) -> Option<u32> {
         self.members.values().map(|member| member.facts.level).min()

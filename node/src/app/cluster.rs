@@ -9,6 +9,7 @@ use weft_cluster::liveness::Timings;
 use weft_cluster::membership::{
     Cluster, ClusterConfig, Ended, Host, LEVELS, MemberConfig, MemberTimings, SeatConfig, StoredIncarnations, Way,
 };
+use weft_cluster::mesh::faults::Faults;
 use weft_cluster::ownership::{MemberFacts, NodeId};
 use weft_cluster::raft::{Disk, MemoryDisk, Observer, RaftTimings};
 use weft_cluster::{Clock, NodeState, Storage};
@@ -58,6 +59,7 @@ pub(super) async fn start(
     clock: Clock,
     host: Arc<dyn Host>,
     observer: Arc<dyn Observer>,
+    faults: Option<Faults>,
 ) -> Result<(Cluster, oneshot::Receiver<Ended>), Failure> {
     let way = way(config)?;
     let alone = matches!(way, Way::Alone) && state.cluster.is_none();
@@ -84,6 +86,7 @@ pub(super) async fn start(
         storage,
         state,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        faults,
     };
     let (tell, ended) = oneshot::channel();
     let cluster = Cluster::start(ClusterConfig { seat, member }, tell).await;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::sockets::{self, Bound, Generation};
-use super::{Failure, api, cluster_api};
+use super::{Failure, api, cluster_api, faults};
 use crate::auth::Authenticator;
 use crate::config::{Config, Encryption};
-use crate::http::{Access, router};
+use crate::http::{Access, FaultSource, router};
 
 /// What the API listens on.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub(super) struct Sockets {
 pub(super) struct Answers {
     pub(super) node: Arc<api::Source>,
     pub(super) cluster: Arc<cluster_api::View>,
+    pub(super) faults: Option<Arc<faults::Injected>>,
     pub(super) authenticator: Arc<dyn Authenticator>,
 }
 
@@ -69,6 +70,7 @@ fn serve(config: &Config, answers: &Answers, sockets: &mut Sockets) -> Generatio
     let access = Access {
         authenticator: answers.authenticator.clone(),
         cluster: Some(answers.cluster.clone()),
+        faults: answers.faults.clone().map(|faults| faults as Arc<dyn FaultSource>),
         allow_origins: config.api.allow_origins.clone(),
         rtsp: config.rtsp.enabled && config.rtsp.encryption != Encryption::Strict,
         rtsps: config.rtsp.enabled && config.rtsp.encryption != Encryption::No,

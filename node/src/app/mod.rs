@@ -4,6 +4,7 @@ mod api;
 mod cluster;
 mod cluster_api;
 mod control;
+mod faults;
 mod hls;
 mod policy;
 mod reload;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 use weft_cluster::membership::{Cluster, Ended, History};
+use weft_cluster::mesh::faults::Faults;
 use weft_cluster::ownership::NodeId;
 use weft_cluster::{Clock, Fabric, FabricConfig, NodeState, Storage};
 
@@ -143,7 +145,10 @@ impl Node {
         let tell = Arc::new(cluster::LateHost::default());
         let history = Arc::new(History::new(clock));
         let storage = (state, storage);
-        let (cluster, ended) = cluster::start(&config, storage, clock, tell.clone(), history.clone()).await?;
+        let chaos = config.chaos.then(|| Faults::new(clock));
+        let (cluster, ended) =
+            cluster::start(&config, storage, clock, tell.clone(), history.clone(), chaos.clone()).await?;
+        let faults = chaos.map(|faults| Arc::new(faults::Injected::new(faults, cluster.clone(), clock)));
         let view = Arc::new(cluster_api::View::new(cluster.clone(), history, node.clone()));
         sockets.announce();
         let policy = Arc::new(policy::Configured::new(config.clone()));
@@ -181,7 +186,7 @@ impl Node {
         let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
         let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
-        let answers = control::Answers { node: api, cluster: view, authenticator };
+        let answers = control::Answers { node: api, cluster: view, faults, authenticator };
         let control = control::Service::start(&config, answers, sockets.control);
         Ok(Self {
             config,

@@ -23,6 +23,7 @@ pub(crate) fn build(layers: &Layers) -> Config {
     Config {
         mode: mode(layers, &view.text("mode")),
         cluster: cluster(layers),
+        chaos: view.bool("chaos"),
         data_dir: view.path("dataDir"),
         workers: some_unless_zero(view.int("workers")),
         log: log(&view),

@@ -30,6 +30,8 @@ pub struct Config {
     pub udp_read_buffer_size: Option<usize>,
     /// The `cluster:` section, for a node that is in a cluster.
     pub cluster: ClusterConfig,
+    /// `chaos`: faults may be injected through the API.
+    pub chaos: bool,
     /// The HTTP API.
     pub api: ApiConfig,
     /// The RTSP server.

@@ -6,6 +6,9 @@
 
 mod access;
 mod cluster;
+mod faults;
+#[cfg(test)]
+mod faults_test;
 mod hls;
 mod list;
 mod rtmp;
@@ -29,6 +32,9 @@ use serde_json::json;
 use crate::auth::{Authenticator, OpenMedia};
 
 pub use cluster::{ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, StatusView, TokenView, WhyView};
+pub use faults::{
+    Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
+};
 pub use hls::{HlsMuxerInfo, HlsSessionInfo};
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
@@ -45,6 +51,8 @@ pub struct Access {
     pub allow_origins: Vec<String>,
     /// Answers for the cluster; without it, `/cluster` is not there.
     pub cluster: Option<Arc<dyn ClusterSource>>,
+    /// Keeps injected faults; without it, `/cluster/faults` is not there.
+    pub faults: Option<Arc<dyn FaultSource>>,
     /// Whether the RTSP server runs: without it, its routes are not there.
     pub rtsp: bool,
     /// Whether the RTSPS server runs.
@@ -64,6 +72,7 @@ impl Default for Access {
             authenticator: Arc::new(OpenMedia),
             allow_origins: vec!["*".into()],
             cluster: None,
+            faults: None,
             rtsp: true,
             rtsps: false,
             hls: false,
@@ -77,6 +86,7 @@ impl Default for Access {
 pub fn router(source: Arc<dyn ApiSource>, access: Access) -> Router {
     let protected = v3::routes(&access)
         .merge(access.cluster.clone().map(cluster::routes).unwrap_or_default())
+        .merge(access.faults.clone().map(faults::routes).unwrap_or_default())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(access.authenticator.clone(), access::authenticate));

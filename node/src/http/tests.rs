@@ -15,13 +15,13 @@ use weft_proto::id::PathName;
 use super::*;
 use crate::auth::{AuthRequest, Credentials, Decision};
 
-struct Fake {
+pub(super) struct Fake {
     ready: bool,
     paths: usize,
     broken: bool,
 }
 
-const FAKE: Fake = Fake { ready: true, paths: 2, broken: false };
+pub(super) const FAKE: Fake = Fake { ready: true, paths: 2, broken: false };
 
 fn at(seconds: u64, nanoseconds: u32) -> Timestamp {
     Timestamp(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
@@ -163,10 +163,10 @@ impl ApiSource for Fake {
     }
 }
 
-struct Asked {
-    status: u16,
+pub(super) struct Asked {
+    pub(super) status: u16,
     headers: HeaderMap,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Asked {
@@ -175,7 +175,14 @@ impl Asked {
     }
 }
 
-async fn ask(source: Fake, access: Access, peer: &str, method: &str, uri: &str, headers: &[(&str, &str)]) -> Asked {
+pub(super) async fn ask(
+    source: Fake,
+    access: Access,
+    peer: &str,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+) -> Asked {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -190,12 +197,12 @@ async fn ask(source: Fake, access: Access, peer: &str, method: &str, uri: &str, 
     Asked { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
-async fn get(uri: &str) -> (u16, String) {
+pub(super) async fn get(uri: &str) -> (u16, String) {
     let asked = ask(FAKE, Access::default(), "127.0.0.1:1", "GET", uri, &[]).await;
     (asked.status, asked.body)
 }
 
-fn error(text: &str) -> String {
+pub(super) fn error(text: &str) -> String {
     format!(r#"{{"status":"error","error":"{text}"}}"#)
 }
 

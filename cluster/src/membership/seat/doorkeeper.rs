@@ -39,7 +39,12 @@ impl Door {
                     None => return,
                 },
                 Some(asked) = joins.recv() => self.hear(asked, &member, cluster),
-                Some(notice) = notices.recv() => complain(notice),
+                Some(notice) = notices.recv() => {
+                    complain(notice);
+                    if matches!(notice, Notice::Removed { .. }) {
+                        member.was_removed();
+                    }
+                }
                 _ = look.tick() => {
                     if let Err(error) = self.look(&member).await {
                         warn!("cannot renew this node's papers: {error}");
@@ -181,5 +186,6 @@ fn complain(notice: Notice) {
         Notice::Superseded { by, refusal } => {
             warn!(%by, %refusal, "a node does not talk to this process: another one has this node's id");
         }
+        Notice::Removed { by } => warn!(%by, "this node was removed from the cluster"),
     }
 }

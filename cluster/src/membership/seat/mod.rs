@@ -31,6 +31,7 @@ use super::member::Incarnations;
 use super::thread::Joining;
 use crate::clock::Clock;
 use crate::identity::{Current, IdentityError};
+use crate::mesh::faults::Faults;
 use crate::mesh::{Incoming, JoinError, Mesh, MeshConfig, PeerAddress, Transport};
 use crate::ownership::MemberFacts;
 use crate::raft::StartError;
@@ -71,6 +72,8 @@ pub struct SeatConfig {
     pub state: NodeState,
     /// Of its program, for people.
     pub version: String,
+    /// The faults that are injected between it and others; none where that is not enabled.
+    pub faults: Option<Faults>,
 }
 
 /// Why a node has no seat.
@@ -157,7 +160,7 @@ impl SeatConfig {
             incarnation: self.state.incarnation,
             levels: LEVELS,
             version: self.version.clone(),
-            faults: None,
+            faults: self.faults.clone(),
         })
     }
 

@@ -94,6 +94,16 @@ async fn who_is_removed_is_let_go_and_refused() {
 }
 
 #[tokio::test]
+async fn who_comes_back_after_its_removal_is_told() {
+    let authority = authority();
+    let (a, mut b) = pair(&authority).await;
+    a.mesh.set_removed([b.id].into());
+    a.mesh.set_peers([a.peer()].into());
+    assert_eq!(b.output.notices.recv().await.unwrap(), Notice::Removed { by: a.id });
+    assert_eq!(b.mesh.counts().links, 1, "never again");
+}
+
+#[tokio::test]
 async fn a_second_process_with_the_same_id_is_refused_and_both_are_told() {
     let authority = authority();
     let (mut a, _b) = pair(&authority).await;

@@ -57,6 +57,9 @@ pub(super) static WEFT: &[Key] = &[
     key("startMaxBytes", Size, "8M", "The most that a new reader is sent at once to start with a whole group.")
         .served(),
     key("startMaxAge", Duration(0, DAY), "10s", "The oldest group that a new reader is started with.").served(),
+    key("chaos", Bool, "no", "Faults between nodes may be injected through the API, for drills: `/cluster/faults`.")
+        .served()
+        .at_restart(),
     key("cluster", Section(CLUSTER), "", "This node's place in a cluster.").at_restart().served(),
 ];
 

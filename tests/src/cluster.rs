@@ -1,0 +1,186 @@
+//! Clusters of real processes on the loopback, that tests kill, stop, wipe, and cut off.
+//!
+//! Each cluster is watched by [`watch`] from its beginning: whatever a test does, no two nodes own a path under one epoch,
+//! and no node ever goes back to an older epoch. A violation fails the test at its end.
+
+mod node;
+mod watch;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use self::node::{Node, Setup};
+use self::watch::Watch;
+use crate::wait;
+
+/// A cluster. Dropped, its processes are killed.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its nodes, by the order in which they were made.
+    pub nodes: Vec<Node>,
+    watch: Watch,
+    folder: TempDir,
+}
+
+/// Seconds that a cluster may take to form, and a state to come.
+const SECONDS: u64 = 30;
+
+/// Between two looks where time is measured.
+const LOOK: Duration = Duration::from_millis(2);
+
+impl Cluster {
+    /// Nodes with these labels that share a secret, when all are up.
+    pub fn form(names: &[&str]) -> Self {
+        Self::with(&names.iter().map(|name| Setup::new(name)).collect::<Vec<_>>())
+    }
+
+    /// The same with settings of their own.
+    pub fn with(setups: &[Setup]) -> Self {
+        // A port that was free may have been taken meanwhile, and only then is starting again allowed.
+        for _ in 0..5 {
+            let folder = TempDir::new().expect("make a temporary folder");
+            std::fs::write(folder.path().join("secret"), "a secret of thirty-two characters").expect("write a secret");
+            let mut nodes: Vec<Node> = setups.iter().map(|setup| Node::new(setup, folder.path())).collect();
+            let peers: Vec<String> = nodes.iter().map(Node::peer).collect();
+            for node in &mut nodes {
+                node.bootstrap(&peers);
+                node.start();
+            }
+            let watch = Watch::start(&nodes);
+            let mut cluster = Self { nodes, watch, folder };
+            if !cluster.port_was_taken() {
+                cluster.wait_formed();
+                return cluster;
+            }
+        }
+        panic!("no port stays free");
+    }
+
+    /// Whether a node has ended, because a port of it was taken.
+    fn port_was_taken(&mut self) -> bool {
+        wait::until("the nodes' APIs", SECONDS, || {
+            let ended = self.nodes.iter_mut().find_map(Node::ended);
+            if let Some(log) = ended {
+                assert!(log.contains("taken") || log.contains("in use"), "a node did not start; it said:\n{log}");
+                return Some(true);
+            }
+            self.nodes.iter().all(|node| node.ready().is_some()).then_some(false)
+        })
+    }
+
+    /// A node that is not there yet and shares no secret; to be started with a token.
+    pub fn add(&mut self, setup: &Setup) -> usize {
+        self.nodes.push(Node::new(setup, self.folder.path()));
+        let node = self.nodes.last().expect("just pushed");
+        self.watch.add(node);
+        self.nodes.len() - 1
+    }
+
+    /// Waits until every running node sees every running one up, a leader, and as many voters as there should be: one that
+    /// has just founded a cluster is its only voter for a moment.
+    pub fn wait_formed(&mut self) {
+        let running: Vec<String> =
+            self.nodes.iter().filter(|node| node.is_running()).map(|node| node.name.clone()).collect();
+        self.wait("all nodes to be up", |cluster| {
+            cluster.nodes.iter().filter(|node| node.is_running()).all(|node| {
+                node.status().is_some_and(|status| {
+                    let up = |name: &String| state_of(&status, name) == Some("up");
+                    let has_leader = status["quorum"] == true && status["leader"].is_string();
+                    has_leader && voters(&status) >= voters_of(running.len()) && running.iter().all(up)
+                })
+            })
+        });
+    }
+
+    /// Waits for a state. Panics with the logs of all nodes when it does not come.
+    pub fn wait(&self, what: &str, state: impl Fn(&Self) -> bool) {
+        let what = fmt::from_fn(|f| write!(f, "{what}\n{}", Logs(self)));
+        wait::until(what, SECONDS, || state(self).then_some(()));
+    }
+
+    /// Waits, looking often, and says how long it took from `since`.
+    pub fn measure(&self, what: &str, since: Instant, mut state: impl FnMut(&Self) -> bool) -> Duration {
+        while !state(self) {
+            assert!(since.elapsed().as_secs() < SECONDS, "still waiting for {what}\n{}", Logs(self));
+            std::thread::sleep(LOOK);
+        }
+        since.elapsed()
+    }
+
+    /// Which node leads, as a majority's view says. Waits until there is one that runs.
+    pub fn leader(&self) -> usize {
+        let what = fmt::from_fn(|f| write!(f, "a leader\n{}", Logs(self)));
+        wait::until(what, SECONDS, || {
+            let status = self.nodes.iter().filter(|node| node.is_running()).find_map(Node::status)?;
+            let leader = status["leader"].as_str()?;
+            self.nodes.iter().position(|node| node.name == leader && node.is_running())
+        })
+    }
+
+    /// The node that owns a path and its epoch, as this node knows it.
+    pub fn owner(&self, at: usize, path: &str) -> Option<(Option<String>, u64)> {
+        let paths = self.nodes[at].get("/cluster/paths")?;
+        let found = paths.as_array()?.iter().find(|one| one["name"] == path)?;
+        let epoch = found["epoch"].as_str()?.parse().ok()?;
+        Some((found["node"].as_str().map(str::to_owned), epoch))
+    }
+
+    /// Waits until all running nodes agree on the owner, and gives the epoch.
+    pub fn wait_owner(&self, path: &str, owner: Option<&str>) -> u64 {
+        self.wait(&format!("{owner:?} to own {path}"), |cluster| {
+            let running = (0..cluster.nodes.len()).filter(|at| cluster.nodes[*at].is_running());
+            let mut seen = running.map(|at| cluster.owner(at, path));
+            seen.all(|seen| seen.and_then(|(node, _)| node).as_deref() == owner)
+        });
+        let at = self.nodes.iter().position(Node::is_running).expect("a node runs");
+        self.owner(at, path).map_or(0, |(_, epoch)| epoch)
+    }
+
+    /// Fails if anything was seen that must never be. Called at the end, too.
+    pub fn check(&self) {
+        let seen = self.watch.violations();
+        assert!(seen.is_empty(), "{}\n{}", seen.join("\n"), Logs(self));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.watch.stop();
+        if !std::thread::panicking() {
+            self.check();
+        }
+    }
+}
+
+/// An odd number, at most five.
+fn voters_of(nodes: usize) -> usize {
+    nodes.min(5).saturating_sub(1) / 2 * 2 + 1
+}
+
+fn voters(status: &Value) -> usize {
+    let nodes = status["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+    nodes.iter().filter(|node| node["role"] != "learner").count()
+}
+
+/// What a status says of a node.
+pub fn state_of<'a>(status: &'a Value, name: &str) -> Option<&'a str> {
+    status["nodes"].as_array()?.iter().find(|node| node["name"] == name)?["state"].as_str()
+}
+
+/// The end of what each node said.
+struct Logs<'a>(&'a Cluster);
+
+impl fmt::Display for Logs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for node in &self.0.nodes {
+            let log = node.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let from = lines.len().saturating_sub(60);
+            writeln!(f, "--- {}:\n{}", node.name, lines[from..].join("\n"))?;
+        }
+        Ok(())
+    }
+}

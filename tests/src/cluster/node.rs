@@ -1,0 +1,262 @@
+//! One node of a cluster: a process, its ports, its folder.
+
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::{http, ports, tools};
+
+/// What a node is to be.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    name: String,
+    more: String,
+}
+
+impl Setup {
+    /// A node with this label and the defaults.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), more: String::new() }
+    }
+
+    /// With more lines of YAML.
+    #[must_use]
+    pub fn with(mut self, more: &str) -> Self {
+        self.more += more;
+        self.more.push('\n');
+        self
+    }
+}
+
+/// A node, which may run.
+#[derive(Debug)]
+pub struct Node {
+    /// Its label.
+    pub name: String,
+    more: String,
+    rtsp: u16,
+    rtmp: u16,
+    api: u16,
+    mesh: u16,
+    folder: PathBuf,
+    bootstrap: String,
+    process: Option<Process>,
+    past: String,
+    /// Counts its starts.
+    lives: Arc<AtomicU64>,
+}
+
+/// How long an answer may take. A node without a quorum takes a moment before it gives its own view.
+const ANSWER: Duration = Duration::from_millis(1500);
+
+impl Node {
+    pub(super) fn new(setup: &Setup, base: &Path) -> Self {
+        // Nodes of the same label may follow each other.
+        let folder = tempfile::Builder::new().prefix(&setup.name).tempdir_in(base).expect("make a folder").keep();
+        Self {
+            name: setup.name.clone(),
+            more: setup.more.clone(),
+            rtsp: ports::tcp(),
+            rtmp: ports::tcp(),
+            api: ports::tcp(),
+            mesh: tcp_and_udp(),
+            folder,
+            bootstrap: String::new(),
+            process: None,
+            past: String::new(),
+            lives: Arc::default(),
+        }
+    }
+
+    /// Where others dial it.
+    pub fn peer(&self) -> String {
+        format!("127.0.0.1:{}", self.mesh)
+    }
+
+    pub(super) fn bootstrap(&mut self, peers: &[String]) {
+        let (expect, peers) = (peers.len(), peers.join("', '"));
+        self.bootstrap = format!("  bootstrap: {{expect: {expect}, peers: ['{peers}'], secretFile: ../secret}}\n");
+    }
+
+    fn configuration(&self) -> String {
+        let Self { name, more, rtsp, rtmp, api, mesh, bootstrap, .. } = self;
+        format!(
+            "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\nworkers: 1\nchaos: yes\n\
+             rtspTransports: [tcp]\nrtspAddress: 127.0.0.1:{rtsp}\nrtmpAddress: 127.0.0.1:{rtmp}\n\
+             hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\
+             cluster:\n  node: {name}\n  address: 127.0.0.1:{mesh}\n{bootstrap}paths:\n  all_others:\n"
+        )
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// `weft` with its configuration and folder, to be given arguments.
+    pub fn command(&self) -> Command {
+        std::fs::write(self.folder.join("weft.yml"), self.configuration()).expect("write the configuration");
+        let mut command = Command::new(tools::weft());
+        command.arg("--config").arg("weft.yml").env("WEFT_DATADIR", self.data()).current_dir(&self.folder);
+        command
+    }
+
+    /// Starts it, and does not wait. In the test's own thread: it dies with that.
+    pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&mut self, arguments: &[&str]) {
+        self.end();
+        let mut command = self.command();
+        command.args(arguments);
+        self.lives.fetch_add(1, Ordering::AcqRel);
+        self.process = Some(Process::start(format!("node {}", self.name), command));
+    }
+
+    fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(libc::SIGKILL);
+            process.wait(10);
+            let _ = writeln!(self.past, "{}\n[killed]", process.log());
+        }
+    }
+
+    /// `kill -9`. Says when.
+    pub fn kill(&mut self) -> Instant {
+        let at = Instant::now();
+        self.end();
+        at
+    }
+
+    /// Stops it where it is. Says when.
+    pub fn freeze(&self) -> Instant {
+        self.signal(libc::SIGSTOP)
+    }
+
+    /// It goes on.
+    pub fn thaw(&self) -> Instant {
+        self.signal(libc::SIGCONT)
+    }
+
+    /// Asks it to end, and waits.
+    pub fn terminate(&mut self) {
+        self.signal(libc::SIGTERM);
+        if let Some(process) = &mut self.process {
+            process.wait(15);
+        }
+        self.end();
+    }
+
+    fn signal(&self, signal: i32) -> Instant {
+        self.process.as_ref().expect("the node runs").signal(signal);
+        Instant::now()
+    }
+
+    /// Deletes its data. It must not run.
+    pub fn wipe(&self) {
+        assert!(self.process.is_none(), "{} runs", self.name);
+        std::fs::remove_dir_all(self.data()).expect("delete the data folder");
+    }
+
+    /// Whether it was started and not ended by the test.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// What it said, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<String> {
+        self.process.as_mut()?.ended()?;
+        Some(self.log())
+    }
+
+    /// What it has said in all its lives.
+    pub fn log(&self) -> String {
+        let now = self.process.as_ref().map(Process::log).unwrap_or_default();
+        format!("{}{now}", self.past)
+    }
+
+    /// The address of RTSP.
+    pub fn rtsp_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.rtsp))
+    }
+
+    /// The address of RTMP.
+    pub fn rtmp_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.rtmp))
+    }
+
+    /// The address of the API.
+    pub fn api_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.api))
+    }
+
+    pub(super) fn lives(&self) -> Arc<AtomicU64> {
+        self.lives.clone()
+    }
+
+    /// What it says, if it answers in time and well.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        get(self.api_address(), path)
+    }
+
+    /// Sends it something.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> http::Answer {
+        let answer = http::send(method, self.api_address(), path, &body.to_string(), Duration::from_secs(10));
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}; {} said:\n{}", self.name, self.log()))
+    }
+
+    /// The cluster as it sees it.
+    pub fn status(&self) -> Option<Value> {
+        self.get("/cluster/status")
+    }
+
+    /// What it says of its readiness.
+    pub fn ready(&self) -> Option<u16> {
+        http::send("GET", self.api_address(), "/ready", "", ANSWER).ok().map(|answer| answer.status)
+    }
+
+    /// A token for one node.
+    pub fn token(&self, seconds: u64) -> String {
+        let answer = self.send("POST", "/cluster/tokens", &json!({"validForSeconds": seconds}));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Nothing passes between it and this peer (a label, or `*`), both ways, until [`Self::heal`] or a minute is over.
+    pub fn cut_off(&self, peer: &str) {
+        let wish = json!({"peer": peer, "partition": true, "durationSeconds": 60});
+        let answer = self.send("POST", "/cluster/faults", &wish);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// Ends its faults.
+    pub fn heal(&self) {
+        assert_eq!(self.send("DELETE", "/cluster/faults", &Value::Null).status, 204);
+    }
+}
+
+pub(super) fn get(api: SocketAddr, path: &str) -> Option<Value> {
+    let answer = http::send("GET", api, path, "", ANSWER).ok().filter(|answer| answer.status == 200)?;
+    serde_json::from_str(&answer.body).ok()
+}
+
+/// A port that is free for both.
+fn tcp_and_udp() -> u16 {
+    for _ in 0..1000 {
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("bind to any TCP port");
+        let port = tcp.local_addr().expect("a bound socket has an address").port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free for TCP and UDP");
+}

@@ -1,0 +1,94 @@
+//! Nodes with a secret find each other; with a token, once, others join; who was removed stays out.
+
+use std::time::{Duration, Instant};
+
+use weft_tests::cluster::{Cluster, Setup, state_of};
+use weft_tests::deadline::Deadline;
+use weft_tests::wait;
+
+/// Waits until a node has ended by itself, and gives what it said.
+fn refused(cluster: &mut Cluster, at: usize) -> String {
+    let (_, running) = cluster.nodes.split_at_mut(at);
+    let node = &mut running[0];
+    let limit = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(said) = node.ended() {
+            return said;
+        }
+        assert!(Instant::now() < limit, "a node that is not let in goes on; it said:\n{}", node.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn id(cluster: &Cluster, name: &str) -> Option<String> {
+    let status = cluster.nodes[0].status()?;
+    let nodes = status["nodes"].as_array()?;
+    // Of several with one name, the newest: the others are down.
+    let up = nodes.iter().find(|node| node["name"] == name && node["state"] == "up")?;
+    Some(up["id"].as_str()?.to_owned())
+}
+
+#[test]
+fn a_token_lets_one_node_in_once() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let token = cluster.nodes[1].token(60);
+    let fourth = cluster.add(&Setup::new("d"));
+    cluster.nodes[fourth].start_with(&["--join", &token]);
+    cluster.wait_formed();
+    let fifth = cluster.add(&Setup::new("e"));
+    cluster.nodes[fifth].start_with(&["--join", &token]);
+    let said = refused(&mut cluster, fifth);
+    assert!(said.contains("cannot join the cluster"), "{said}");
+    cluster.nodes[fifth].kill();
+    // It comes back without the token, and with it.
+    cluster.nodes[fourth].kill();
+    cluster.nodes[fourth].start_with(&["--join", &token]);
+    cluster.wait_formed();
+}
+
+#[test]
+fn a_token_that_is_too_old_or_of_another_cluster_lets_nobody_in() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a"]);
+    let old = cluster.nodes[0].token(1);
+    // The token's life is a second; that it is over is the state that is waited for.
+    std::thread::sleep(Duration::from_millis(1200));
+    let late = cluster.add(&Setup::new("late"));
+    cluster.nodes[late].start_with(&["--join", &old]);
+    let said = refused(&mut cluster, late);
+    assert!(said.contains("cannot join the cluster"), "{said}");
+    // A token that names this cluster's address, with the authority and secret of another.
+    let stranger = Cluster::form(&["x"]);
+    let foreign = stranger.nodes[0].token(60);
+    drop(stranger);
+    let lost = cluster.add(&Setup::new("lost"));
+    cluster.nodes[lost].start_with(&["--join", &foreign]);
+    wait::until("a node that finds nobody to say so", 20, || {
+        cluster.nodes[lost].log().contains("not in the cluster yet").then_some(())
+    });
+}
+
+#[test]
+fn a_removed_node_stays_out_and_a_wiped_one_is_another() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let before = id(&cluster, "c").expect("c is up");
+    // Wiped, it comes back by the secret, as another node with the same name.
+    cluster.nodes[2].kill();
+    cluster.nodes[2].wipe();
+    cluster.nodes[2].start();
+    cluster.wait("c to be up as another node", |cluster| id(cluster, "c").is_some_and(|id| id != before));
+    let now = id(&cluster, "c").expect("c is up");
+    assert_eq!(cluster.nodes[0].send("DELETE", &format!("/cluster/nodes/{before}?force=true"), &().into()).status, 200);
+    let removed = cluster.nodes[0].send("DELETE", &format!("/cluster/nodes/{now}?force=true"), &().into());
+    assert_eq!(removed.status, 200, "{}", removed.body);
+    cluster.wait("c to be gone", |cluster| {
+        cluster.nodes[0].status().is_some_and(|status| state_of(&status, "c").is_none())
+    });
+    let said = refused(&mut cluster, 2);
+    assert!(said.contains("removed"), "{said}");
+    cluster.nodes[2].start();
+    let said = refused(&mut cluster, 2);
+    assert!(said.contains("removed"), "{said}");
+}

@@ -1,0 +1,165 @@
+//! Nodes are killed, stopped and started again: paths go on elsewhere or there, under a higher epoch, and nothing that was
+//! agreed is lost.
+
+use std::time::Instant;
+
+use serde_json::Value;
+use weft_tests::cluster::{Cluster, state_of};
+use weft_tests::deadline::Deadline;
+use weft_tests::publisher::{Publisher, Refused};
+use weft_tests::wait;
+
+/// Publishes at a node, trying again while the cluster cannot agree.
+fn publish(cluster: &Cluster, at: usize, path: &str) -> Publisher {
+    wait::until(format_args!("{path} to be published"), 20, || {
+        match Publisher::start(cluster.nodes[at].rtsp_address(), path) {
+            Ok(publisher) => Some(publisher),
+            Err(Refused::Status(503)) => None,
+            Err(error) => panic!("{path}: {error:?}"),
+        }
+    })
+}
+
+fn others(at: usize) -> [usize; 2] {
+    [(at + 1) % 3, (at + 2) % 3]
+}
+
+fn see(cluster: &Cluster, by: usize, of: usize, state: &str) -> bool {
+    let status = cluster.nodes[by].status();
+    status.is_some_and(|status| state_of(&status, &cluster.nodes[of].name) == Some(state))
+}
+
+fn incarnation(cluster: &Cluster, by: usize, of: usize) -> Option<u64> {
+    let status = cluster.nodes[by].status()?;
+    let node = status["nodes"].as_array()?.iter().find(|node| node["name"] == cluster.nodes[of].name.as_str())?;
+    node["incarnation"].as_u64()
+}
+
+#[test]
+fn a_killed_owners_path_is_taken_elsewhere_under_a_higher_epoch() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let _lost = publish(&cluster, 0, "cam");
+    let first = cluster.wait_owner("cam", Some("a"));
+    let killed = cluster.nodes[0].kill();
+    let publisher = publish(&cluster, 1, "cam");
+    let second = cluster.wait_owner("cam", Some("b"));
+    assert!(second > first && killed.elapsed().as_secs() < 10, "{second} after {first}");
+    cluster.nodes[0].start();
+    cluster.wait_formed();
+    assert_eq!(cluster.wait_owner("cam", Some("b")), second, "the path stays where it went");
+    assert!(publisher.is_going());
+}
+
+#[test]
+fn a_killed_owners_path_is_nobodys_until_somebody_publishes() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let _lost = publish(&cluster, 0, "cam");
+    let first = cluster.wait_owner("cam", Some("a"));
+    cluster.nodes[0].kill();
+    cluster.wait_owner("cam", None);
+    // Back within 100 ms, it is another incarnation, and owns nothing.
+    cluster.nodes[0].start();
+    cluster.wait_formed();
+    assert_eq!(incarnation(&cluster, 1, 0), Some(2));
+    let _publisher = publish(&cluster, 0, "cam");
+    assert!(cluster.wait_owner("cam", Some("a")) > first);
+}
+
+#[test]
+fn a_node_that_is_started_again_at_once_owns_nothing_of_before() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let _lost = publish(&cluster, 0, "cam");
+    let first = cluster.wait_owner("cam", Some("a"));
+    let killed = cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    assert!(killed.elapsed().as_millis() < 100, "started again within 100 ms");
+    cluster.wait("a to be up again", |cluster| see(cluster, 1, 0, "up") && incarnation(cluster, 1, 0) == Some(2));
+    cluster.wait_owner("cam", None);
+    let _publisher = publish(&cluster, 0, "cam");
+    assert!(cluster.wait_owner("cam", Some("a")) > first);
+}
+
+#[test]
+fn a_stopped_owner_goes_on_under_a_higher_epoch_when_nobody_took_its_path() {
+    let _limit = Deadline::seconds(120);
+    let cluster = Cluster::form(&["a", "b", "c"]);
+    for at in [cluster.leader(), others(cluster.leader())[0]] {
+        let (name, [other, _]) = (cluster.nodes[at].name.clone(), others(at));
+        let path = format!("cam-{name}");
+        let publisher = publish(&cluster, at, &path);
+        let first = cluster.wait_owner(&path, Some(&name));
+        let before = incarnation(&cluster, other, at).expect("it is a member");
+        cluster.nodes[at].freeze();
+        cluster.wait("the stopped node to be down", |cluster| see(cluster, other, at, "down"));
+        cluster.wait("its path to be nobody's", |cluster| {
+            cluster.owner(other, &path).is_none_or(|(owner, _)| owner.is_none())
+        });
+        cluster.nodes[at].thaw();
+        assert!(cluster.wait_owner(&path, Some(&name)) > first);
+        assert!(incarnation(&cluster, other, at).is_some_and(|now| now > before));
+        assert!(publisher.is_going(), "its publisher notices nothing");
+    }
+}
+
+#[test]
+fn a_stopped_owner_whose_path_was_taken_tells_its_publisher() {
+    let _limit = Deadline::seconds(120);
+    let cluster = Cluster::form(&["a", "b", "c"]);
+    let old = publish(&cluster, 0, "cam");
+    let first = cluster.wait_owner("cam", Some("a"));
+    cluster.nodes[0].freeze();
+    let new = publish(&cluster, 1, "cam");
+    cluster.nodes[0].thaw();
+    let second = cluster.wait_owner("cam", Some("b"));
+    assert!(second > first);
+    wait::until("the old publisher to be told", 20, || (!old.is_going()).then_some(()));
+    assert!(new.is_going());
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("replaced") || log.contains("took over"), "{log}");
+}
+
+#[test]
+fn paths_are_claimed_again_when_the_leader_dies() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let leader = cluster.leader();
+    let [other, third] = others(leader);
+    let going = publish(&cluster, other, "before");
+    let epoch = cluster.wait_owner("before", Some(&cluster.nodes[other].name.clone()));
+    cluster.nodes[leader].kill();
+    let _new = publish(&cluster, third, "after");
+    assert!(cluster.wait_owner("after", Some(&cluster.nodes[third].name.clone())) > epoch);
+    assert!(going.is_going());
+    cluster.nodes[leader].start();
+    cluster.wait_formed();
+}
+
+#[test]
+fn what_was_agreed_is_there_after_all_nodes_were_killed_at_once() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let publishers: Vec<_> = (0..10).map(|n| publish(&cluster, n % 3, &format!("cam{n}"))).collect();
+    let highest = (0..10).map(|n| cluster.wait_owner(&format!("cam{n}"), Some(["a", "b", "c"][n % 3]))).max();
+    let members = |status: &Value| -> Vec<(String, String)> {
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let text = |node: &Value, key: &str| node[key].as_str().unwrap_or_default().to_owned();
+        nodes.iter().map(|node| (text(node, "id"), text(node, "name"))).collect()
+    };
+    let before = members(&cluster.nodes[0].status().expect("a answers"));
+    let at = Instant::now();
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    assert!(at.elapsed().as_millis() < 1000, "all at once");
+    drop(publishers);
+    cluster.nodes.iter_mut().for_each(weft_tests::cluster::Node::start);
+    cluster.wait_formed();
+    // What they have read says that the old processes are up, until the new ones have said so.
+    cluster.wait("all to be new processes", |cluster| (0..3).all(|at| incarnation(cluster, 0, at) == Some(2)));
+    assert_eq!(members(&cluster.nodes[0].status().expect("a answers")), before);
+    let _publisher = publish(&cluster, 2, "cam0");
+    assert!(Some(cluster.wait_owner("cam0", Some("c"))) > highest, "epochs go on above");
+}
