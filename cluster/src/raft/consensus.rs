@@ -106,6 +106,8 @@ pub struct Standing {
     pub term: u64,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
+    /// Who is to vote, while the voters change and old and new ones count. A leader that dies in between leaves it so.
+    pub changing_to: Option<BTreeSet<NodeId>>,
     /// Who only listens.
     pub learners: BTreeSet<NodeId>,
     /// The last entry in the log.
@@ -183,6 +185,10 @@ impl<T: Transport> Consensus<T> {
             leads: metrics.current_leader == Some(self.id),
             term: metrics.current_term,
             voters: membership.voter_ids().collect(),
+            changing_to: match membership.get_joint_config().as_slice() {
+                [_, next] => Some(next.clone()),
+                _ => None,
+            },
             learners: membership.learner_ids().collect(),
             last: metrics.last_log_index,
             applied: metrics.last_applied.map(|id| id.index),
