@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::membership::Host;
 use crate::ownership::{Claimant, NodeId};
 use crate::path::{
-    Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, PublisherEvent,
-    ReaderRole, Reconfigured, Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, ReaderRole, Reconfigured,
+    Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
 use crate::publication::Publication;
 use crate::stream::{Budget, Cursor, Join, WakeGate};
@@ -281,20 +281,18 @@ impl Fabric {
         Err(MoveError::NoSuchNode)
     }
 
-    /// Takes no new sessions and asks publishers to connect elsewhere. Idempotent.
+    /// Takes no new sessions and asks publishers and readers to connect elsewhere. Idempotent.
     pub fn drain(&self) {
         if !self.inner.draining.swap(true, Ordering::AcqRel) {
-            for shared in self.inner.directory.paths.read().values() {
-                if let Some(slot) = &*shared.publisher.lock() {
-                    let _ = slot.events.try_send(PublisherEvent::Drain);
-                }
-            }
+            self.inner.directory.paths.read().values().for_each(|shared| shared.set_draining(true));
         }
     }
 
-    /// Takes new sessions again.
+    /// Takes new sessions again. Readers that were not asked yet are not.
     pub fn undrain(&self) {
-        self.inner.draining.store(false, Ordering::Release);
+        if self.inner.draining.swap(false, Ordering::AcqRel) {
+            self.inner.directory.paths.read().values().for_each(|shared| shared.set_draining(false));
+        }
     }
 
     /// Whether the node takes no new sessions.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::path::{Identity, PathPolicy, PathSettings};
+use crate::path::{Identity, PathPolicy, PathSettings, PublisherEvent};
 use crate::stream::testing::{tracks, unit};
 use crate::stream::{Delivery, LogLimits, Start, StartLimits, StreamSettings, Times};
 
@@ -164,6 +164,29 @@ async fn sessions_can_be_kicked_and_a_draining_node_takes_nobody() {
     assert_eq!(fabric.publish(cam(), info("p"), tracks()).await.err(), Some(PublishError::Draining));
     fabric.undrain();
     assert!(fabric.why(&cam()).contains("epoch 1001"));
+}
+
+#[actix::test]
+async fn who_is_there_when_a_node_is_drained_is_asked_once_and_stays() {
+    let fabric = fabric(PathSettings::default());
+    let mut publication = publish(&fabric, "p").await;
+    push(&mut publication, 0..1);
+    let gate = WakeGate::new();
+    let mut reader = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    let viewer = fabric.attend(cam(), info("v")).await.unwrap();
+    assert!(!reader.take_drain());
+    fabric.drain();
+    fabric.drain();
+    assert_eq!(publication.event().await, PublisherEvent::Drain);
+    assert_eq!([reader.take_drain(), reader.take_drain()], [true, false]);
+    // Who was not asked before the drain was called off is not asked.
+    fabric.undrain();
+    assert!(!viewer.take_drain());
+    push(&mut publication, 1..2);
+    assert_eq!(seqs(&mut reader), [0, 1]);
+    assert_eq!((reader.ended(), viewer.ended()), (None, None));
+    fabric.drain();
+    assert!(reader.take_drain() && viewer.take_drain(), "another drain asks again");
 }
 
 #[actix::test]

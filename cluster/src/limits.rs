@@ -1,7 +1,7 @@
 //! Every bound of the fabric, and their sum.
 //!
 //! Memory that the network can make the fabric hold is `Budget` (25 % of the machine by default) for all stream logs
-//! together, plus per path [`PATH_EVENTS_MAX`] control events of a few hundred bytes, plus [`READERS_PER_PATH_MAX`]
+//! and what doors have made of them together, plus per path [`PATH_EVENTS_MAX`] control events of a few hundred bytes, plus [`READERS_PER_PATH_MAX`]
 //! reader records of about 300 bytes: 100,000 readers are 30 MB.
 
 use core::time::Duration;

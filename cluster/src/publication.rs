@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use weft_proto::id::PathName;
 use weft_proto::media::{Codec, TrackId, Tracks, Unit};
+use weft_proto::time::Now;
 
 use crate::fabric::Inner;
 use crate::path::{EndReason, PathShared, PublisherEvent, PublisherSlot};
@@ -58,12 +59,17 @@ impl Publication {
 
     /// Hands the staged units to the readers: one append, one wake-up per worker.
     pub fn flush(&mut self) -> Result<(), Replaced> {
+        self.flush_arrived(self.inner.now())
+    }
+
+    /// The same for units that were held back: they count as having come `at` then, not after what was flushed later.
+    pub fn flush_arrived(&mut self, at: Now) -> Result<(), Replaced> {
         if self.staged.is_empty() {
             return Ok(());
         }
         let now = self.inner.now();
         self.slot.last_push_micros.store(now.micros(), Ordering::Relaxed);
-        self.shared.stream.push(self.generation, &mut self.staged, now)
+        self.shared.stream.push(self.generation, &mut self.staged, at.min(now))
     }
 
     /// Units were lost on the way in; readers see a hole in positions.
@@ -81,6 +87,11 @@ impl Publication {
     /// Whether a reader waits for a random access point. Requests are coalesced until this takes them.
     pub fn take_keyframe_wanted(&self) -> bool {
         self.shared.stream.take_keyframe_wanted()
+    }
+
+    /// Whether anybody reads, be it the node itself.
+    pub fn is_read(&self) -> bool {
+        !self.shared.readers.lock().is_empty()
     }
 
     /// Waits for what the fabric has to say.

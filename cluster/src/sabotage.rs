@@ -1,5 +1,22 @@
 //! Rules that tests break on purpose, to see that they are missed. Outside of tests they cannot be broken.
 
+#[cfg(not(test))]
+mod switch {
+    /// A rule that holds.
+    pub(crate) struct Switch;
+
+    impl Switch {
+        pub(crate) const fn is_on(&self) -> bool {
+            false
+        }
+    }
+
+    pub(crate) static NO_FENCING: Switch = Switch;
+    pub(crate) static NO_INCARNATION_CHECK: Switch = Switch;
+}
+
+pub(crate) use switch::{NO_FENCING, NO_INCARNATION_CHECK};
+
 #[cfg(test)]
 mod switch {
     use std::cell::Cell;
@@ -26,21 +43,3 @@ mod switch {
     pub(crate) static NO_FENCING: Switch = Switch(&FENCING);
     pub(crate) static NO_INCARNATION_CHECK: Switch = Switch(&INCARNATION);
 }
-
-#[cfg(not(test))]
-mod switch {
-    /// A rule that holds.
-    pub(crate) struct Switch;
-
-    impl Switch {
-        #[expect(clippy::unused_self, reason = "as in tests")]
-        pub(crate) const fn is_on(&self) -> bool {
-            false
-        }
-    }
-
-    pub(crate) static NO_FENCING: Switch = Switch;
-    pub(crate) static NO_INCARNATION_CHECK: Switch = Switch;
-}
-
-pub(crate) use switch::{NO_FENCING, NO_INCARNATION_CHECK};

@@ -35,6 +35,12 @@ impl Attendance {
         self.slot.ended.get().copied()
     }
 
+    /// Whether the node is being drained and this reader was not asked to connect elsewhere yet; says so once. The gate
+    /// rings when it is.
+    pub fn take_drain(&self) -> bool {
+        self.slot.drain.load(Ordering::Relaxed) && self.slot.drain.swap(false, Ordering::AcqRel)
+    }
+
     /// Counts bytes sent to this reader, as its protocol counts them.
     pub fn count_sent(&self, bytes: usize) {
         self.shared.stream.counters().outbound_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -94,6 +100,11 @@ impl Subscription {
     /// Why it is over, if it is.
     pub fn ended(&self) -> Option<EndReason> {
         self.attendance.ended()
+    }
+
+    /// The same as [`Attendance::take_drain`].
+    pub fn take_drain(&self) -> bool {
+        self.attendance.take_drain()
     }
 
     /// Counts bytes sent to this reader, as its protocol counts them.

@@ -20,7 +20,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an RTSP session over UDP lives without a request or a receiver report (RFC 2326 section 12.37).
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Units held back while the tracks of a publisher are being aligned: 100 ms of 60 fps video and audio are below 20.
+/// Units held back while the tracks of a publisher are being aligned: 3.5 s of 60 fps video and audio are 400.
 pub const ALIGN_UNITS_MAX: usize = 512;
 
 /// Bytes of one chunk that a publisher's packets are read into.
@@ -28,6 +28,9 @@ pub const PUBLISHER_CHUNK_BYTES: usize = 64 << 10;
 
 /// Bytes of the chunk that requests are read into.
 pub const REQUEST_CHUNK_BYTES: usize = 1024;
+
+/// Bytes that a proxy may say of a connection beside its addresses: certificates' names and the like.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
 
 /// Time all sessions have to end at shutdown before the process goes without them.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);

@@ -76,6 +76,9 @@ impl Client {
                     ffmpeg.args(["-f", "flv"]);
                 } else {
                     ffmpeg.args(["-f", "rtsp", "-rtsp_transport", way.word()]);
+                    if media.audio == Audio::Latm {
+                        ffmpeg.args(["-rtpflags", "latm"]);
+                    }
                 }
                 ffmpeg.args(self.trust(way)).arg(&url);
                 ffmpeg
@@ -223,15 +226,16 @@ fn record(ffmpeg: &mut Command, folder: &Path) {
     }
 }
 
-fn record_track(ffmpeg: &mut Command, folder: &Path, kind: &str) {
+/// The same for one track, as ffmpeg names it: `v`, `a:1`. [`recording::track`] reads it.
+pub fn record_track(ffmpeg: &mut Command, folder: &Path, track: &str) {
     // Decoding times that only count keep ffmpeg from moving presentation times; sound it presents at its decoding time.
-    let times = if kind == "v" { "setts=pts=PTS:dts=N-1000000" } else { "setts=pts=PTS:dts=PTS" };
-    let map = format!("0:{kind}");
+    let times = if track.starts_with('v') { "setts=pts=PTS:dts=N-1000000" } else { "setts=pts=PTS:dts=PTS" };
+    let (map, name) = (format!("0:{track}"), track.replace(':', "_"));
     // ffmpeg before 6 does not tell keyframes of VP9 in RTP, and would wait for one for ever.
     ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", times, "-flush_packets", "1"]);
-    ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{kind}.times")));
+    ffmpeg.args(["-f", "framecrc"]).arg(folder.join(format!("{name}.times")));
     ffmpeg.args(["-copyinkf", "-map", &map, "-c", "copy", "-bsf", "setts=ts=N", "-flush_packets", "1"]);
-    ffmpeg.args(["-f", "data"]).arg(folder.join(kind));
+    ffmpeg.args(["-f", "data"]).arg(folder.join(name));
 }
 
 fn gst_publish(url: &str, way: Way, media: Media) -> Command {
@@ -244,6 +248,7 @@ fn gst_publish(url: &str, way: Way, media: Media) -> Command {
     };
     let audio = match media.audio {
         Audio::Aac => ("! aacparse", "rtpmp4gpay"),
+        Audio::Latm => ("! aacparse", "rtpmp4apay"),
         Audio::Opus => ("! opusparse", "rtpopuspay"),
         Audio::Pcmu => ("", "rtppcmupay"),
         Audio::Pcma => ("", "rtppcmapay"),
@@ -278,6 +283,7 @@ fn gst_capture(url: &str, way: Way, media: Media, folder: &Path) -> Command {
     };
     let audio = match media.audio {
         Audio::Aac => "rtpmp4gdepay",
+        Audio::Latm => "rtpmp4adepay ! aacparse ! audio/mpeg,stream-format=raw",
         Audio::Opus => "rtpopusdepay",
         Audio::Pcmu => "rtppcmudepay",
         Audio::Pcma => "rtppcmadepay",

@@ -86,11 +86,51 @@ fn without_adts(data: &Bytes) -> Bytes {
 fn units(media: Media, kind: Kind, packets: &[Packet]) -> Vec<Access> {
     let frames = |data: &Bytes| match (kind, media.video) {
         (Kind::Video, video) => video_frames(video, data),
-        (_, _) if media.audio == Audio::Aac => vec![without_adts(data)],
+        (_, _) if matches!(media.audio, Audio::Aac | Audio::Latm) => vec![without_adts(data)],
         _ => vec![data.clone()],
     };
     let all = packets.iter().map(|packet| Access { micros: packet.micros, frames: frames(&packet.data) });
     all.filter(|access| !access.frames.is_empty()).collect()
+}
+
+/// A unit of one track, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// What must arrive of it.
+    pub bytes: Vec<u8>,
+    /// When to present it, in microseconds of whoever says it.
+    pub micros: i64,
+}
+
+impl Timed {
+    /// A packet of H.264 or AAC, of a track as ffmpeg names it: `v`, `a:1`.
+    ///
+    /// # Panics
+    /// When the packet has no time.
+    pub fn of(track: &str, packet: &Packet) -> Self {
+        let is_video = track.starts_with('v');
+        let bytes = if is_video { essence(Video::H264, &packet.data) } else { without_adts(&packet.data).to_vec() };
+        Self { bytes, micros: packet.micros.expect("packets have times") }
+    }
+}
+
+/// Every unit read is the one sent, none is missing between them, and its time is right against the first.
+///
+/// # Errors
+/// Says what is not so.
+pub fn match_run(sent: &[Timed], read: &[Timed], tolerance_micros: i64) -> Result<(), String> {
+    let first = read.first().ok_or("nothing was read")?;
+    let at = sent.iter().position(|unit| unit.bytes == first.bytes).ok_or("the first unit was never sent")?;
+    for (index, (got, sent_now)) in read.iter().zip(&sent[at..]).enumerate() {
+        if got.bytes != sent_now.bytes {
+            return Err(format!("unit {index} after number {at} is another one"));
+        }
+        let drift = (got.micros - first.micros) - (sent_now.micros - sent[at].micros);
+        if drift.abs() > tolerance_micros {
+            return Err(format!("unit {index} after number {at} is {drift} µs late against the first"));
+        }
+    }
+    Ok(())
 }
 
 /// What must arrive of an access unit, in one piece.

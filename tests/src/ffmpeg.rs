@@ -8,8 +8,13 @@ use crate::tools;
 
 /// Publishes 25 frames a second of H.264 with a keyframe every `gop_seconds`, and AAC, until dropped.
 pub fn publish(server: &Server, path: &str, gop_seconds: u32) -> Process {
+    publish_rtsp(server, path, gop_seconds, "tcp")
+}
+
+/// The same over `udp`, or `tcp`.
+pub fn publish_rtsp(server: &Server, path: &str, gop_seconds: u32, transport: &str) -> Process {
     let mut ffmpeg = encoder(gop_seconds);
-    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", transport]).arg(server.rtsp(path));
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
@@ -25,6 +30,16 @@ pub fn publish_rtmp_to(url: &str) -> Process {
     let mut ffmpeg = encoder(1);
     ffmpeg.args(["-f", "flv"]).arg(url);
     Process::start(format!("ffmpeg publishing {url}"), ffmpeg)
+}
+
+/// The same over RTSP, with a keyframe every 2 s for so long, and every 12 s from then on.
+pub fn publish_growing(server: &Server, path: &str, short_seconds: u32) -> Process {
+    let mut ffmpeg = encoder(1_000);
+    let groups = short_seconds / 2;
+    let keys =
+        format!("expr:if(lt(n_forced,{groups}),gte(t,n_forced*2),gte(t,{short_seconds}+(n_forced-{groups})*12))");
+    ffmpeg.args(["-force_key_frames", &keys, "-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
 fn encoder(gop_seconds: u32) -> Command {

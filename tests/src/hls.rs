@@ -22,6 +22,8 @@ pub struct Playlist {
     pub sequence: u64,
     /// `EXT-X-DISCONTINUITY-SEQUENCE`.
     pub discontinuities: u64,
+    /// `EXT-X-INDEPENDENT-SEGMENTS`.
+    pub independent: bool,
     /// `CAN-BLOCK-RELOAD`, `PART-HOLD-BACK`, `CAN-SKIP-UNTIL`.
     pub control: HashMap<String, String>,
     /// Segments that are complete.
@@ -92,6 +94,7 @@ impl Playlist {
                 "#EXT-X-TARGETDURATION" => list.target = value.parse().expect("a number"),
                 "#EXT-X-MEDIA-SEQUENCE" => list.sequence = value.parse().expect("a number"),
                 "#EXT-X-DISCONTINUITY-SEQUENCE" => list.discontinuities = value.parse().expect("a number"),
+                "#EXT-X-INDEPENDENT-SEGMENTS" => list.independent = true,
                 "#EXT-X-PART-INF" => list.part_target = attributes(value)["PART-TARGET"].parse().ok(),
                 "#EXT-X-SERVER-CONTROL" => list.control = attributes(value),
                 "#EXT-X-SKIP" => list.skipped = attributes(value)["SKIPPED-SEGMENTS"].parse().expect("a number"),
@@ -146,6 +149,8 @@ pub struct Viewer {
     pub parts: usize,
     /// Discontinuities seen.
     pub discontinuities: usize,
+    /// Segments seen that decoding cannot begin with, where parts say it.
+    pub dependent: usize,
 }
 
 impl Viewer {
@@ -172,6 +177,7 @@ impl Viewer {
             segments: 0,
             parts: 0,
             discontinuities: 0,
+            dependent: 0,
         }
     }
 
@@ -228,6 +234,10 @@ impl Viewer {
                 list.sequence
             );
             assert_eq!(list.target, last.target, "the target duration must not change");
+            // The same section: nothing is removed that leaves less than three target durations.
+            let length: f64 = list.segments.iter().map(|segment| segment.duration).sum();
+            let long = length >= 3.0 * list.target as f64;
+            assert!(list.sequence == last.sequence || long, "{length} s left of {} s each:\n{text}", list.target);
         }
         let mut discontinuity = list.discontinuities;
         for (number, segment) in (list.sequence..).zip(&list.segments) {
@@ -260,7 +270,8 @@ impl Viewer {
             assert!(part.duration >= 0.85 * target, "{part:?} is shorter than 85 % of {target}");
         }
         assert!(segment.parts.iter().all(|part| part.duration <= target && !part.gap), "{segment:?}");
-        assert!(segment.parts[0].independent, "a segment begins with an independent part");
+        let independent = segment.parts[0].independent;
+        assert!(independent || !list.independent, "a segment that decoding cannot begin with: {segment:?}");
         let sum: f64 = full.iter().map(|part| part.duration).sum::<f64>() + last.duration;
         assert!((sum - segment.duration).abs() < 0.001, "parts of {sum} s in a segment of {} s", segment.duration);
     }
@@ -285,6 +296,7 @@ impl Viewer {
             }
             self.segments += 1;
             self.discontinuities += usize::from(segment.discontinuity);
+            self.dependent += usize::from(segment.parts.first().is_some_and(|part| !part.independent));
             let whole = self.content(&segment.uri);
             if let Some(map) = &segment.map {
                 assert!(self.content(map).windows(4).any(|four| four == b"moov"), "{map}");

@@ -29,6 +29,8 @@ pub enum Video {
 pub enum Audio {
     /// AAC.
     Aac,
+    /// AAC in the way of LATM (RFC 6416).
+    Latm,
     /// Opus.
     Opus,
     /// G.711 µ-law.
@@ -122,7 +124,7 @@ impl Media {
             Video::Av1 => " -c:v libaom-av1 -usage realtime -cpu-used 8".to_owned(),
         };
         all += match self.audio {
-            Audio::Aac => " -c:a aac -b:a 64k",
+            Audio::Aac | Audio::Latm => " -c:a aac -b:a 64k",
             Audio::Opus => " -c:a libopus -b:a 64k",
             Audio::Pcmu => " -c:a pcm_mulaw -ar 8000",
             Audio::Pcma => " -c:a pcm_alaw -ar 8000",

@@ -1,13 +1,23 @@
 //! Free ports.
 //!
-//! A port that was free a moment ago may be taken a moment later; whoever uses these tries again with others.
+//! A port that was free a moment ago may be taken a moment later; whoever uses these tries again with others. None is
+//! given twice by one process: tests run side by side, and a server that is being ended holds its ports no longer.
 
+use std::collections::HashSet;
 use std::net::{TcpListener, UdpSocket};
+use std::sync::{LazyLock, Mutex};
+
+static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
 /// A free TCP port of the loopback.
 pub fn tcp() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind to any TCP port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind to any TCP port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        if GIVEN.lock().expect("nobody panics with it").insert(port) {
+            return port;
+        }
+    }
 }
 
 /// An even UDP port such that the next is free, too: RTP and RTCP.

@@ -41,12 +41,15 @@ impl Recording {
 
 /// Reads what ffmpeg wrote of both tracks: `v` and `a` with the packets, `v.times` and `a.times` with their times.
 pub fn from_ffmpeg(folder: &Path) -> Recording {
-    let read = |name: &str| {
-        let packets = std::fs::read(folder.join(name)).unwrap_or_default();
-        let times = std::fs::read_to_string(folder.join(format!("{name}.times"))).unwrap_or_default();
-        framecrc(&times, packets.into())
-    };
-    Recording { video: read("v"), audio: read("a") }
+    Recording { video: track(folder, "v"), audio: track(folder, "a") }
+}
+
+/// Reads what ffmpeg wrote of one track, by its name for it: `v`, `a:1`.
+pub fn track(folder: &Path, track: &str) -> Vec<Packet> {
+    let name = track.replace(':', "_");
+    let packets = std::fs::read(folder.join(&name)).unwrap_or_default();
+    let times = std::fs::read_to_string(folder.join(format!("{name}.times"))).unwrap_or_default();
+    framecrc(&times, packets.into())
 }
 
 /// Lines of `track, dts, pts, duration, size, checksum`, after some that begin with `#`. A packet of which not all is

@@ -50,6 +50,8 @@ cases! {
     av1_and_aac: Ffmpeg9 over Udp, Av1 + Aac => Ffmpeg9 Udp;
     h264_and_mp3: Ffmpeg over Udp, H264 + Mp3 => Ffmpeg Tcp, Ffmpeg9 Udp, GStreamer Tcp;
     h264_and_mp3_from_gstreamer: GStreamer over Tcp, H264 + Mp3 => Ffmpeg Udp, Ffmpeg9 Tcp, GStreamer Udp;
+    h264_and_latm: Ffmpeg over Tcp, H264 + Latm => Ffmpeg Udp, Ffmpeg9 Tcp, GStreamer Tls;
+    h264_and_latm_from_gstreamer: GStreamer over Udp, H264 + Latm => Ffmpeg Tcp, Ffmpeg9 Udp, GStreamer Tcp;
     h264_and_ac3_from_gstreamer: GStreamer over Udp, H264 + Ac3 => Ffmpeg Udp, Ffmpeg9 Tls, GStreamer Tls;
     rtmp_h264_out_of_order_and_aac: Ffmpeg over Rtmp, H264Reordered + Aac => Ffmpeg Rtmp, Ffmpeg9 Tcp, GStreamer Rtmp;
     rtmp_h264_out_of_order_and_aac_from_ffmpeg_9: Ffmpeg9 over Rtmps, H264Reordered + Aac => Ffmpeg Rtmps, Ffmpeg9 Rtmp, GStreamer Udp;

@@ -17,7 +17,7 @@ use weft_tests::hls::{Contents, Viewer};
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::process::Process;
 use weft_tests::server::Server;
-use weft_tests::wait;
+use weft_tests::{ffmpeg, wait};
 
 /// How long each kind of segments is watched.
 fn length() -> Duration {
@@ -89,6 +89,33 @@ fn run(variant: &str) {
         assert!(discontinuities >= 2, "only {discontinuities} changes of the publisher");
         assert_eq!(parts > 0, variant == "lowLatency");
     });
+}
+
+/// The keyframes of a publisher are 12 s apart all at once: the target duration stays what it was.
+fn run_growing(variant: &str) {
+    let _deadline = Deadline::seconds(120);
+    let server = Server::with(&format!("hlsVariant: {variant}"));
+    let _publisher = ffmpeg::publish_growing(&server, "cam", 8);
+    server.wait_ready("cam");
+    let begin = Instant::now();
+    let mut viewer = Viewer::join(server.hls_address(), "cam", &Contents::default());
+    while begin.elapsed() < Duration::from_secs(32) {
+        viewer.step();
+        viewer.check_delta();
+    }
+    assert!(viewer.segments >= 14, "only {} segments: long groups were not cut", viewer.segments);
+    assert!(variant != "lowLatency" || viewer.dependent > 4, "only {} cuts in groups", viewer.dependent);
+    assert_eq!(viewer.discontinuities, 0);
+}
+
+#[test]
+fn of_low_latency_when_groups_grow() {
+    run_growing("lowLatency");
+}
+
+#[test]
+fn of_transport_streams_when_groups_grow() {
+    run_growing("mpegts");
 }
 
 #[test]

@@ -68,3 +68,20 @@ fn words_when_there_is_nothing_to_play_and_a_picture_when_there_is() {
     let _publisher = ffmpeg::publish(&server, "cam", 1);
     browser.wait_for("a playing stream", 30, plays);
 }
+
+#[test]
+fn goes_on_when_groups_of_pictures_grow() {
+    let _limit = Deadline::seconds(120);
+    let server = Server::start();
+    let _publisher = ffmpeg::publish_growing(&server, "cam", 8);
+    server.wait_ready("cam");
+    let browser = Browser::open(&page(&server), &screenshot("hls-growing"));
+    let frames = |state: &Value| state["frames"].as_u64().unwrap_or_default();
+    let before = frames(&browser.wait_for("a playing stream", 40, plays));
+    // 8 s of short groups, then two of 12 s: the page is in the middle of them.
+    let live = |state: &Value| plays(state) && state["latency"].as_f64().is_some_and(|latency| latency < 2.5);
+    browser.wait_for("25 s of pictures without losing touch", 60, |state| live(state) && frames(state) > before + 550);
+    // Who opens the page now begins in a long group.
+    let late = Browser::open(&page(&server), &screenshot("hls-in-a-long-group"));
+    late.wait_for("a playing stream", 40, live);
+}

@@ -213,3 +213,32 @@ fn a_thousand_requests_a_second_are_no_burden() {
     assert!(server.process.memory() < 200 << 20);
     assert_eq!(get(hls, &playlist).status, 200);
 }
+
+#[test]
+fn segments_stand_in_the_budget_of_the_node() {
+    let _limit = Deadline::seconds(90);
+    // 8 Mbit/s: the log alone has 4 s of it, and a playlist of seven segments would have 7 MB, twice with those retained.
+    let server = Server::with("logBudget: 8MB");
+    let mut chaos = Command::new(tools::chaos());
+    chaos.args(["load", "--publish", &server.rtsp("cam"), "--readers", "0", "--bitrate", "8M", "--gop", "1s"]);
+    chaos.args(["--duration", "60s", "--quiet"]);
+    let _publisher = weft_tests::process::Process::start("the publisher", chaos);
+    server.wait_ready("cam");
+    let playlist = join(server.hls_address());
+    let held = |text: &str| {
+        let folder = "/cam/";
+        let segments = text.lines().filter(|line| line.contains("_seg"));
+        segments.map(|line| get(server.hls_address(), &format!("{folder}{line}")).body.len()).sum::<usize>()
+    };
+    let sequence = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+        line.and_then(|number| number.parse::<u64>().ok()).expect("a media sequence number")
+    };
+    let first = sequence(&get(server.hls_address(), &playlist).text());
+    wait::until("20 more segments", 40, || {
+        let text = get(server.hls_address(), &playlist).text();
+        assert!(held(&text) <= 8_000_000, "{text}");
+        (sequence(&text) > first + 20).then_some(())
+    });
+    assert!(!server.process.log().contains("becomes a gap"), "the muxer reads on");
+}

@@ -72,6 +72,46 @@ fn a_listener_moves_and_its_sessions_stay() {
 }
 
 #[test]
+fn listeners_move_between_hosts_on_the_same_port() {
+    let _limit = Deadline::seconds(90);
+    let server = Server::start();
+    let _publisher = ffmpeg::publish_rtsp(&server, "cam", 1, "udp");
+    server.wait_ready("cam");
+    let mut player = Player::start(server.rtsp_address(), &server.rtsp("cam"));
+    let here = server.ports().configuration("");
+    for (times, host, elsewhere) in [(1, "", true), (2, "127.0.0.1", false), (3, "0.0.0.0", true)] {
+        server.rewrite(&here.replace("Address: 127.0.0.1:", &format!("Address: {host}:")));
+        wait::until("the reload", 20, || (server.process.log().matches(RELOADED).count() == times).then_some(()));
+        let Ports { rtsp, rtsps, rtmp, rtmps, hls, api, .. } = server.ports();
+        for port in [rtsp, rtsps, rtmp, rtmps, hls, api] {
+            assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "{host}:{port}");
+            assert_eq!(TcpStream::connect(("127.0.0.2", port)).is_ok(), elsewhere, "{host}:{port}");
+        }
+        for _ in 0..50 {
+            player.video(5);
+        }
+        // New sessions, over UDP too, find the new sockets.
+        let path = format!("cam-{times}");
+        let _publisher = ffmpeg::publish_rtsp(&server, &path, 1, "udp");
+        server.wait_ready(&path);
+        Player::start(server.rtsp_address(), &server.rtsp(&path)).video(5);
+    }
+}
+
+#[test]
+fn a_port_that_another_holds_on_the_wanted_host_changes_nothing() {
+    let _limit = Deadline::seconds(60);
+    let server = Server::start();
+    let other = std::net::TcpListener::bind(("127.0.0.2", server.ports().rtsp)).expect("bind another host's port");
+    let wide = format!("rtspAddress: 0.0.0.0:{}", server.ports().rtsp);
+    let here = server.ports().configuration("");
+    server.rewrite(&here.replace(&format!("rtspAddress: 127.0.0.1:{}", server.ports().rtsp), &wide));
+    server.wait_log(&["not taken", "RTSP", &format!("pid {}", std::process::id())]);
+    assert!(TcpStream::connect(server.rtsp_address()).is_ok());
+    drop(other);
+}
+
+#[test]
 fn a_port_that_cannot_be_had_changes_nothing() {
     let _limit = Deadline::seconds(60);
     let server = Server::start();

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use weft_proto::media::Kind;
 use weft_tests::clients::packets;
-use weft_tests::compare::essence;
+use weft_tests::compare::{Timed, match_run};
 use weft_tests::deadline::Deadline;
-use weft_tests::media::Video;
 use weft_tests::process::Process;
 use weft_tests::rtsp::Arrival;
 use weft_tests::server::Server;
@@ -55,19 +54,13 @@ fn read(kind: Kind, count: usize, mut next: impl FnMut(Instant) -> std::io::Resu
 }
 
 /// Every unit is the one sent, none is missing, and its time is right against the first.
-fn compare(kind: Kind, file: &Path, read: &[Arrival]) {
-    let sent: Vec<(Vec<u8>, i64)> = packets(file, kind)
-        .iter()
-        .map(|packet| {
-            let bytes = if kind == Kind::Video { essence(Video::H264, &packet.data) } else { packet.data.to_vec() };
-            (bytes, packet.micros.expect("files have times"))
-        })
-        .collect();
-    let at = sent.iter().position(|(bytes, _)| *bytes == read[0].bytes).expect("the first unit was sent");
-    for (index, (got, (bytes, micros))) in read.iter().zip(&sent[at..]).enumerate() {
-        assert!(got.bytes == *bytes, "{kind:?} unit {index} is another one");
-        let drift = (got.micros - read[0].micros) - (micros - sent[at].1);
-        assert!(drift.abs() <= TOLERANCE_MICROS, "{kind:?} unit {index} is {drift} µs late against the first");
+fn compare(kind: Kind, file: &Path, read: Vec<Arrival>) {
+    let track = if kind == Kind::Video { "v" } else { "a" };
+    let sent: Vec<Timed> = packets(file, kind).iter().map(|packet| Timed::of(track, packet)).collect();
+    let read: Vec<Timed> =
+        read.into_iter().map(|Arrival { bytes, micros, .. }| Timed { bytes: bytes.to_vec(), micros }).collect();
+    if let Err(failure) = match_run(&sent, &read, TOLERANCE_MICROS) {
+        panic!("{kind:?}: {failure}");
     }
 }
 
@@ -84,8 +77,8 @@ fn check(arguments: &str, kinds: &[Kind], count: usize) {
             let kind = *kind;
             move || read(kind, count, |limit| by_rtsp.next(limit))
         });
-        compare(*kind, &file, &read(*kind, count, |limit| by_rtmp.next(limit)));
-        compare(*kind, &file, &reader.join().expect("the RTSP reader"));
+        compare(*kind, &file, read(*kind, count, |limit| by_rtmp.next(limit)));
+        compare(*kind, &file, reader.join().expect("the RTSP reader"));
     }
 }
 

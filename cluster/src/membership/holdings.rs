@@ -115,20 +115,20 @@ impl Holdings {
         for (path, holding) in &self.served {
             let Some(held) = holding.epoch else { continue };
             let ownership = state.paths().get(path);
+            let is_of_older = holding.claim.incarnation != incarnation;
             match ownership {
                 Some(ownership) if ownership.owner.is_some_and(|owner| owner.claim == holding.claim) => {}
                 // Not there yet: the answer to a claim may be faster than the log.
                 Some(ownership) if ownership.epoch < held => {}
-                Some(ownership) if ownership.owner.is_none() && ownership.epoch == held => {
-                    // An older incarnation's paths are released when a new one is up; then they are claimed again.
-                    if holding.claim.incarnation != incarnation {
-                        findings.push(Finding::Reclaim(path.clone(), holding.kind));
-                    }
+                // An older incarnation's paths are released when a new one is up; then they are claimed again.
+                Some(ownership) if ownership.owner.is_none() && ownership.epoch == held && is_of_older => {
+                    findings.push(Finding::Reclaim(path.clone(), holding.kind));
                 }
+                Some(ownership) if ownership.owner.is_none() && ownership.epoch == held => {}
                 Some(ownership) => {
                     findings.push(Finding::Lost(path.clone(), ownership.epoch, ownership.owner_node()));
                 }
-                None if holding.claim.incarnation != incarnation => {
+                None if is_of_older => {
                     findings.push(Finding::Reclaim(path.clone(), holding.kind));
                 }
                 None => {}

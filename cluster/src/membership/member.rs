@@ -16,15 +16,15 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::{Now, WallClock};
 use weft_proto::wire::control::{Proposed, Request, Response, Signal};
 
-use super::beats::{Beats, LinkClock};
+use super::beats::Beats;
 use super::holdings::{Finding, Holdings, Host};
 use super::steward::{Duty, Steward};
 use super::voters::Change;
 use crate::clock::Clock;
-use crate::liveness::{Sight, Timings};
+use crate::liveness::Timings;
 use crate::mesh::{Incoming, PeerAddress, Transport};
-use crate::ownership::{Answer, ClaimError, Entry, Kind, MemberFacts, MemberState, NodeId, Refusal, State};
-use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, ProposeError, RaftTimings, Standing, StartError};
+use crate::ownership::{Answer, ClaimError, Entry, MemberFacts, NodeId, State};
+use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, RaftTimings, StartError};
 
 /// How fast things happen in a cluster. All nodes should have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,18 +110,20 @@ pub(super) struct Shared<T> {
     pub(super) clock: Clock,
     host: Arc<dyn Host>,
     pub(super) inner: Mutex<Inner>,
-    wake: Arc<Wake>,
+    pub(super) wake: Arc<Wake>,
 }
 
 pub(super) struct Inner {
     pub(super) incarnation: u64,
-    beats: Beats,
+    pub(super) beats: Beats,
     steward: Steward,
-    holdings: Holdings,
+    pub(super) holdings: Holdings,
     /// Tasks that run, so that none is started twice.
     pub(super) running: BTreeSet<Task>,
     peers: BTreeMap<NodeId, PeerAddress>,
     pub(super) removed_since: Option<Now>,
+    /// When somebody was last told that the nodes are too far apart for the timings.
+    too_far_said: Option<Now>,
     /// Why this node takes no part any more.
     pub(super) ended: Option<Ended>,
 }
@@ -151,8 +153,8 @@ pub(super) enum Task {
 }
 
 /// Wakes the member when something has been agreed, and lets others look.
-struct Wake {
-    notify: Notify,
+pub(super) struct Wake {
+    pub(super) notify: Notify,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -195,6 +197,7 @@ impl<T: Transport> Member<T> {
             running: BTreeSet::new(),
             peers: BTreeMap::new(),
             removed_since: None,
+            too_far_said: None,
             ended: None,
         };
         let shared = Shared {
@@ -278,11 +281,11 @@ impl<T: Transport> Member<T> {
         state.members().iter().map(|(node, member)| (node, member.facts.address.clone())).collect()
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         self.shared.clock.now()
     }
 
-    fn wall_micros(&self) -> i64 {
+    pub(super) fn wall_micros(&self) -> i64 {
         self.shared.clock.wall().unix_micros()
     }
 
@@ -311,6 +314,7 @@ impl<T: Transport> Member<T> {
         let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
         let Inner { steward, beats: seen, .. } = &mut *inner;
         let duties = steward.duties(&state, &standing, seen, now);
+        self.check_distance(&mut inner, now);
         drop(inner);
         drop(state);
         for (node, beat) in beats {
@@ -320,6 +324,19 @@ impl<T: Transport> Member<T> {
             self.perform(duty);
         }
         self.review();
+    }
+
+    /// Timings that are shorter than the way cost elections and false alarms: somebody has to know.
+    fn check_distance(&self, inner: &mut Inner, now: Now) {
+        let timings = self.shared.timings.raft;
+        let Some(way) = inner.beats.longest_round_trip().filter(|way| *way > timings.heartbeat) else { return };
+        if inner.too_far_said.is_none_or(|said| now.since(said) >= SAY_AGAIN) {
+            inner.too_far_said = Some(now);
+            let RaftTimings { heartbeat, election_max, .. } = RaftTimings::for_round_trip(way);
+            warn!(
+                "the way to a node takes {way:?}: heartbeat should be {heartbeat:?}, electionTimeout {election_max:?}"
+            );
+        }
     }
 
     fn perform(&self, duty: Duty) {
@@ -455,153 +472,6 @@ impl<T: Transport> Member<T> {
             }
         }
     }
-
-    /// Claims a path for a publisher that this node has. Without a commit when the node holds the path already.
-    pub async fn claim(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {
-        let held = {
-            let state = self.shared.consensus.state().read();
-            self.shared.inner.lock().holdings.epoch(path, &state)
-        };
-        match held {
-            Some(epoch) => Ok(epoch),
-            None => self.claim_once(path, kind, take_over).await,
-        }
-    }
-
-    async fn claim_once(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {
-        let deadline = tokio::time::Instant::now() + self.shared.timings.claim_timeout;
-        loop {
-            while self.is_coming_up() && tokio::time::Instant::now() < deadline {
-                tokio::time::sleep(COMING_UP).await;
-            }
-            let id = {
-                let mut inner = self.shared.inner.lock();
-                let incarnation = inner.incarnation;
-                inner.holdings.begin(path, kind, self.shared.id, incarnation)
-            };
-            let now_micros = self.wall_micros();
-            let entry = Entry::Claim { id, path: path.clone(), kind, now_micros, take_over };
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            let answer = self.shared.consensus.propose(entry, left).await;
-            let (index, stopped) = match &answer {
-                Ok((index, _)) => (*index, false),
-                Err(error) => (0, *error == ProposeError::Stopped),
-            };
-            let error = match answer {
-                Ok((_, Answer::Owned(epoch))) => {
-                    let still = self.shared.inner.lock().holdings.granted(path, id, epoch);
-                    // A later claim for the same path has taken the place of this one.
-                    return if still { Ok(epoch) } else { Err(ClaimError::Owned(self.shared.id)) };
-                }
-                Ok((_, Answer::Refused(Refusal::Owned(node)))) => ClaimError::Owned(node),
-                Ok((_, Answer::Refused(Refusal::TooMany))) => ClaimError::TooMany,
-                Ok(_) | Err(ProposeError::Stopped) => ClaimError::NotServing,
-                Err(ProposeError::NoQuorum) => ClaimError::NoQuorum,
-            };
-            self.shared.inner.lock().holdings.abandon(path, id);
-            // A node that was thought dead is about to come up again; the claim waits for it. Whether it is, it knows when it
-            // has read as far as the answer.
-            let _ = tokio::time::timeout_at(deadline, self.shared.consensus.state().wait_for(index)).await;
-            if stopped
-                || error != ClaimError::NotServing
-                || !self.may_serve()
-                || tokio::time::Instant::now() >= deadline
-            {
-                return Err(error);
-            }
-            tokio::time::sleep(COMING_UP).await;
-        }
-    }
-
-    /// Whether the cluster gives paths to this node, or will when it has come up.
-    fn may_serve(&self) -> bool {
-        let state = self.shared.consensus.state().read();
-        let member = state.members().get(self.shared.id);
-        member.is_some_and(|member| member.state != MemberState::Draining && !member.facts.witness)
-    }
-
-    fn is_coming_up(&self) -> bool {
-        let incarnation = self.incarnation();
-        let state = self.shared.consensus.state().read();
-        let member = state.members().get(self.shared.id);
-        member.is_some_and(|member| member.incarnation != incarnation || member.state == MemberState::Down)
-    }
-
-    /// Registers a publisher of this node that waits for another one's path; the lower its rank the sooner its turn comes.
-    pub async fn stand_by(&self, path: &PathName, rank: u8) -> Result<(), ClaimError> {
-        let id = {
-            let mut inner = self.shared.inner.lock();
-            let incarnation = inner.incarnation;
-            inner.holdings.wait(path, self.shared.id, incarnation)
-        };
-        let entry = Entry::AddStandby { id, path: path.clone(), rank };
-        let error = match self.shared.consensus.propose(entry, self.shared.timings.claim_timeout).await {
-            Ok((_, Answer::Done)) => return Ok(()),
-            Ok((_, Answer::Refused(Refusal::TooMany))) => ClaimError::TooMany,
-            Ok(_) | Err(ProposeError::Stopped) => ClaimError::NotServing,
-            Err(ProposeError::NoQuorum) => ClaimError::NoQuorum,
-        };
-        self.shared.inner.lock().holdings.stop_waiting(path);
-        Err(error)
-    }
-
-    /// The standby of this node has left.
-    pub async fn stand_down(&self, path: &PathName) {
-        let id = self.shared.inner.lock().holdings.stop_waiting(path);
-        if let Some(id) = id {
-            // If it cannot be said now, the claim is released when its turn comes.
-            let remove = Entry::RemoveStandby { id, path: path.clone() };
-            let _ = self.shared.consensus.propose(remove, PROPOSE).await;
-        }
-    }
-
-    /// Whether this node serves a path, or has claimed it.
-    pub fn is_serving(&self, path: &PathName) -> bool {
-        self.shared.inner.lock().holdings.serves(path)
-    }
-
-    /// Whether this node serves what the cluster says that it owns, and nothing else.
-    pub fn is_settled(&self) -> bool {
-        let state = self.shared.consensus.state().read();
-        let inner = self.shared.inner.lock();
-        inner.holdings.look(self.shared.id, inner.incarnation, &state).is_empty()
-    }
-
-    /// Lets a path go: it is released a little later, all together with others.
-    pub fn let_go(&self, path: &PathName) {
-        self.shared.inner.lock().holdings.let_go(path);
-        self.shared.wake.notify.notify_one();
-    }
-
-    /// What this node knows of its cluster.
-    pub fn status(&self) -> MemberStatus {
-        let now = self.now();
-        let standing = self.shared.consensus.standing();
-        let state = self.shared.consensus.state().read();
-        let inner = self.shared.inner.lock();
-        let node = |(id, member): (NodeId, &crate::ownership::Member)| NodeStatus {
-            id,
-            facts: member.facts.clone(),
-            incarnation: member.incarnation,
-            state: member.state,
-            suspect: inner.beats.verdict(id, member.incarnation, &standing.voters, now) != Sight::Lives,
-            voter: standing.voters.contains(&id),
-            owned: state.paths().owned_by(id).count(),
-            link: inner.beats.link(id),
-        };
-        let heard = |id: &&NodeId| {
-            let member = state.members().get(**id);
-            **id == self.shared.id || member.is_some_and(|member| inner.beats.lives(**id, member.incarnation, now))
-        };
-        let reach = standing.voters.iter().filter(heard).count();
-        MemberStatus {
-            quorum: standing.leader.is_some() && standing.stopped.is_none() && reach > standing.voters.len() / 2,
-            nodes: state.members().iter().map(node).collect(),
-            level: state.level(),
-            interruptions: inner.beats.interruptions(),
-            standing,
-        }
-    }
 }
 
 fn peers(id: NodeId, state: &State) -> BTreeMap<NodeId, PeerAddress> {
@@ -612,45 +482,8 @@ fn peers(id: NodeId, state: &State) -> BTreeMap<NodeId, PeerAddress> {
     others.map(peer).collect()
 }
 
-/// What this node knows of its cluster, for people and their programs.
-#[derive(Clone, Debug)]
-pub struct MemberStatus {
-    /// Whether this node reaches a majority of the voters and a leader. Without it, running streams go on, and new claims
-    /// wait.
-    pub quorum: bool,
-    /// The members.
-    pub nodes: Vec<NodeStatus>,
-    /// The level that the cluster speaks.
-    pub level: u32,
-    /// How often this node was late itself.
-    pub interruptions: u64,
-    /// Where it stands in Raft.
-    pub standing: Standing,
-}
-
-/// What this node knows of a member.
-#[derive(Clone, Debug)]
-pub struct NodeStatus {
-    /// Which.
-    pub id: NodeId,
-    /// What it says of itself.
-    pub facts: MemberFacts,
-    /// Of its process.
-    pub incarnation: u64,
-    /// As agreed.
-    pub state: MemberState,
-    /// Observers do not see it well.
-    pub suspect: bool,
-    /// It votes.
-    pub voter: bool,
-    /// Paths that it owns.
-    pub owned: usize,
-    /// The way to it, and its clock.
-    pub link: Option<LinkClock>,
-}
+/// How often what somebody should change is said.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
 
 /// How long one proposal of the member itself is tried. It is made again if it is still right.
-const PROPOSE: Duration = Duration::from_secs(3);
-
-/// How often a claim looks whether its node is up again.
-const COMING_UP: Duration = Duration::from_millis(20);
+pub(super) const PROPOSE: Duration = Duration::from_secs(3);

@@ -5,11 +5,13 @@
 //! serves and what must happen when the cluster sees that differently.
 
 mod beats;
+mod claims;
 mod history;
 mod holdings;
 mod link;
 mod member;
 mod seat;
+mod status;
 mod steward;
 mod thread;
 mod up;
@@ -19,8 +21,9 @@ pub use beats::{Beats, LinkClock};
 pub use history::{History, Reason, Story};
 pub use holdings::Host;
 pub use link::Link;
-pub use member::{Ended, Incarnations, Member, MemberConfig, MemberStatus, MemberTimings, NodeStatus};
+pub use member::{Ended, Incarnations, Member, MemberConfig, MemberTimings};
 pub use seat::{LEVELS, SeatConfig, SeatError, StoredIncarnations, Way};
+pub use status::{MemberStatus, NodeStatus};
 pub use steward::{Duty, Steward};
 pub use thread::{Cluster, ClusterConfig, Joining};
 pub use voters::{Change, Electorate, VOTERS_MAX};

@@ -64,6 +64,7 @@ impl Steward {
         let electorate = Electorate {
             members: state.members(),
             voters: &standing.voters,
+            changing_to: standing.changing_to.as_ref(),
             learners: &standing.learners,
             replicated: &replicated,
             last: standing.last.unwrap_or(0),

@@ -16,8 +16,9 @@ use weft_proto::wire::hello::ClusterId;
 use weft_proto::wire::token::Token;
 
 use super::link::Link;
-use super::member::{Ended, Member, MemberConfig, MemberStatus};
+use super::member::{Ended, Member, MemberConfig};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
+use super::status::MemberStatus;
 use crate::identity::{CaCertificate, draw_token};
 use crate::mesh::Incoming;
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
@@ -149,8 +150,13 @@ impl Cluster {
     pub async fn is_up(&self, within: Duration) -> bool {
         let asked = self.ask(move |member| async move {
             let up = async {
-                while !member.is_up() {
-                    member.consensus().changed().await;
+                loop {
+                    // Read before the look: what is applied from here on ends the wait.
+                    let seen = member.consensus().state().applied();
+                    if member.is_up() {
+                        return;
+                    }
+                    member.consensus().state().wait_for(seen.map_or(0, |seen| seen + 1)).await;
                 }
             };
             tokio::time::timeout(within, up).await.is_ok()
@@ -202,9 +208,9 @@ type Begun = (Member<Link>, mpsc::Receiver<Incoming>, Option<(Door, ClusterId)>)
 async fn begin(config: ClusterConfig) -> Result<Begun, SeatError> {
     let ClusterConfig { seat, member: part } = config;
     let storage = seat.storage.clone();
-    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock).await?;
     let image = part.disk.load()?;
     let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
+    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock, is_new).await?;
     let member = Member::start(part.over(link.clone()), &image).await?;
     match joining {
         Joining::Found(base) if is_new => {
@@ -212,7 +218,7 @@ async fn begin(config: ClusterConfig) -> Result<Begun, SeatError> {
             founding.map_err(|_| StartError::Raft("the cluster could not be founded".into()))??;
         }
         // A node that is its only voter need not wait to see whether another one leads.
-        _ if member.consensus().standing().voters.iter().eq([&member.id()]) => member.consensus().campaign().await,
+        _ if matches!(link, Link::Alone) => member.consensus().campaign().await,
         _ => {}
     }
     let cluster = storage.and_then(|storage| storage.recall().ok()).and_then(|state| state.cluster);

@@ -34,6 +34,8 @@ pub struct Electorate<'a> {
     pub members: &'a Members,
     /// Who votes.
     pub voters: &'a BTreeSet<NodeId>,
+    /// Who is to vote, where a change has begun and nobody has ended it.
+    pub changing_to: Option<&'a BTreeSet<NodeId>>,
     /// Who listens.
     pub learners: &'a BTreeSet<NodeId>,
     /// How far each node's log has come.
@@ -49,6 +51,9 @@ pub struct Electorate<'a> {
 impl Electorate<'_> {
     /// What is to be changed next; `None` when all is as it should be, or has to wait.
     pub fn next_change(&self, now: Now) -> Option<Change> {
+        if let Some(voters) = self.changing_to {
+            return Some(Change::Vote(voters.clone()));
+        }
         let all = || self.voters.iter().chain(self.learners).copied();
         if let Some(node) = self.members.iter().map(|(node, _)| node).find(|node| all().all(|known| known != *node)) {
             return Some(Change::Listen(node));
@@ -133,6 +138,7 @@ mod tests {
     struct Leader {
         state: State,
         voters: BTreeSet<NodeId>,
+        changing_to: Option<BTreeSet<NodeId>>,
         learners: BTreeSet<NodeId>,
         replicated: BTreeMap<NodeId, u64>,
         down_since: BTreeMap<NodeId, Now>,
@@ -143,13 +149,14 @@ mod tests {
             let voters = nodes(voters);
             let learners = &nodes(1..=count) - &voters;
             let replicated = nodes(1..=count).into_iter().map(|node| (node, 1000)).collect();
-            Self { state: members(count), voters, learners, replicated, down_since: BTreeMap::new() }
+            Self { state: members(count), voters, changing_to: None, learners, replicated, down_since: BTreeMap::new() }
         }
 
         fn next(&self, now: u64) -> Option<Change> {
             let electorate = Electorate {
                 members: self.state.members(),
                 voters: &self.voters,
+                changing_to: self.changing_to.as_ref(),
                 learners: &self.learners,
                 replicated: &self.replicated,
                 last: 1000,
@@ -199,6 +206,13 @@ mod tests {
         leader.voters = nodes([1, 3, 4]);
         leader.learners = nodes([2]);
         assert_eq!(leader.next(0), Some(Change::Leave(NodeId(2))));
+    }
+
+    #[test]
+    fn a_change_that_a_dead_leader_began_is_ended() {
+        let mut leader = Leader::of(4, 1..=4);
+        leader.changing_to = Some(nodes([1, 2, 4]));
+        assert_eq!(leader.next(0), Some(Change::Vote(nodes([1, 2, 4]))));
     }
 
     #[test]

@@ -227,8 +227,8 @@ impl Handler<Subscribe> for PathActor {
         self.arrived();
         let Subscribe { id, info, role } = message;
         let (reply, answer) = oneshot::channel();
-        let (ended, skipped) = (Default::default(), AtomicU64::new(0));
-        let slot = Arc::new(ReaderSlot { id, info, role, ended, skipped });
+        let (ended, skipped, drain) = Default::default();
+        let slot = Arc::new(ReaderSlot { id, info, role, ended, skipped, drain });
         self.joining.insert(id, Joining { slot, reply });
         self.feed(Event::Subscribe { id, role }, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(SubscribeError::Unavailable)) })

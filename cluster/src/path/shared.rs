@@ -93,6 +93,8 @@ pub(crate) struct ReaderSlot {
     pub(crate) role: ReaderRole,
     pub(crate) ended: OnceLock<EndReason>,
     pub(crate) skipped: AtomicU64,
+    /// It is to be asked to connect elsewhere, and was not told yet.
+    pub(crate) drain: AtomicBool,
 }
 
 /// A path's stream, sessions and settings.
@@ -156,6 +158,19 @@ impl PathShared {
     /// Whether nobody uses the path.
     pub(crate) fn is_unused(&self) -> bool {
         self.pending.load(Ordering::Acquire) == 0 && self.publisher.lock().is_none() && self.readers.lock().is_empty()
+    }
+
+    /// The node is being drained, or no longer: publisher and readers are to be told.
+    pub(crate) fn set_draining(&self, draining: bool) {
+        if let Some(slot) = self.publisher.lock().as_ref().filter(|_| draining) {
+            let _ = slot.events.try_send(PublisherEvent::Drain);
+        }
+        for slot in self.readers.lock().values() {
+            slot.drain.store(draining, Ordering::Release);
+        }
+        if draining {
+            self.stream.bells().ring();
+        }
     }
 
     /// Ends all readers.

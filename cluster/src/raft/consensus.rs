@@ -106,6 +106,8 @@ pub struct Standing {
     pub term: u64,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
+    /// Who is to vote, while the voters change and old and new ones count. A leader that dies in between leaves it so.
+    pub changing_to: Option<BTreeSet<NodeId>>,
     /// Who only listens.
     pub learners: BTreeSet<NodeId>,
     /// The last entry in the log.
@@ -165,7 +167,7 @@ impl<T: Transport> Consensus<T> {
     /// Asks for votes now: a node that is its only voter need not wait to see whether another one leads.
     pub async fn campaign(&self) {
         // It fails only when Raft has stopped, which everybody finds out who proposes.
-        let _ = self.raft.trigger().elect(true).await;
+        let _ = self.raft.trigger().elect(false).await;
     }
 
     /// What is agreed, as this node knows it.
@@ -183,6 +185,10 @@ impl<T: Transport> Consensus<T> {
             leads: metrics.current_leader == Some(self.id),
             term: metrics.current_term,
             voters: membership.voter_ids().collect(),
+            changing_to: match membership.get_joint_config().as_slice() {
+                [_, next] => Some(next.clone()),
+                _ => None,
+            },
             learners: membership.learner_ids().collect(),
             last: metrics.last_log_index,
             applied: metrics.last_applied.map(|id| id.index),
@@ -191,14 +197,6 @@ impl<T: Transport> Consensus<T> {
                 .map(|(node, matching)| (*node, matching.map(|id| id.index)))
                 .collect(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
-        }
-    }
-
-    /// Waits until something of [`Self::standing`] may have changed.
-    pub async fn changed(&self) {
-        // The sender lives as long as Raft; after that nothing changes any more.
-        if self.raft.metrics().changed().await.is_err() {
-            std::future::pending::<()>().await;
         }
     }
 
@@ -276,7 +274,10 @@ impl<T: Transport> Consensus<T> {
         let reads = async {
             loop {
                 match self.read_index().await? {
-                    ReadIndex::At(Some(index)) => return Ok(self.state.wait_for(index).await),
+                    ReadIndex::At(Some(index)) => {
+                        self.state.wait_for(index).await;
+                        return Ok(());
+                    }
                     ReadIndex::At(None) => return Ok(()),
                     ReadIndex::NotLeader(_) | ReadIndex::Unsure => sleep(RETRY).await,
                 }

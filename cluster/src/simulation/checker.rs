@@ -14,6 +14,11 @@ use crate::raft::Observer;
 /// What happened in a run that must happen in some, or the runs prove nothing.
 pub(super) type Coverage = BTreeMap<&'static str, u64>;
 
+#[expect(clippy::print_stderr, reason = "somebody asked for the events of one seed")]
+fn aloud(line: &str) {
+    eprintln!("{line}");
+}
+
 /// What a client was told.
 enum Told {
     Answer(Entry, Answer),
@@ -57,7 +62,7 @@ impl Checker {
     pub(super) fn event(&self, what: impl Display) {
         let line = format!("{:>9} {what}", self.start.elapsed().as_micros());
         if self.aloud {
-            eprintln!("{line}");
+            aloud(&line);
         }
         let mut inner = self.inner.lock();
         inner.events += 1;

@@ -84,6 +84,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what has happened is what the run proves")]
 fn the_rules_hold_under_every_fault() {
     if let Some(seed) = number("WEFT_SEED") {
         let report = run(seed, Options { aloud: true, ..Options::default() });

@@ -10,8 +10,8 @@ pub(crate) mod testing;
 mod wake;
 mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use weft_proto::id::{Epoch, PathName};
@@ -19,7 +19,7 @@ use weft_proto::media::marks::Cadence;
 use weft_proto::media::{Tracks, Unit};
 use weft_proto::time::{Now, WallClock};
 
-pub use budget::Budget;
+pub use budget::{Budget, Holder};
 pub use cursor::{Cursor, Delivery, ReadState};
 pub use entry::Entry;
 pub use log::{EntryPoint, Log, LogLimits};
@@ -95,7 +95,8 @@ impl Stream {
             counters: Counters::default(),
             budget: budget.clone(),
         });
-        budget.register(&stream);
+        let holder: Weak<Self> = Arc::downgrade(&stream);
+        budget.register(holder);
         stream
     }
 
@@ -145,6 +146,11 @@ impl Stream {
     /// a playlist to the durations that it began with.
     pub(crate) fn set_limits(&self, limits: LogLimits) {
         self.log.lock().set_limits(limits);
+    }
+
+    /// The budget that it stands in, with all that the node makes of it.
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Bytes that the log weighs.
@@ -234,11 +240,17 @@ impl Stream {
     pub(crate) const fn bells(&self) -> &Bells {
         &self.bells
     }
+}
 
-    fn shed(&self, over: usize) {
+impl Holder for Stream {
+    fn held(&self) -> usize {
+        self.log_bytes()
+    }
+
+    fn shed(&self, bytes: usize) {
         let mut log = self.log.lock();
         let before = log.bytes();
-        log.shed(before.saturating_sub(over));
+        log.shed(before.saturating_sub(bytes));
         self.budget.note(before, log.bytes());
     }
 }
@@ -284,5 +296,29 @@ mod tests {
         assert_eq!(small.log_bytes(), held);
         drop((small, large));
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn what_doors_hold_stands_in_the_same_budget() {
+        #[derive(Debug)]
+        struct Door(AtomicU64);
+        impl Holder for Door {
+            fn held(&self) -> usize {
+                self.0.load(Ordering::Relaxed) as usize
+            }
+            fn shed(&self, bytes: usize) {
+                self.0.fetch_sub(bytes as u64, Ordering::Relaxed);
+            }
+        }
+        let budget = Budget::new(1 << 20);
+        let door = Arc::new(Door(AtomicU64::new(1_000_000)));
+        let holder: Weak<Door> = Arc::downgrade(&door);
+        budget.register(holder);
+        budget.note(0, door.held());
+        let stream = stream("a", &budget);
+        let generation = stream.begin(tracks());
+        stream.push(generation, &mut vec![unit(0, 0, true, 100_000)], at(0)).unwrap();
+        assert!(door.held() < 1_000_000, "the larger one pays for the smaller");
+        assert!(stream.log_bytes() > 100_000);
     }
 }

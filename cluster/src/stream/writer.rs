@@ -17,6 +17,9 @@ const LEAP_MICROS: i64 = 10_000_000;
 /// Where no track has dependent units, a group begins each second.
 const PLAIN_GROUP_MICROS: i64 = 1_000_000;
 
+/// A path begins to count at 0.
+const FIRST_NUMBERS: Numbers = Numbers { segment: 0, part: 0, discontinuities: 0, target_seconds: 0, settled: false };
+
 /// Turns the units of a path's publishers into entries of its log.
 #[derive(Debug)]
 pub struct Writer {
@@ -58,7 +61,7 @@ impl Writer {
             next_seq: 0,
             birth,
             generation: 0,
-            stamper: Stamper::new(cadence, Numbers { segment: 0, part: 0, discontinuities: 0 }, false),
+            stamper: Stamper::new(cadence, FIRST_NUMBERS, false),
             cadence,
             latest_micros: None,
             last_group_micros: None,

@@ -16,7 +16,7 @@ use weft_cluster::{Clock, NodeState, Storage};
 use weft_proto::id::{Epoch, PathName};
 
 use super::{Failure, system};
-use crate::config::{Config, Mode};
+use crate::config::{ClusterTimings, Config, Mode};
 
 /// Who serves what the node owns. The fabric is there a moment later than the cluster, and nothing is owned before.
 #[derive(Default)]
@@ -72,7 +72,7 @@ pub(super) async fn start(
         facts: facts(config),
         incarnation: state.incarnation,
         incarnations: StoredIncarnations::after(state.incarnation, storage.clone()),
-        timings: if alone { at_rest() } else { MemberTimings::default() },
+        timings: if alone { at_rest() } else { timings(&config.cluster.timings) },
         disk,
         transport: (),
         clock,
@@ -100,6 +100,17 @@ pub(super) async fn start(
 
 /// How long a node that is alone may take.
 const UP_WITHIN: Duration = Duration::from_secs(10);
+
+fn timings(said: &ClusterTimings) -> MemberTimings {
+    let ClusterTimings { heartbeat, election_timeout, suspect_after, down_after, claim_timeout, voter_replace_after } =
+        *said;
+    MemberTimings {
+        raft: RaftTimings { heartbeat, election_min: election_timeout / 2, election_max: election_timeout },
+        liveness: Timings { suspect_after, down_after, ..Timings::default() },
+        claim_timeout,
+        voter_replace_after,
+    }
+}
 
 /// Nobody has to hear from a node that is alone, and nobody else can lead.
 fn at_rest() -> MemberTimings {

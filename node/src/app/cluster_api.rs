@@ -71,7 +71,7 @@ impl View {
             }
             None => format!("{path}: nobody owns it{since}; its last epoch was {epoch}, and it waits for a publisher."),
         };
-        let before = story.as_ref().and_then(|story| Some(before(state, story)?)).unwrap_or_default();
+        let before = story.as_ref().and_then(|story| before(state, story)).unwrap_or_default();
         let standbys: Vec<String> = ownership.standbys.iter().map(|standby| label(state, standby.claim.node)).collect();
         let next = match standbys.as_slice() {
             [] => String::new(),

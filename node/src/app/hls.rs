@@ -116,14 +116,13 @@ fn door_config(config: &Config) -> DoorConfig {
 
 fn muxer_config(config: &Config) -> MuxerConfig {
     let hls = &config.hls;
-    let seconds = hls.segment_duration.as_millis().div_ceil(1_000);
     MuxerConfig {
         variant: match hls.variant {
             HlsVariant::Mpegts => Variant::Mpegts,
             HlsVariant::Fmp4 => Variant::Fmp4,
             HlsVariant::LowLatency => Variant::LowLatency,
         },
-        window: WindowLimits { listed: hls.segment_count, target_seconds: u32::try_from(seconds).unwrap_or(u32::MAX) },
+        window: WindowLimits { listed: hls.segment_count },
         segment_bytes_max: usize::try_from(hls.segment_max_size).unwrap_or(usize::MAX),
         close_after: (!hls.always_remux).then_some(hls.muxer_close_after),
     }

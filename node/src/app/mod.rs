@@ -183,8 +183,8 @@ impl Node {
             connections,
             hls.clone(),
         ));
-        let rtsp = rtsp::Service::start(rtsp, sockets.rtsp, &pool);
-        let rtmp = rtmp::Service::start(rtmp, sockets.rtmp, &pool);
+        let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
+        let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
         let answers = control::Answers { node: api, cluster: view, faults, authenticator };
         let control = control::Service::start(&config, answers, sockets.control);

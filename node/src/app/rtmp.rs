@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Failure;
 use super::sockets::{self, Bound, Generation};
 use super::tls::Certificate;
+use crate::config::network::IpRange;
 use crate::config::{Config, Encryption};
 use crate::http::{RtmpConnInfo, RtspState, Timestamp};
 use crate::rtmp::{Connection, Door, DoorConfig, Shared, State, listener};
@@ -56,8 +57,8 @@ impl Sockets {
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
-        let generation = serve(&shared, &mut sockets, pool);
+    pub(super) fn start(shared: Arc<Shared>, config: &Config, mut sockets: Sockets, pool: &Pool) -> Self {
+        let generation = serve(&shared, config, &mut sockets, pool);
         Self { shared, sockets, _generation: generation }
     }
 
@@ -68,7 +69,7 @@ impl Service {
 
     /// Goes on with other settings and sockets. Connections that are there stay.
     pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
-        self._generation = serve(&self.shared, &mut sockets, pool);
+        self._generation = serve(&self.shared, config, &mut sockets, pool);
         self.shared.set_config(door_config(config));
         self.sockets = sockets;
     }
@@ -79,13 +80,15 @@ pub(super) const fn door_config(config: &Config) -> DoorConfig {
     DoorConfig { read_timeout: config.read_timeout, write_timeout: config.write_timeout }
 }
 
-fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
+fn serve(shared: &Arc<Shared>, config: &Config, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
     let (mut plain, mut secure) = (sockets::take(&mut sockets.plain), sockets::take(&mut sockets.secure));
     let parts: Vec<_> = (0..pool.len()).map(|_| [(plain.pop(), false), (secure.pop(), true)]).collect();
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
+    let trusted: Arc<[IpRange]> = config.rtmp.trusted_proxies.clone().into();
     pool.run(parts, move |worker, part| {
-        let door = Rc::new(Door { shared: shared.clone(), worker, tls: tls.clone() });
+        let trusted_proxies = trusted.clone();
+        let door = Rc::new(Door { shared: shared.clone(), worker, tls: tls.clone(), trusted_proxies });
         for (listener, secure) in part {
             let (Some(listener), door) = (listener, door.clone()) else { continue };
             actix_rt::spawn(alive.clone().run(async move {

@@ -3,6 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 use tracing::error;
@@ -10,11 +11,15 @@ use tracing::error;
 use super::Failure;
 use super::sockets::{self, Alive, Bound, Generation};
 use super::tls::Certificate;
+use crate::config::network::IpRange;
 use crate::config::{Config, Encryption};
 use crate::rtsp::door::Shared;
 use crate::rtsp::{Door, DoorConfig, UdpPair, listener};
 use crate::worker::udp::{Port, UdpPort};
 use crate::worker::{Pool, Worker};
+
+/// How often sockets of an older configuration look whether sessions still hold them.
+const HELD_ROUND: Duration = Duration::from_secs(1);
 
 /// What the door listens on.
 #[derive(Default)]
@@ -79,8 +84,8 @@ impl Sockets {
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
-        let generation = serve(&shared, &mut sockets, pool);
+    pub(super) fn start(shared: Arc<Shared>, config: &Config, mut sockets: Sockets, pool: &Pool) -> Self {
+        let generation = serve(&shared, config, &mut sockets, pool);
         Self { shared, sockets, _generation: generation }
     }
 
@@ -91,7 +96,7 @@ impl Service {
 
     /// Goes on with other settings and sockets. Sessions that are there stay.
     pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
-        self._generation = serve(&self.shared, &mut sockets, pool);
+        self._generation = serve(&self.shared, config, &mut sockets, pool);
         self.shared.set_config(door_config(config));
         self.sockets = sockets;
     }
@@ -113,16 +118,23 @@ pub(super) fn door_config(config: &Config) -> DoorConfig {
     }
 }
 
-fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
+fn serve(shared: &Arc<Shared>, config: &Config, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
     let parts = sockets.parts(pool.len());
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
-    pool.run(parts, move |worker, part| run(worker, part, tls.clone(), &shared, &alive));
+    let trusted: Arc<[IpRange]> = config.rtsp.trusted_proxies.clone().into();
+    pool.run(parts, move |worker, part| run(worker, part, (tls.clone(), trusted.clone()), &shared, &alive));
     generation
 }
 
 /// Serves on one worker.
-fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Shared>, alive: &Alive) {
+fn run(
+    worker: Rc<Worker>,
+    part: Part,
+    (tls, trusted_proxies): (Option<TlsAcceptor>, Arc<[IpRange]>),
+    shared: &Arc<Shared>,
+    alive: &Alive,
+) {
     let udp = match (part.rtp, part.rtcp) {
         (Some(rtp), Some(rtcp)) => match (UdpPort::new(rtp, Port::Rtp), UdpPort::new(rtcp, Port::Rtcp)) {
             (Ok(rtp), Ok(rtcp)) => Some(Rc::new(UdpPair { rtp, rtcp })),
@@ -133,12 +145,10 @@ fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Sh
         },
         _ => None,
     };
-    let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls });
-    if let Some(udp) = udp {
-        let (shared, pair) = (shared.clone(), udp.clone());
-        actix_rt::spawn(alive.clone().run(async move { pair.rtp.receive(&shared.routes).await }));
-        let shared = door.shared.clone();
-        actix_rt::spawn(alive.clone().run(async move { udp.rtcp.receive(&shared.routes).await }));
+    let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls, trusted_proxies });
+    if let Some(pair) = udp {
+        actix_rt::spawn(receive(|pair| &pair.rtp, pair.clone(), shared.clone(), alive.clone()));
+        actix_rt::spawn(receive(|pair| &pair.rtcp, pair, shared.clone(), alive.clone()));
     }
     for (listener, secure) in [(part.plain, false), (part.secure, true)] {
         if let Some(listener) = listener {
@@ -149,5 +159,15 @@ fn run(worker: Rc<Worker>, part: Part, tls: Option<TlsAcceptor>, shared: &Arc<Sh
                 }
             }));
         }
+    }
+}
+
+/// Receives from one socket while its generation lasts, and after that while sessions hold it: as long as it is open the
+/// kernel may prefer it to that of the next generation.
+async fn receive(port: fn(&UdpPair) -> &UdpPort, pair: Rc<UdpPair>, shared: Arc<Shared>, alive: Alive) {
+    alive.run(port(&pair).receive(&shared.routes)).await;
+    // The tasks of both sockets have it themselves.
+    while Rc::strong_count(&pair) > 2 {
+        let _ = tokio::time::timeout(HELD_ROUND, port(&pair).receive(&shared.routes)).await;
     }
 }

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::Failure;
 use crate::config::value::Address;
-use crate::worker::bind::{self, BindError};
+use crate::worker::bind::{self, BindError, Holders};
 
 /// One address with a socket for each worker.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub(super) fn tcp(
     old: Option<&Bound<TcpListener>>,
     workers: usize,
 ) -> Result<Option<Bound<TcpListener>>, Failure> {
-    keep_or_bind(what, address, old, |at| bind::tcp(what, at, workers))
+    keep_or_bind(what, address, old, |at, holders| bind::tcp(what, at, workers, holders))
 }
 
 /// The same for UDP.
@@ -93,19 +93,28 @@ pub(super) fn udp(
     workers: usize,
     read_buffer_bytes: Option<usize>,
 ) -> Result<Option<Bound<UdpSocket>>, Failure> {
-    keep_or_bind(what, address, old, |at| bind::udp(what, at, workers, read_buffer_bytes))
+    keep_or_bind(what, address, old, |at, holders| bind::udp(what, at, workers, read_buffer_bytes, holders))
 }
 
 fn keep_or_bind<T: Listening>(
     what: &'static str,
     address: Option<&Address>,
     old: Option<&Bound<T>>,
-    bind: impl FnOnce(SocketAddr) -> Result<Vec<T>, BindError>,
+    bind: impl FnOnce(SocketAddr, Holders) -> Result<Vec<T>, BindError>,
 ) -> Result<Option<Bound<T>>, Failure> {
     let Some(address) = address else { return Ok(None) };
     let sockets: Arc<[T]> = match old.filter(|old| old.address == *address) {
         Some(old) => old.sockets.clone(),
-        None => bind(resolve(what, address)?)?.into(),
+        None => {
+            let resolved = resolve(what, address)?;
+            match old.and_then(|old| Some((old, old.local()?))) {
+                // The same in other words.
+                Some((old, local)) if local == resolved => old.sockets.clone(),
+                // The old sockets go when the new ones are there: a client finds one of the two at any time.
+                Some((_, local)) if local.port() == resolved.port() => bind(resolved, Holders::Ourselves)?.into(),
+                _ => bind(resolved, Holders::Nobody)?.into(),
+            }
+        }
     };
     let copies = sockets.iter().map(T::copy).collect::<io::Result<_>>();
     let copies = copies.map_err(|error| Failure::Address { what, address: address.clone(), error })?;

@@ -24,7 +24,12 @@ pub enum Shown {
 impl Shown {
     /// Reads the header; `None` when there is none, or it makes no sense.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        Self::parse(headers.get(AUTHORIZATION)?.to_str().ok()?)
+    }
+
+    /// Reads what stands in the header.
+    pub fn parse(header: &str) -> Option<Self> {
+        let (scheme, rest) = header.split_once(' ')?;
         let password = |text: &str| {
             let (user, password) = text.split_once(':')?;
             Some(Self::Password { user: user.to_owned(), password: password.to_owned() })

@@ -117,7 +117,7 @@ pub(super) struct ServeArgs {
     #[arg(value_name = "FILE", hide = true, conflicts_with = "config")]
     pub(super) file: Option<PathBuf>,
     /// Where the node keeps its state [default: weft-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data: Option<String>,
     /// standalone, cluster or witness [default: cluster with a `cluster` section or --join, else standalone]
     #[arg(long, value_name = "MODE")]

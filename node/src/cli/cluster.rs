@@ -24,7 +24,7 @@ use crate::exit::Exit;
 pub(super) fn run(task: ClusterTask, source: &LoadSource) -> Exit {
     match task {
         ClusterTask::Status(how) => show(&how, "/cluster/status", status),
-        ClusterTask::Nodes(how) => show(&how, "/cluster/nodes", |nodes| table_of_nodes(nodes)),
+        ClusterTask::Nodes(how) => show(&how, "/cluster/nodes", table_of_nodes),
         ClusterTask::Paths(how) => show(&how, "/cluster/paths", paths),
         ClusterTask::Why { path, ask: how } => show(&how, &format!("/cluster/why/{path}"), |why| text(&why["why"])),
         ClusterTask::Token { valid_for, ask: how } => {

@@ -9,8 +9,8 @@ use super::error::Origin;
 use super::keys::{self, Key, Table};
 use super::layers::{Layers, Values};
 use super::model::{
-    ApiConfig, BootstrapConfig, ClusterConfig, Config, Encryption, HlsConfig, HlsVariant, LogConfig, LogLevel, Mode,
-    PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
+    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant, LogConfig,
+    LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
 };
 use super::network::IpRange;
 use super::paths::Paths;
@@ -63,12 +63,18 @@ fn log(view: &View<'_>) -> LogConfig {
     LogConfig { level, stdout: has("stdout"), file, structured: view.bool("logStructured") }
 }
 
+/// What is none was refused by the rules.
+fn proxies(view: &View<'_>, key: &str) -> Vec<IpRange> {
+    view.texts(key).iter().filter_map(|text| IpRange::parse(text)).collect()
+}
+
 fn rtsp(view: &View<'_>) -> RtspConfig {
     let transports = view.texts("rtspTransports");
     let methods = view.texts("rtspAuthMethods");
     let has = |list: &[String], word: &str| list.iter().any(|entry| entry == word);
     RtspConfig {
         enabled: view.bool("rtsp"),
+        trusted_proxies: proxies(view, "rtspTrustedProxies"),
         transports: RtspTransports {
             udp: has(&transports, "udp"),
             multicast: has(&transports, "multicast"),
@@ -96,8 +102,7 @@ fn hls(view: &View<'_>) -> HlsConfig {
         server_key: view.path("hlsServerKey"),
         server_cert: view.path("hlsServerCert"),
         allow_origins: view.texts("hlsAllowOrigins"),
-        // What is none was refused by the rules.
-        trusted_proxies: view.texts("hlsTrustedProxies").iter().filter_map(|text| IpRange::parse(text)).collect(),
+        trusted_proxies: proxies(view, "hlsTrustedProxies"),
         always_remux: view.bool("hlsAlwaysRemux"),
         variant: match view.text("hlsVariant").as_str() {
             "mpegts" => HlsVariant::Mpegts,
@@ -116,6 +121,7 @@ fn hls(view: &View<'_>) -> HlsConfig {
 fn rtmp(view: &View<'_>) -> RtmpConfig {
     RtmpConfig {
         enabled: view.bool("rtmp"),
+        trusted_proxies: proxies(view, "rtmpTrustedProxies"),
         encryption: encryption(&view.text("rtmpEncryption")),
         address: view.address("rtmpAddress"),
         secure_address: view.address("rtmpsAddress"),
@@ -146,6 +152,14 @@ fn cluster(layers: &Layers) -> ClusterConfig {
         address: cluster.address("address"),
         advertise: some(cluster.text("advertise")),
         public_host: cluster.text("publicHost"),
+        timings: ClusterTimings {
+            heartbeat: cluster.duration("heartbeat"),
+            election_timeout: cluster.duration("electionTimeout"),
+            suspect_after: cluster.duration("suspectAfter"),
+            down_after: cluster.duration("downAfter"),
+            claim_timeout: cluster.duration("claimTimeout"),
+            voter_replace_after: cluster.duration("voterReplaceAfter"),
+        },
         join: some(cluster.text("join")),
         bootstrap: some(bootstrap.text("secretFile")).map(|secret_file| BootstrapConfig {
             expect: usize::try_from(bootstrap.int("expect")).unwrap_or(1),
@@ -240,6 +254,7 @@ impl Section<'_> {
     readers! {
         text: Text => String;
         int: Int => i64;
+        duration: Duration => Duration;
         address: Address => Address;
         list: List => Vec<Value>;
     }

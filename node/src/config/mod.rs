@@ -26,8 +26,8 @@ pub mod value;
 pub use error::{ConfigErrors, Origin, Problem, SourceFile, Spot};
 pub use load::{Change, Loaded, Override, Source as LoadSource};
 pub use model::{
-    ApiConfig, Config, Encryption, HlsConfig, HlsVariant, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig,
-    RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
+    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant, LogConfig,
+    LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
 };
 pub use paths::Paths;
 pub use settings::{Changed, Settings};

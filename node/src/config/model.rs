@@ -67,10 +67,29 @@ pub struct ClusterConfig {
     pub advertise: Option<String>,
     /// `publicHost`.
     pub public_host: String,
+    /// How fast.
+    pub timings: ClusterTimings,
     /// `join`: a token.
     pub join: Option<String>,
     /// `bootstrap`, where it has a secret.
     pub bootstrap: Option<BootstrapConfig>,
+}
+
+/// How fast things happen in a cluster. The same on all nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterTimings {
+    /// `heartbeat`.
+    pub heartbeat: Duration,
+    /// `electionTimeout`.
+    pub election_timeout: Duration,
+    /// `suspectAfter`.
+    pub suspect_after: Duration,
+    /// `downAfter`.
+    pub down_after: Duration,
+    /// `claimTimeout`.
+    pub claim_timeout: Duration,
+    /// `voterReplaceAfter`.
+    pub voter_replace_after: Duration,
 }
 
 /// The `cluster.bootstrap:` section.
@@ -137,6 +156,8 @@ pub struct ApiConfig {
 pub struct RtspConfig {
     /// `rtsp`.
     pub enabled: bool,
+    /// `rtspTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
     /// `rtspTransports`.
     pub transports: RtspTransports,
     /// `rtspEncryption`.
@@ -168,6 +189,8 @@ pub struct RtspConfig {
 pub struct RtmpConfig {
     /// `rtmp`.
     pub enabled: bool,
+    /// `rtmpTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
     /// `rtmpEncryption`.
     pub encryption: Encryption,
     /// `rtmpAddress`.
@@ -268,7 +291,7 @@ pub struct StreamConfig {
     pub start_max_bytes: u64,
     /// `startMaxAge`: the oldest group that a new reader is started with.
     pub start_max_age: Duration,
-    /// `logBudget`: memory that all stream logs together may use.
+    /// `logBudget`: memory that all stream logs, and the HLS segments made of them, may use together.
     pub log_budget: Budget,
 }
 

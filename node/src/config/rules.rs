@@ -32,6 +32,18 @@ fn cluster(layers: &mut Layers, config: &Config) {
     if config.mode == Mode::Standalone && layers.global.contains_key("cluster") {
         warn(layers, "cluster", "`mode` is `standalone`: the `cluster` section has no effect");
     }
+    let timings = &config.cluster.timings;
+    let clash = if timings.election_timeout < timings.heartbeat * 4 {
+        Some("`electionTimeout` must be at least four times `heartbeat`, or a late packet costs an election")
+    } else if timings.down_after < timings.suspect_after {
+        Some("`downAfter` must not be shorter than `suspectAfter`")
+    } else {
+        None
+    };
+    if let Some(clash) = clash {
+        let origin = origin(layers, "cluster");
+        layers.problem(&origin, clash);
+    }
     if let Some(bootstrap) = &config.cluster.bootstrap
         && bootstrap.peers.len() < bootstrap.expect
     {
@@ -113,11 +125,13 @@ fn hls(layers: &mut Layers, config: &Config) {
         let message = "`hlsSegmentCount` must be 7 or more for `hlsVariant: lowLatency`".to_owned();
         layers.problem(&origin(layers, "hlsSegmentCount"), message);
     }
-    let Some(Setting { value: Value::List(proxies), .. }) = layers.global.get("hlsTrustedProxies") else { return };
-    let is_bad = |value: &Value| matches!(value, Value::Text(text) if IpRange::parse(text).is_none());
-    if proxies.iter().any(is_bad) {
-        let message = "`hlsTrustedProxies` expects addresses like `10.0.0.1` or blocks like `10.0.0.0/8`".to_owned();
-        layers.problem(&origin(layers, "hlsTrustedProxies"), message);
+    for key in ["hlsTrustedProxies", "rtmpTrustedProxies", "rtspTrustedProxies"] {
+        let Some(Setting { value: Value::List(proxies), .. }) = layers.global.get(key) else { continue };
+        let is_bad = |value: &Value| matches!(value, Value::Text(text) if IpRange::parse(text).is_none());
+        if proxies.iter().any(is_bad) {
+            let message = format!("`{key}` expects addresses like `10.0.0.1` or blocks like `10.0.0.0/8`");
+            layers.problem(&origin(layers, key), message);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`listener`] accepts on each worker and lets hyper speak HTTP; [`request`] says what a request comes to; [`session`]
 //! knows the viewers. What is served is made by `egress::segments`, once for all viewers.
 
+mod asking;
 mod body;
 pub mod door;
 pub mod listener;

@@ -212,7 +212,8 @@
           if (length >= wanted && segment.parts[part].independent) return this.go(segment.number, part);
         }
         if (segment.parts.length === 0) length += segment.duration;
-        if (length >= wanted && !segment.gap && (segment.complete || segment.parts.length)) return this.go(segment.number, 0);
+        const dependent = segment.parts.length > 0 && !segment.parts[0].independent;
+        if (length >= wanted && !segment.gap && !dependent && (segment.complete || segment.parts.length)) return this.go(segment.number, 0);
       }
       return this.go(segments[0].number, 0);
     }

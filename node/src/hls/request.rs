@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use axum::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HeaderValue, ORIGIN, SET_COOKIE, USER_AGENT,
-};
-use axum::http::{HeaderMap, Method, Request};
+use axum::http::header::{HeaderValue, SET_COOKIE};
+use axum::http::{Method, Request};
 use uuid::Uuid;
 use weft_cluster::SubscribeError;
 use weft_cluster::path::{Identity, SessionInfo};
 use weft_proto::hls::{File, FileKind, Reload, Rendition, Template};
 use weft_proto::id::PathName;
 
+use super::asking::Asking;
 use super::body::Body;
 use super::door::{Door, Shared};
 use super::page;
@@ -41,14 +40,6 @@ enum Target {
     File(PathName, File),
 }
 
-/// Who asks, and with what.
-struct Asking<'a> {
-    peer: SocketAddr,
-    secure: bool,
-    query: &'a str,
-    headers: &'a HeaderMap,
-}
-
 /// Under what name a viewer is served.
 struct Viewer {
     record: Arc<SessionRecord>,
@@ -57,24 +48,24 @@ struct Viewer {
     is_cdn: bool,
 }
 
-/// Answers a request.
-pub(super) async fn answer<B>(door: &Rc<Door>, request: Request<B>, peer: SocketAddr, secure: bool) -> Answer {
-    let (head, _) = request.into_parts();
-    let forwarded = head.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let client = door.shared.client(peer.ip(), forwarded);
-    let asking = Asking {
-        peer: SocketAddr::new(client, peer.port()),
-        secure,
-        query: head.uri.query().unwrap_or_default(),
-        headers: &head.headers,
-    };
-    let mut response = match head.method {
-        Method::GET | Method::HEAD => asking.serve(door, head.uri.path()).await.unwrap_or_else(Answer::from),
-        Method::OPTIONS if head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) => preflight(),
-        _ => Failure::Method.into(),
-    };
-    finish(response.headers_mut(), &door.shared.config().allow_origins, head.headers.get(ORIGIN));
-    response
+/// Answers a request. What waits for an answer holds nothing of the request's head, see [`Asking`].
+pub(super) fn answer<B>(
+    door: Rc<Door>,
+    request: Request<B>,
+    peer: SocketAddr,
+    secure: bool,
+) -> impl Future<Output = Answer> {
+    let asking = Asking::new(&door.shared, &request, peer, secure);
+    drop(request);
+    async move {
+        let mut response = match asking.method {
+            Method::GET | Method::HEAD => asking.serve(&door).await.unwrap_or_else(Answer::from),
+            Method::OPTIONS if asking.preflight => preflight(),
+            _ => Failure::Method.into(),
+        };
+        finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
+        response
+    }
 }
 
 impl Target {
@@ -104,23 +95,24 @@ impl Target {
     }
 }
 
-impl Asking<'_> {
-    async fn serve(&self, door: &Rc<Door>, path: &str) -> Result<Answer, Failure> {
+impl Asking {
+    async fn serve(&self, door: &Rc<Door>) -> Result<Answer, Failure> {
         let shared = &door.shared;
-        match Target::of(path)? {
+        match Target::of(&self.path)? {
             Target::Bare(_) => {
                 let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
                 // From the root: a browser that shows `//host` as a path must not be sent there.
-                Ok(redirect(&format!("/{}/{query}", path.trim_matches('/'))))
+                Ok(redirect(&format!("/{}/{query}", self.path.trim_matches('/'))))
             }
             Target::Page(path) => {
                 self.authorize(shared, &path)?;
                 Ok(page::page())
             }
             Target::Script(_) => Ok(page::script()),
-            Target::Multivariant(path) => self.multivariant(door, path).await,
+            // Asked for once a viewer: what it takes is not to be room that each waiting request has.
+            Target::Multivariant(path) => Box::pin(self.multivariant(door, path)).await,
             Target::Playlist(path, rendition) => {
-                let reload = Reload::parse(self.query).map_err(|error| Failure::Bad(error.to_string().into()))?;
+                let reload = Reload::parse(&self.query).map_err(|error| Failure::Bad(error.to_string().into()))?;
                 let viewer = self.viewer(shared, &path).await?;
                 let muxer = open(door, &path).await?;
                 let playlist = made(muxer.playlist(rendition, reload).await)?;
@@ -154,7 +146,7 @@ impl Asking<'_> {
             return Ok(viewer.playlist(&muxer, &playlist, NEVER_KEPT));
         }
         let user = self.authorize(shared, &path)?;
-        if parameter(self.query, "cookieCheck") != Some("1") {
+        if parameter(&self.query, "cookieCheck") != Some("1") {
             let more = if self.query.is_empty() { String::new() } else { format!("{}&", self.query) };
             let mut response = redirect(&format!("index.m3u8?{more}cookieCheck=1"));
             if self.secure {
@@ -165,7 +157,7 @@ impl Asking<'_> {
         let id = Uuid::new_v4();
         let record = self.attend(shared, id, path.clone(), user, false).await?;
         let token = shared.seal.token(id, self.peer.ip(), path.as_str());
-        let by_cookie = self.secure && self.cookie("cookieCheck").is_some();
+        let by_cookie = self.secure && self.keeps_cookies;
         let words = if by_cookie { String::new() } else { format!("?session={token}") };
         let viewer = Viewer { record, words, is_cdn: false };
         let muxer = open(door, &path).await?;
@@ -180,7 +172,7 @@ impl Asking<'_> {
     /// Whoever asks must be known: by a token that it was given, or as a content delivery network.
     async fn viewer(&self, shared: &Shared, path: &PathName) -> Result<Viewer, Failure> {
         if self.is_cdn(shared) {
-            return self.network(shared, path).await;
+            return Box::pin(self.network(shared, path)).await;
         }
         let refused = || Failure::Unauthorized { ask: false };
         let (token, by_cookie) = self.token().ok_or_else(refused)?;
@@ -189,7 +181,7 @@ impl Asking<'_> {
             Known::Here(record) => record,
             Known::Kicked => return Err(refused()),
             // It was here before, or on a node with the same key.
-            Known::No => self.attend(shared, id, path.clone(), String::new(), false).await?,
+            Known::No => Box::pin(self.attend(shared, id, path.clone(), String::new(), false)).await?,
         };
         let words = if by_cookie { String::new() } else { format!("?session={token}") };
         Ok(Viewer { record, words, is_cdn: false })
@@ -221,19 +213,19 @@ impl Asking<'_> {
         let identity = Identity { user: user.clone(), address: Some(self.peer.ip()) };
         let info = SessionInfo { kind: "hlsSession", id: id.to_string(), identity };
         let attendance = shared.fabric.attend(path.clone(), info).await.map_err(refusal)?;
-        let user_agent = self.header(USER_AGENT.as_str()).unwrap_or_default().to_owned();
-        let query = shown_query(self.query);
+        let user_agent = self.user_agent.as_deref().unwrap_or_default().to_owned();
+        let query = shown_query(&self.query);
         let newcomer = Newcomer { id, peer: self.peer, path, query, user, user_agent, is_cdn };
         Ok(shared.sessions.add(newcomer, attendance))
     }
 
     /// Asks who may read; gives the user's name.
     fn authorize(&self, shared: &Shared, path: &PathName) -> Result<String, Failure> {
-        let shown = Shown::of(self.headers);
+        let shown = self.authorization.as_deref().and_then(Shown::parse);
         let decision = shared.authenticator.check(&AuthRequest {
             action: Action::Read,
             path: Some(path),
-            query: self.query,
+            query: &self.query,
             protocol: Protocol::Hls,
             peer: self.peer,
             credentials: shown.as_ref().map(Shown::credentials),
@@ -247,26 +239,14 @@ impl Asking<'_> {
 
     fn is_cdn(&self, shared: &Shared) -> bool {
         let secret = &shared.config().cdn_secret;
-        let shown = self.header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let shown = self.authorization.as_deref().and_then(|value| value.strip_prefix("Bearer "));
         !secret.is_empty() && shown.is_some_and(|shown| same(shown.as_bytes(), secret.as_bytes()))
     }
 
     /// The token that is shown, and whether as a cookie.
     fn token(&self) -> Option<(&str, bool)> {
-        let in_query = parameter(self.query, "session").map(|token| (token, false));
-        in_query.or_else(|| Some((self.cookie("hlsSession").filter(|_| self.secure)?, true)))
-    }
-
-    fn cookie(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .find_map(|cookies| cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('=')))
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        let in_query = parameter(&self.query, "session").map(|token| (token, false));
+        in_query.or_else(|| Some((self.cookie.as_deref().filter(|_| self.secure)?, true)))
     }
 }
 
@@ -285,13 +265,20 @@ impl Viewer {
 }
 
 async fn open(door: &Rc<Door>, path: &PathName) -> Result<Arc<Muxer>, Failure> {
-    let muxer = door.shared.muxers.open(&door.shared.fabric, &door.worker, path).await;
-    let muxer = muxer.map_err(|error| match error {
-        OpenError::Subscribe(error) => refusal(error),
-        unplayable @ OpenError::Unplayable(_) => Failure::Bad(unplayable.to_string().into()),
-    })?;
+    let muxer = match door.shared.muxers.find(path) {
+        Some(muxer) => muxer,
+        None => Box::pin(start(door, path)).await?,
+    };
     muxer.touch();
     Ok(muxer)
+}
+
+async fn start(door: &Rc<Door>, path: &PathName) -> Result<Arc<Muxer>, Failure> {
+    let muxer = door.shared.muxers.open(&door.shared.fabric, &door.worker, path).await;
+    muxer.map_err(|error| match error {
+        OpenError::Subscribe(error) => refusal(error),
+        unplayable @ OpenError::Unplayable(_) => Failure::Bad(unplayable.to_string().into()),
+    })
 }
 
 fn made<T>(made: Made<T>) -> Result<T, Failure> {

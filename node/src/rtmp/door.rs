@@ -14,6 +14,7 @@ use weft_proto::rtmp::query_value;
 use super::colors::Colors;
 use super::stats::Connections;
 use crate::auth::{Action, AuthRequest, Authenticator, Credentials, Decision, Protocol};
+use crate::config::network::IpRange;
 use crate::egress::chunks::ChunkEgresses;
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
@@ -82,6 +83,8 @@ pub struct Door {
     pub worker: Rc<Worker>,
     /// For encrypted connections.
     pub tls: Option<TlsAcceptor>,
+    /// Who may say for whom it connects.
+    pub trusted_proxies: Arc<[IpRange]>,
 }
 
 impl Door {

@@ -115,6 +115,11 @@ impl Playing {
         self.subscription.ended()
     }
 
+    /// Whether the client is to be asked to connect elsewhere; says so once.
+    pub(super) fn take_drain(&self) -> bool {
+        self.subscription.take_drain()
+    }
+
     /// Describes the tracks.
     pub(super) fn send_metadata(&self, outbox: &mut Outbox) {
         let tracks = self.subscription.tracks();

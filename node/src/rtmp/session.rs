@@ -333,6 +333,9 @@ impl Session {
         if more {
             playing.bell.ring();
         }
+        if playing.take_drain() {
+            self.ask_to_reconnect("reader");
+        }
         Ok(())
     }
 
@@ -340,16 +343,21 @@ impl Session {
         match event {
             PublisherEvent::Ended(reason) => Err(End::Fabric(reason)),
             PublisherEvent::Drain => {
-                let mut actions = Vec::new();
-                if self.machine.ask_to_reconnect(None, &mut actions) {
-                    info!(peer = %self.peer, "publisher asked to reconnect");
-                }
-                self.send_all(actions);
+                self.ask_to_reconnect("publisher");
                 Ok(())
             }
             // RTMP has no way to ask for a keyframe.
             PublisherEvent::KeyframeWanted | PublisherEvent::DemandGone => Ok(()),
         }
+    }
+
+    /// The node is being drained: the client is told, if it said that it understands that.
+    fn ask_to_reconnect(&mut self, who: &str) {
+        let mut actions = Vec::new();
+        if self.machine.ask_to_reconnect(None, &mut actions) {
+            info!(peer = %self.peer, protocol = self.protocol(), "{who} asked to reconnect");
+        }
+        self.send_all(actions);
     }
 
     async fn on_timer(&mut self) -> Result<(), End> {

@@ -17,6 +17,7 @@ use super::multicast::Groups;
 use super::stats::Sessions;
 use crate::auth::{Action, AuthRequest, Authenticator, Credentials, Decision, Protocol};
 use crate::config::RtspAuthMethods;
+use crate::config::network::IpRange;
 use crate::egress::rtp::RtpEgresses;
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
@@ -114,6 +115,8 @@ pub struct Door {
     pub udp: Option<Rc<UdpPair>>,
     /// For encrypted connections.
     pub tls: Option<TlsAcceptor>,
+    /// Who may say for whom it connects.
+    pub trusted_proxies: Arc<[IpRange]>,
 }
 
 /// What a request for a path comes to.

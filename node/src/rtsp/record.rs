@@ -25,9 +25,16 @@ pub(super) struct Recording {
     publication: Publication,
     lines: Vec<Line>,
     aligner: Aligner,
-    held: Vec<(TrackId, Received)>,
+    held: Vec<Held>,
     record: Arc<SessionRecord>,
     last_media: Now,
+}
+
+/// A unit that waits until the tracks stand on one time axis.
+struct Held {
+    track: TrackId,
+    received: Received,
+    arrived: Now,
 }
 
 /// One track on its way in.
@@ -96,12 +103,12 @@ impl Recording {
             line.receiver.rtcp(&bytes, now);
             return;
         }
-        let id = TrackId(index as u8);
-        let held = &mut self.held;
-        let verdict = line.receiver.rtp(bytes, now, &mut |received| held.push((id, received)));
+        let (track, held) = (TrackId(index as u8), &mut self.held);
+        let hold = &mut |received| held.push(Held { track, received, arrived: now });
+        let verdict = line.receiver.rtp(bytes, now, hold);
         let counter = if verdict == Verdict::Taken { &counters.inbound_packets } else { &counters.inbound_in_error };
         SessionCounters::add(counter, 1);
-        self.settle(index, now);
+        self.settle(index);
     }
 
     /// Hands what is ready to the readers.
@@ -109,30 +116,47 @@ impl Recording {
         if self.held.is_empty() {
             return Ok(());
         }
-        if !self.aligner.is_ready(now) && self.held.len() < ALIGN_UNITS_MAX {
-            return Ok(());
+        if !self.aligner.is_ready(now, self.publication.is_read()) && self.held.len() < ALIGN_UNITS_MAX {
+            return self.tell_parameters();
         }
         let mut held = core::mem::take(&mut self.held);
-        for (id, received) in held.drain(..) {
-            self.push(id, received)?;
+        let mut before = now;
+        for Held { track, received, arrived } in held.drain(..) {
+            if arrived != before {
+                self.publication.flush_arrived(before)?;
+                before = arrived;
+            }
+            self.push(track, received)?;
         }
         self.held = held;
-        self.publication.flush()
+        self.publication.flush_arrived(before)
+    }
+
+    /// What is known of the tracks is not held back: readers ask before they read.
+    fn tell_parameters(&mut self) -> Result<(), Replaced> {
+        for Held { track, received, .. } in &mut self.held {
+            if core::mem::take(&mut received.codec_changed) {
+                self.publication.set_codec(*track, self.lines[usize::from(track.0)].receiver.codec().clone())?;
+            }
+        }
+        Ok(())
     }
 
     /// When [`Self::handle_timeout`] is due.
     pub(super) fn next_timeout(&self) -> Option<Now> {
         let reorder = self.lines.iter().filter_map(|line| line.receiver.next_timeout()).min();
-        let align = self.aligner.deadline().filter(|_| !self.held.is_empty());
+        let waiting = !self.held.is_empty() && !self.aligner.is_settled();
+        let align = waiting.then(|| self.aligner.deadline(self.publication.is_read())).flatten();
         reorder.into_iter().chain(align).min()
     }
 
     /// Gives up waiting for what did not come.
     pub(super) fn handle_timeout(&mut self, now: Now) -> Result<(), Replaced> {
         for index in 0..self.lines.len() {
-            let (id, held) = (TrackId(index as u8), &mut self.held);
-            self.lines[index].receiver.handle_timeout(now, &mut |received| held.push((id, received)));
-            self.settle(index, now);
+            let (track, held) = (TrackId(index as u8), &mut self.held);
+            let hold = &mut |received| held.push(Held { track, received, arrived: now });
+            self.lines[index].receiver.handle_timeout(now, hold);
+            self.settle(index);
         }
         self.flush(now)
     }
@@ -160,12 +184,12 @@ impl Recording {
     }
 
     /// Notes where new units stand in time, before they are aligned, and what was lost before them.
-    fn settle(&mut self, index: usize, now: Now) {
+    fn settle(&mut self, index: usize) {
         let id = TrackId(index as u8);
         let receiver = &mut self.lines[index].receiver;
         let tied = self.aligner.is_tied();
-        for (_, received) in self.held.iter().filter(|(track, _)| *track == id) {
-            self.aligner.saw(id, received.ticks, now, receiver.captured(received.ticks));
+        for Held { received, arrived, .. } in self.held.iter().filter(|held| held.track == id) {
+            self.aligner.saw(id, received.ticks, *arrived, receiver.captured(received.ticks));
         }
         if !tied && self.aligner.is_tied() {
             debug!(path = %self.publication.path(), "sender reports tie all tracks together");

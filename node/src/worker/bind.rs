@@ -33,14 +33,32 @@ pub enum BindError {
     },
 }
 
+/// Who may hold the port already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// Nobody.
+    Nobody,
+    /// This process, on another host of the machine: its sockets are to be followed by those that are bound now.
+    Ourselves,
+}
+
 /// One TCP listener for each worker on the same address; the kernel spreads connections over them.
-pub fn tcp(what: &'static str, address: SocketAddr, workers: usize) -> Result<Vec<TcpListener>, BindError> {
+pub fn tcp(
+    what: &'static str,
+    address: SocketAddr,
+    workers: usize,
+    holders: Holders,
+) -> Result<Vec<TcpListener>, BindError> {
     let wrap = |error| refuse(what, address, Proto::Tcp, error);
-    // `SO_REUSEPORT` would let a second server share the port in silence: first ask for it alone.
-    let probe = socket(address, Type::STREAM, Protocol::TCP, false).map_err(wrap)?;
-    probe.bind(&address.into()).and_then(|()| probe.listen(1)).map_err(wrap)?;
-    let address = local(&probe, address);
-    drop(probe);
+    let address = match holders {
+        Holders::Nobody => {
+            // `SO_REUSEPORT` would let a second server share the port in silence: first ask for it alone.
+            let probe = socket(address, Type::STREAM, Protocol::TCP, false).map_err(wrap)?;
+            probe.bind(&address.into()).and_then(|()| probe.listen(1)).map_err(wrap)?;
+            local(&probe, address)
+        }
+        Holders::Ourselves => not_of_others(what, address, Proto::Tcp)?,
+    };
     (0..workers)
         .map(|_| {
             let socket = socket(address, Type::STREAM, Protocol::TCP, true)?;
@@ -58,12 +76,17 @@ pub fn udp(
     address: SocketAddr,
     workers: usize,
     read_buffer_bytes: Option<usize>,
+    holders: Holders,
 ) -> Result<Vec<UdpSocket>, BindError> {
     let wrap = |error| refuse(what, address, Proto::Udp, error);
-    let probe = socket(address, Type::DGRAM, Protocol::UDP, false).map_err(wrap)?;
-    probe.bind(&address.into()).map_err(wrap)?;
-    let address = local(&probe, address);
-    drop(probe);
+    let address = match holders {
+        Holders::Nobody => {
+            let probe = socket(address, Type::DGRAM, Protocol::UDP, false).map_err(wrap)?;
+            probe.bind(&address.into()).map_err(wrap)?;
+            local(&probe, address)
+        }
+        Holders::Ourselves => not_of_others(what, address, Proto::Udp)?,
+    };
     (0..workers)
         .map(|_| {
             let socket = socket(address, Type::DGRAM, Protocol::UDP, true)?;
@@ -96,6 +119,14 @@ fn socket(address: SocketAddr, kind: Type, protocol: Protocol, share: bool) -> i
     Ok(socket)
 }
 
+/// Where asking for the port alone would meet only ourselves.
+fn not_of_others(what: &'static str, address: SocketAddr, proto: Proto) -> Result<SocketAddr, BindError> {
+    match ports::taken_by_another(address, proto) {
+        Some(holder) => Err(BindError::Taken { what, holder }),
+        None => Ok(address),
+    }
+}
+
 /// The address with the port that the system chose where 0 was asked for.
 fn local(socket: &Socket, asked: SocketAddr) -> SocketAddr {
     socket.local_addr().ok().and_then(|address| address.as_socket()).unwrap_or(asked)
@@ -115,12 +146,24 @@ mod tests {
     #[test]
     fn workers_share_a_port_and_others_are_told_who_holds_it() {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let listeners = tcp("RTSP", any, 2).unwrap();
+        let listeners = tcp("RTSP", any, 2, Holders::Nobody).unwrap();
         let address = listeners[0].local_addr().unwrap();
         assert_eq!(listeners[1].local_addr().unwrap(), address);
-        let error = tcp("RTSP", address, 1).unwrap_err().to_string();
+        let error = tcp("RTSP", address, 1, Holders::Nobody).unwrap_err().to_string();
         assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
-        let sockets = udp("RTP", any, 2, None).unwrap();
-        assert!(udp("RTP", sockets[0].local_addr().unwrap(), 1, None).is_err());
+        let sockets = udp("RTP", any, 2, None, Holders::Nobody).unwrap();
+        assert!(udp("RTP", sockets[0].local_addr().unwrap(), 1, None, Holders::Nobody).is_err());
+    }
+
+    #[test]
+    fn our_own_port_can_be_had_on_another_host_too() {
+        let listeners = tcp("RTSP", "0.0.0.0:0".parse().unwrap(), 2, Holders::Nobody).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        let narrow = SocketAddr::from(([127, 0, 0, 1], port));
+        assert!(tcp("RTSP", narrow, 1, Holders::Nobody).is_err());
+        assert!(tcp("RTSP", narrow, 2, Holders::Ourselves).is_ok());
+        let sockets = udp("RTP", "127.0.0.1:0".parse().unwrap(), 2, None, Holders::Nobody).unwrap();
+        let wide = SocketAddr::from(([0, 0, 0, 0], sockets[0].local_addr().unwrap().port()));
+        assert!(udp("RTP", wide, 1, None, Holders::Ourselves).is_ok());
     }
 }

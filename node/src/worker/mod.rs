@@ -5,6 +5,7 @@ pub mod admission;
 mod bell;
 pub mod bind;
 mod pool;
+pub mod proxied;
 pub mod tcp;
 pub mod udp;
 

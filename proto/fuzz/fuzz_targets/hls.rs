@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use weft_proto::hls::{File, Reload, Window, WindowLimits};
 
 fuzz_target!(|text: &str| {
-    let window = Window::new(WindowLimits { listed: 7, target_seconds: 1 }, 1);
+    let window = Window::new(WindowLimits { listed: 7 }, 1);
     if let Some(file) = File::parse(text) {
         assert_eq!(File::parse(&file.to_string()), Some(file));
         window.find(&file, 0);

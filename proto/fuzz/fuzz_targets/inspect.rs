@@ -42,7 +42,10 @@ fn run(input: Input) {
             marker: false,
             payload: inspected.payload,
         };
-        pack(inspector.codec(), &unit, max, &mut Checked { max: max.max(PAYLOAD_BYTES_MIN), open: None });
+        // What its codec does not allow to be split goes as it came.
+        let whole = matches!(inspector.codec(), Codec::Opus(_) | Codec::Opaque(_));
+        let most = if whole { usize::from(u16::MAX) } else { max.max(PAYLOAD_BYTES_MIN) };
+        pack(inspector.codec(), &unit, max, &mut Checked { max: most, open: None });
     }
     codec_props(inspector.codec());
 }
@@ -75,11 +78,12 @@ fn codec(index: u8, signalled: Vec<Vec<u8>>) -> Codec {
         9 => Codec::G711(G711Law::A, AudioLayout { sample_rate, channels: index }),
         10 => Codec::Lpcm(LpcmConfig { bit_depth: index, sample_rate, channels: index }),
         _ => Codec::Opaque(OpaqueConfig {
-            kind: Kind::Data,
-            label: "Generic",
+            kind: Kind::Audio,
+            label: "MPEG-4 Audio LATM",
             payload_type: 96,
             rtpmap: None,
             fmtp: None,
+            in_band: None,
         }),
     }
 }

@@ -28,7 +28,7 @@ fn run(input: Input) {
     let variant = [Variant::Mpegts, Variant::Fmp4, Variant::LowLatency][usize::from(input.variant % 3)];
     let own = renditions(variant, &tracks);
     let mut cutter = Cutter::new(variant, own.clone(), 1 << 20);
-    let mut window = Window::new(WindowLimits { listed: 7, target_seconds: 1 }, own.len());
+    let mut window = Window::new(WindowLimits { listed: 7 }, own.len());
     let mut stamper = Stamper::new(Cadence::default(), Numbers::default(), false);
     let mut dts = 0;
     for (index, step, offset, random_access, marker, frames) in input.units {
@@ -76,6 +76,7 @@ fn codec(kind: u8, bytes: Bytes) -> Codec {
             payload_type: 96,
             rtpmap: None,
             fmtp: Some(fmtp(&bytes)),
+            in_band: None,
         })
     };
     match kind % 13 {

@@ -31,6 +31,7 @@ fn run(input: Input) {
             payload_type: 96,
             rtpmap: None,
             fmtp: Some(format!("cpresent={};config={digits}", u8::from(input.in_band))),
+            in_band: None,
         }),
         clock_rate: ClockRate::new(48_000).expect("not zero"),
     };

@@ -56,6 +56,11 @@ impl AudioSpecificConfig {
             return Err(BitstreamError::Bad("audioObjectType"));
         }
         config.read_core(bits, channel_config)?;
+        // GStreamer hands on what ffmpeg's encoder puts behind the core: that there is no SBR.
+        let mut ahead = bits.clone();
+        if config.read_sync_extension(&mut ahead) == Ok(true) {
+            *bits = ahead;
+        }
         Ok(config)
     }
 
@@ -112,15 +117,22 @@ impl AudioSpecificConfig {
         Ok(())
     }
 
-    /// SBR and PS signalled behind a config that older decoders understand.
-    fn read_sync_extension(&mut self, bits: &mut BitReader<'_>) -> Result<(), BitstreamError> {
+    /// SBR and PS signalled behind a config that older decoders understand. Whether there is such a thing; reads to its end.
+    fn read_sync_extension(&mut self, bits: &mut BitReader<'_>) -> Result<bool, BitstreamError> {
         const SYNC_SBR: u32 = 0x2b7;
         const SYNC_PS: u32 = 0x548;
-        if bits.bits(11)? == SYNC_SBR && read_object_type(bits)? == SPECTRAL_BAND_REPLICATION && bits.flag()? {
-            self.extension_rate = Some(read_rate(bits)?);
-            self.parametric_stereo = bits.bits(11)? == SYNC_PS && bits.flag()?;
+        if bits.bits(11)? != SYNC_SBR || read_object_type(bits)? != SPECTRAL_BAND_REPLICATION {
+            return Ok(false);
         }
-        Ok(())
+        if bits.flag()? {
+            self.extension_rate = Some(read_rate(bits)?);
+            let mut ahead = bits.clone();
+            if ahead.bits(11) == Ok(SYNC_PS) {
+                self.parametric_stereo = ahead.flag()?;
+                *bits = ahead;
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -8,7 +8,7 @@ use super::BitstreamError;
 use super::aac::{AudioSpecificConfig, config_from_asc};
 use crate::bits::BitReader;
 use crate::limits::PARAMETER_SET_BYTES_MAX;
-use crate::media::AacConfig;
+use crate::media::{AacConfig, OpaqueConfig};
 
 /// What a `StreamMuxConfig` says (table 1.42).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,11 @@ impl StreamMuxConfig {
     /// # Errors
     /// When it ends early, or describes what we have no use for: several programs or layers, other codecs than AAC.
     pub fn parse(bytes: &[u8]) -> Result<Self, BitstreamError> {
-        Self::read(&mut BitReader::new(bytes))
+        Self::read(&mut BitReader::new(bytes), true)
     }
 
-    fn read(bits: &mut BitReader<'_>) -> Result<Self, BitstreamError> {
+    /// `alone`: nothing follows. GStreamer leaves out what then stands behind the `AudioSpecificConfig`.
+    fn read(bits: &mut BitReader<'_>, alone: bool) -> Result<Self, BitstreamError> {
         let version = bits.bits(1)?;
         if version == 1 {
             if bits.flag()? {
@@ -51,6 +52,9 @@ impl StreamMuxConfig {
             _ => read_value(bits)? as usize,
         };
         let aac = config_from_asc(read_bits(bits, asc_bits)?)?;
+        if alone && bits.remaining() < TAIL_BITS {
+            return Ok(Self { aac, access_units, other_data_bits: 0 });
+        }
         // frameLengthType: only elements that say their length are in use. Then latmBufferFullness.
         if bits.bits(3)? != 0 {
             return Err(BitstreamError::Bad("frameLengthType"));
@@ -68,6 +72,9 @@ impl StreamMuxConfig {
     }
 }
 
+/// `frameLengthType`, `latmBufferFullness`, `otherDataPresent` and `crcCheckPresent`.
+const TAIL_BITS: usize = 3 + 8 + 1 + 1;
+
 /// Takes the access units out of an `AudioMuxElement` (table 1.41).
 ///
 /// With `in_band` (`muxConfigPresent`) the element may bring a configuration, which replaces `config`.
@@ -81,7 +88,7 @@ pub fn access_units(
 ) -> Result<Vec<Bytes>, BitstreamError> {
     let bits = &mut BitReader::new(element);
     if in_band && !bits.flag()? {
-        *config = Some(StreamMuxConfig::read(bits)?);
+        *config = Some(StreamMuxConfig::read(bits, false)?);
     }
     let config = config.as_ref().ok_or(BitstreamError::Bad("StreamMuxConfig"))?;
     let mut units = Vec::with_capacity(config.access_units.into());
@@ -98,6 +105,32 @@ pub fn access_units(
     }
     bits.skip(config.other_data_bits as usize)?;
     Ok(units)
+}
+
+/// The name of tracks that come so (RFC 6416).
+pub const LABEL: &str = "MPEG-4 Audio LATM";
+
+/// Whether the stream itself brings its configuration (`cpresent`); it does where nothing is said.
+pub fn is_configured_in_band(opaque: &OpaqueConfig) -> bool {
+    opaque.label == LABEL && opaque.parameter("cpresent") != Some("0")
+}
+
+/// The configuration that stands in an `AudioMuxElement`, as bytes of its own. Only an element that is whole and nothing
+/// else is believed: a fragment of one may look like anything.
+pub fn in_band(element: &Bytes) -> Option<Bytes> {
+    let mut bits = BitReader::new(element);
+    if bits.flag().ok()? {
+        return None;
+    }
+    let mut from = bits.clone();
+    StreamMuxConfig::read(&mut bits, false).ok()?;
+    let length = from.remaining() - bits.remaining();
+    let config = shifted(&mut from, length).ok()?;
+    let mut seen = None;
+    let units = access_units(&mut seen, true, element).ok()?;
+    let lengths: usize = units.iter().map(|unit| (unit.len() / 255 + 1 + unit.len()) * 8).sum();
+    let rest = bits.remaining().checked_sub(lengths + seen?.other_data_bits as usize)?;
+    (rest < 8).then_some(config)
 }
 
 /// A payload: shared where it begins with a byte, else shifted.
@@ -177,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_of_gstreamer_ends_with_the_one_of_aac() {
+        // What rtpmp4apay makes of ffmpeg's 1188 56e500: AAC LC of one channel at 48,000 Hz, and no SBR.
+        let config = StreamMuxConfig::parse(&hex("40002310adca00")).unwrap();
+        assert_eq!((config.aac.sample_rate, config.aac.channels, config.access_units), (48_000, 1, 1));
+        assert_eq!(config.aac.asc[..2], [0x11, 0x88]);
+        let units = access_units(&mut Some(config), false, &Bytes::from_static(&[2, 7, 8])).unwrap();
+        assert_eq!(units, [&[7, 8][..]]);
+    }
+
+    #[test]
     fn elements_hold_as_many_access_units_as_the_configuration_says() {
         // numSubFrames 1.
         let config = StreamMuxConfig::parse(&hex("410024103fc0")).unwrap();
@@ -207,6 +250,19 @@ mod tests {
         let next = Bytes::from_static(&[0x80, 0x81, 0x80]);
         assert_eq!(access_units(&mut config, true, &next).unwrap(), [&[3][..]]);
         assert!(access_units(&mut None, true, &next).is_err());
+    }
+
+    #[test]
+    fn a_configuration_is_found_in_whole_elements_only() {
+        let same = u128::from_str_radix(FFMPEG, 16).unwrap() >> 4;
+        let bits = (same << 24 | 0x02_aa_bb) << (128 - 1 - 44 - 24);
+        let element = Bytes::copy_from_slice(&bits.to_be_bytes()[..9]);
+        let config = in_band(&element).unwrap();
+        assert_eq!(StreamMuxConfig::parse(&config), StreamMuxConfig::parse(&hex(FFMPEG)));
+        for other in [element.slice(..8), [&element[..], &[0]].concat().into(), Bytes::from_static(&[0x80, 0x81, 0x80])]
+        {
+            assert_eq!(in_band(&other), None);
+        }
     }
 
     #[test]

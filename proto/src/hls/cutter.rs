@@ -110,6 +110,11 @@ impl Cutter {
         &self.renditions
     }
 
+    /// Bytes of units that are held for the part, or the transport stream, under construction.
+    pub fn held(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.units.iter().map(|unit| unit.payload.len()).sum())
+    }
+
     /// Takes the next unit of the log.
     pub fn push(&mut self, piece: &Piece<'_>, out: &mut Vec<Cut>) {
         if let Some(marks) = piece.marks {
@@ -154,6 +159,10 @@ impl Cutter {
     }
 
     fn begin(&mut self, piece: &Piece<'_>, mark: SegmentMark, part: PartMark, out: &mut Vec<Cut>) {
+        if self.inits.is_none() && !mark.independent {
+            // Nobody could begin with it.
+            return;
+        }
         let tracks = piece.tracks.clone();
         if self.inits.is_none() && self.passed < PASSED_MAX {
             // Players that begin without sound never look for it again: wait for its first frame, but not for ever.

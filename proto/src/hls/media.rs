@@ -51,6 +51,10 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> Template {
     if skipped > 0 {
         text.line(format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
     }
+    // Said by each playlist of what it lists: what will follow is not known (section 4.4.2.1).
+    if listed.iter().all(|segment| segment.mark.independent) {
+        text.line(format_args!("#EXT-X-INDEPENDENT-SEGMENTS"));
+    }
     let mut map = None;
     for segment in &listed[skipped..] {
         let with_parts = low_latency && end_micros - (segment.start_micros + length(segment)) <= PARTS_TARGETS * target;

@@ -56,7 +56,6 @@ pub fn multivariant_playlist(window: &Window, renditions: &[Rendition], variant:
     text.line(format_args!("#EXTM3U"));
     let version = if variant == Variant::Mpegts { 3 } else { 9 };
     text.line(format_args!("#EXT-X-VERSION:{version}"));
-    text.line(format_args!("#EXT-X-INDEPENDENT-SEGMENTS"));
     let sounds = || renditions.iter().zip(&facts).filter(|(rendition, _)| matches!(rendition, Rendition::Audio(_)));
     for (index, (rendition, facts)) in sounds().enumerate() {
         let default = if index == 0 { "YES" } else { "NO" };

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::media::{Codec, Kind, Track, TrackId, Tracks};
+use crate::bitstream::latm;
+use crate::media::{Codec, Kind, OpaqueConfig, Track, TrackId, Tracks};
 use crate::{mp4, opaque, ts};
 
 /// The kind of segments, `hlsVariant`.
@@ -69,7 +70,7 @@ impl Variant {
                 // Players know layer III only, and it is not known before the first frame.
                 Codec::MpegAudio(audio) => matches!(audio.layer, 0 | 3),
                 // No player knows the pictures that MP4 can hold besides.
-                Codec::Opaque(config) => opaque::codec(config).is_some(),
+                Codec::Opaque(config) => is_sound(config),
                 _ => false,
             },
         }
@@ -93,9 +94,14 @@ impl Variant {
 fn joins_picture(codec: &Codec) -> bool {
     match codec {
         Codec::Aac(_) | Codec::Opus(_) | Codec::Flac(_) | Codec::MpegAudio(_) => true,
-        Codec::Opaque(config) => opaque::codec(config).is_some(),
+        Codec::Opaque(config) => is_sound(config),
         _ => false,
     }
+}
+
+/// LATM, whether or not its configuration has come yet.
+fn is_sound(config: &OpaqueConfig) -> bool {
+    opaque::codec(config).is_some() || latm::is_configured_in_band(config)
 }
 
 /// The media playlists of a stream; none when HLS can carry nothing of it.

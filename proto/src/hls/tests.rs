@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::window::{Found, Verdict};
 use super::*;
+use crate::bitstream::Inspector;
 use crate::bitstream::testdata::*;
 use crate::bitstream::{aac, h264};
 use crate::id::Epoch;
@@ -15,7 +16,7 @@ use crate::media::{
 use crate::media::{H264Config, Kind};
 use crate::time::{ClockRate, WallClock};
 
-const LIMITS: WindowLimits = WindowLimits { listed: 7, target_seconds: 1 };
+const LIMITS: WindowLimits = WindowLimits { listed: 7 };
 
 fn track(codec: Codec, hertz: u32) -> Track {
     Track { codec, clock_rate: ClockRate::new(hertz).unwrap() }
@@ -176,7 +177,8 @@ fn several_sounds_get_playlists_of_their_own() {
 #[test]
 fn what_has_no_place_is_left_out_or_leaves_nothing() {
     let vp8 = || track(Codec::Vp8(Vp8Config::default()), 90_000);
-    let klv = OpaqueConfig { kind: Kind::Data, label: "KLV", payload_type: 96, rtpmap: None, fmtp: None };
+    let klv =
+        OpaqueConfig { kind: Kind::Data, label: "KLV", payload_type: 96, rtpmap: None, fmtp: None, in_band: None };
     let own = tracks([vp8(), h264(), aac(), track(Codec::Opaque(klv), 90_000)]);
     assert_eq!(renditions(Variant::Fmp4, &own), [Rendition::Main]);
     let out = |variant| left_out(variant, &own).into_iter().map(|(id, _)| id.0).collect::<Vec<u8>>();
@@ -232,6 +234,22 @@ fn what_is_lost_here_is_a_gap_and_the_run_goes_on() {
     assert_eq!(text.matches("#EXT-X-GAP").count(), 2, "{text}");
     let numbers: Vec<u64> = window.listed().map(|segment| segment.mark.number).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_window_gives_up_its_oldest_and_says_so() {
+    let mut window = run(Variant::LowLatency, &log(12, 9, 1), |_, _| {});
+    let (before, first) = (window.held(), window.listed().next().unwrap().mark.number);
+    assert!(before > 0);
+    // What is not listed goes first, and nobody sees it.
+    window.shed(1);
+    assert!(window.held() < before);
+    assert_eq!(window.listed().next().unwrap().mark.number, first);
+    window.shed(usize::MAX);
+    let left: Vec<u64> = window.listed().map(|segment| segment.mark.number).collect();
+    assert_eq!(left, [10, 11], "the newest complete one, and the open one");
+    let text = write(&window, &[Rendition::Main], Variant::LowLatency, false);
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:10\n"), "{text}");
 }
 
 #[test]
@@ -299,26 +317,23 @@ fn check_rules(text: &str, variant: Variant) {
     assert_eq!(part_target.is_some(), variant == Variant::LowLatency);
 }
 
-#[test]
-fn latm_goes_as_the_aac_that_it_holds() {
-    let latm = |fmtp: &str| {
-        let (label, fmtp) = ("MPEG-4 Audio LATM", Some(fmtp.to_owned()));
-        track(Codec::Opaque(OpaqueConfig { kind: Kind::Audio, label, payload_type: 97, rtpmap: None, fmtp }), 44_100)
-    };
-    let both = tracks([h264(), latm("cpresent=0;config=400024103fc0")]);
-    assert_eq!(renditions(Variant::LowLatency, &both), [Rendition::Main]);
-    assert_eq!(left_out(Variant::Fmp4, &both), []);
-    assert_eq!(left_out(Variant::Mpegts, &both).len(), 1);
-    assert_eq!(left_out(Variant::Fmp4, &tracks([h264(), latm("cpresent=1")])).len(), 1);
+fn latm(fmtp: &str) -> Track {
+    let (label, fmtp) = ("MPEG-4 Audio LATM", Some(fmtp.to_owned()));
+    let config = OpaqueConfig { kind: Kind::Audio, label, payload_type: 97, rtpmap: None, fmtp, in_band: None };
+    track(Codec::Opaque(config), 44_100)
+}
+
+/// The initialisation segment of a track, and how many of 50 elements, each with the bytes 7, 8 and 9 in it, are samples.
+fn cut_sound(only: Track, element: &[u8]) -> (Option<Bytes>, usize) {
+    let only = tracks([only]);
     let mut cutter = Cutter::new(Variant::Fmp4, vec![Rendition::Main], 1 << 20);
     let mut stamper = Stamper::new(Cadence::default(), Numbers::default(), false);
-    let only = tracks([latm("cpresent=0;config=400024103fc0")]);
     let mut cuts = Vec::new();
     for number in 0..50 {
         let dts = number * 1_024;
-        let dts_micros = only.leading().map_or(0, |_| dts) * 1_000_000 / 44_100;
+        let dts_micros = dts * 1_000_000 / 44_100;
         let marks = stamper.stamp(Lead { dts_micros, random_access: true });
-        let payload = Payload::single(Bytes::from_static(&[3, 7, 8, 9]));
+        let payload = Payload::single(Bytes::copy_from_slice(element));
         let (random_access, discardable, marker, captured) = (true, false, true, None);
         let unit = Unit { track: TrackId(0), pts: dts, dts, captured, random_access, discardable, marker, payload };
         cutter.push(&Piece { epoch: Epoch(1), unit: &unit, dts_micros, marks, tracks: &only }, &mut cuts);
@@ -328,11 +343,43 @@ fn latm_goes_as_the_aac_that_it_holds() {
         Cut::Begin { inits, .. } => inits[0].clone(),
         _ => None,
     });
-    assert!(init.unwrap().windows(4).any(|four| four == b"mp4a"));
     let bodies = cuts.iter().filter_map(|cut| match cut {
         Cut::Part { bodies, .. } => bodies[0].clone(),
         _ => None,
     });
-    let samples: usize = bodies.map(|body| body.windows(3).filter(|three| three == &[7, 8, 9]).count()).sum();
+    let samples = bodies.map(|body| body.windows(3).filter(|three| three == &[7, 8, 9]).count()).sum();
+    (init, samples)
+}
+
+#[test]
+fn latm_goes_as_the_aac_that_it_holds() {
+    let told = latm("cpresent=0;config=400024103fc0");
+    let both = tracks([h264(), told.clone()]);
+    assert_eq!(renditions(Variant::LowLatency, &both), [Rendition::Main]);
+    assert_eq!(left_out(Variant::Fmp4, &both), []);
+    assert_eq!(left_out(Variant::Mpegts, &both).len(), 1);
+    assert_eq!(left_out(Variant::Fmp4, &tracks([h264(), latm("cpresent=0")])).len(), 1);
+    let (init, samples) = cut_sound(told, &[3, 7, 8, 9]);
+    assert!(init.unwrap().windows(4).any(|four| four == b"mp4a"));
+    assert_eq!(samples, 50);
+}
+
+#[test]
+fn latm_that_brings_its_configuration_has_a_place_before_it_comes() {
+    let silent = latm("cpresent=1");
+    let both = tracks([h264(), silent.clone()]);
+    assert_eq!(renditions(Variant::LowLatency, &both), [Rendition::Main]);
+    assert!(Rendition::Main.is_incomplete(Variant::LowLatency, &both), "players wait for it");
+    // useSameStreamMux 0, the 44 bits of the configuration, one byte of length, three of payload.
+    let bits = (0x4000_2410_3fc0u128 >> 4 << 32 | 0x0307_0809) << (128 - 1 - 44 - 32);
+    let element = &bits.to_be_bytes()[..10];
+    let mut inspector = Inspector::new(silent.codec.clone());
+    let payload = || Payload::single(Bytes::copy_from_slice(element));
+    assert!(inspector.inspect(payload()).unwrap().codec_changed);
+    assert!(!inspector.inspect(payload()).unwrap().codec_changed, "it is known now");
+    let known = Track { codec: inspector.codec().clone(), ..silent };
+    assert!(!Rendition::Main.is_incomplete(Variant::LowLatency, &tracks([h264(), known.clone()])));
+    let (init, samples) = cut_sound(known, element);
+    assert!(init.unwrap().windows(4).any(|four| four == b"mp4a"));
     assert_eq!(samples, 50);
 }

@@ -11,10 +11,8 @@ use crate::media::{PartMark, SegmentMark, Tracks};
 /// How much a window keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowLimits {
-    /// Complete segments in a playlist, `hlsSegmentCount`.
+    /// Complete segments in a playlist at least, `hlsSegmentCount`.
     pub listed: usize,
-    /// The shortest target duration, seconds.
-    pub target_seconds: u32,
 }
 
 /// A part that is complete.
@@ -100,19 +98,14 @@ pub struct Window {
     segments: VecDeque<Segment>,
     renditions: usize,
     target_seconds: u32,
+    settled: bool,
     part_target_micros: i64,
 }
 
 impl Window {
     /// An empty run of so many renditions.
     pub const fn new(limits: WindowLimits, renditions: usize) -> Self {
-        Self {
-            limits,
-            segments: VecDeque::new(),
-            renditions,
-            target_seconds: if limits.target_seconds > 1 { limits.target_seconds } else { 1 },
-            part_target_micros: 0,
-        }
+        Self { limits, segments: VecDeque::new(), renditions, target_seconds: 1, settled: false, part_target_micros: 0 }
     }
 
     /// Takes what the cutter made.
@@ -120,6 +113,8 @@ impl Window {
         match cut {
             Cut::Begin { epoch, mark, start_micros, tracks, inits } => {
                 self.fill_gap(mark, start_micros);
+                self.target_seconds = self.target_seconds.max(mark.target_seconds);
+                self.settled |= mark.target_seconds > 0;
                 self.trim();
                 let inits = inits.into_iter().map(|init| init.map(|init| (init_id(&init), init))).collect();
                 self.segments.push_back(Segment {
@@ -152,16 +147,24 @@ impl Window {
         }
     }
 
-    /// Segments that a playlist lists, the open one last.
+    /// Segments that a playlist lists, the open one last: as many as are wanted, and three target durations at least
+    /// (section 6.2.2).
     pub fn listed(&self) -> impl DoubleEndedIterator<Item = &Segment> + ExactSizeIterator {
-        let open = usize::from(self.segments.back().is_some_and(|last| last.duration_micros.is_none()));
-        let skip = self.segments.len().saturating_sub(self.limits.listed + open);
+        let short = i64::from(self.target_seconds) * 3_000_000;
+        let (mut complete, mut micros) = (0, 0);
+        let enough = self.segments.iter().rev().take_while(|segment| {
+            let wanted = complete < self.limits.listed || micros < short;
+            complete += usize::from(segment.duration_micros.is_some());
+            micros += segment.duration_micros.unwrap_or_default();
+            wanted
+        });
+        let skip = self.segments.len() - enough.count();
         self.segments.range(skip..)
     }
 
-    /// Whether there is a playlist yet: a complete segment says how long segments are.
+    /// Whether there is a playlist yet: when it is settled how long segments are, and one is complete.
     pub fn is_ready(&self) -> bool {
-        self.segments.iter().any(|segment| segment.duration_micros.is_some())
+        self.settled && self.segments.iter().any(|segment| segment.duration_micros.is_some())
     }
 
     /// How far the run is.
@@ -173,7 +176,7 @@ impl Window {
         }
     }
 
-    /// `EXT-X-TARGETDURATION`. Never shrinks: players plan with it.
+    /// `EXT-X-TARGETDURATION`: as it was settled for the path. Grows only where one picture stands for longer.
     pub const fn target_seconds(&self) -> u32 {
         self.target_seconds
     }
@@ -276,6 +279,8 @@ impl Window {
                 number: before.number + 1,
                 discontinuities: before.discontinuities + u64::from(discontinuity),
                 discontinuity,
+                independent: true,
+                target_seconds: before.target_seconds,
             };
             let mut gap = empty(id, before, from_micros + each * n as i64);
             gap.duration_micros = Some(each);
@@ -286,12 +291,27 @@ impl Window {
     }
 
     fn trim(&mut self) {
-        while self.segments.len() > self.limits.listed * RETAINED {
+        let kept = self.listed().len().max(self.limits.listed) * RETAINED;
+        while self.segments.len() > kept {
             self.segments.pop_front();
         }
         // Parts are listed near the end only, and a segment's body is made of them; transport streams need none.
         for segment in self.segments.iter_mut().filter(|segment| segment.duration_micros.is_some()) {
             segment.parts.retain(|part| !part.bodies.is_empty());
+        }
+    }
+
+    /// Bytes of all that it keeps.
+    pub fn held(&self) -> usize {
+        self.segments.iter().map(Segment::held).sum()
+    }
+
+    /// Gives up so many bytes of the oldest: first what is no longer listed, then the run's beginning. The newest complete
+    /// segment stays.
+    pub fn shed(&mut self, bytes: usize) {
+        let mut left = bytes;
+        while left > 0 && self.segments.iter().filter(|segment| segment.duration_micros.is_some()).count() > 1 {
+            left = left.saturating_sub(self.segments.pop_front().map_or(0, |segment| segment.held()));
         }
     }
 
@@ -318,6 +338,12 @@ impl Segment {
 
     fn stream(&self, index: usize) -> Option<&Bytes> {
         self.streams.get(index)?.as_ref().filter(|_| !self.broken)
+    }
+
+    /// Bytes in all renditions.
+    fn held(&self) -> usize {
+        let parts = self.parts.iter().flat_map(|part| part.bodies.iter().flatten());
+        parts.chain(self.streams.iter().flatten()).map(Bytes::len).sum()
     }
 
     /// Bytes of a complete segment in a rendition.

@@ -184,6 +184,18 @@ pub struct OpaqueConfig {
     pub rtpmap: Option<String>,
     /// The value of `a=fmtp` after the payload type, if any.
     pub fmtp: Option<String>,
+    /// What the stream itself said of its configuration, where that is looked for: a `StreamMuxConfig` of LATM.
+    pub in_band: Option<Bytes>,
+}
+
+impl OpaqueConfig {
+    /// The value of a parameter of the fmtp line; names are compared without case, as RFC 4855 wants it.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.fmtp.as_deref()?.split(';').find_map(|pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
 }
 
 impl Codec {

@@ -4,6 +4,14 @@
 //! at any leading unit once the current one has its duration, and with each segment. Stamping is a pure function of the
 //! units in their order: no clock, no history but [`Stamper`]'s own.
 //!
+//! # What players demand of segments
+//!
+//! A playlist has a target duration, no segment may be longer (rounded to seconds), and it must not change (RFC 8216bis
+//! section 4.4.3.1). So it is settled by the first segment of the path: the wanted duration or that segment's, whichever is
+//! longer. Where a later group is longer than that, a segment begins in its middle, as late as the target allows; decoding
+//! cannot begin with such a one, and the next random access point begins another. Only a picture that stands for longer
+//! than the target by itself cannot be cut.
+//!
 //! # What players demand of parts
 //!
 //! HLS (RFC 8216bis section 4.4.3.7) wants no part longer than the part target, and none but a segment's last shorter than
@@ -33,6 +41,10 @@ pub struct SegmentMark {
     pub discontinuities: u64,
     /// This segment does not continue the one before.
     pub discontinuity: bool,
+    /// Decoding can begin with it.
+    pub independent: bool,
+    /// The path's target duration, in seconds; 0 up to the segment that settles it.
+    pub target_seconds: u32,
 }
 
 /// The beginning of a part.
@@ -80,6 +92,10 @@ pub struct Numbers {
     pub part: u64,
     /// Discontinuities so far.
     pub discontinuities: u64,
+    /// The longest segment so far, rounded to seconds; the path's target duration once that is settled.
+    pub target_seconds: u32,
+    /// A segment that ended by itself has settled the target duration.
+    pub settled: bool,
 }
 
 /// Stamps the units of one epoch.
@@ -112,6 +128,10 @@ struct Open {
 /// ratio near a half does not make it swing.
 const RELUCTANCE: f64 = 0.75;
 
+/// The longest target duration that the first segment may settle, in seconds, unless longer segments are wanted: players
+/// stay three of them behind live. Keyframes further apart than 10 s are rare.
+const SETTLED_SECONDS_MAX: u32 = 10;
+
 impl Stamper {
     /// Begins an epoch; `discontinuity` when it follows another one.
     pub const fn new(cadence: Cadence, next: Numbers, discontinuity: bool) -> Self {
@@ -141,23 +161,44 @@ impl Stamper {
         open.last = lead.dts_micros;
         open.segment_units = open.segment_units.saturating_add(1);
         open.part_units = open.part_units.saturating_add(1);
+        let open = *open;
         let count = *self.count.get_or_insert_with(|| ideal(self.cadence.part, step).round().max(1.0) as u32);
         let elapsed = lead.dts_micros - open.segment_start;
+        if !self.next.settled {
+            self.next.target_seconds = self.next.target_seconds.max(seconds(elapsed));
+        }
         // Half a unit's grace: jitter must not double the length of a segment.
-        if lead.random_access && (self.due || elapsed + step / 2 >= micros(self.cadence.segment)) {
+        let long_enough = elapsed + step / 2 >= micros(self.cadence.segment);
+        let part = lead.dts_micros - open.part_start;
+        let long = micros(self.cadence.part).max(step).saturating_mul(3) / 2;
+        let is_part = open.part_units >= count || part + step > long.saturating_add(step / 2);
+        // Where the next chance lies beyond the target.
+        let last = elapsed + step / 2 + if is_part { part.max(step) } else { step } > self.longest();
+        if lead.random_access && (self.due || long_enough) || last {
+            if long_enough && !self.next.settled {
+                let wanted = seconds(micros(self.cadence.segment) + 499_999);
+                self.next.target_seconds = self.next.target_seconds.max(wanted);
+                self.next.settled = true;
+            }
             self.reconsider(elapsed);
             return Some(self.begin_segment(lead));
         }
-        let long = micros(self.cadence.part).max(step).saturating_mul(3) / 2;
-        let late = lead.dts_micros - open.part_start + step > long.saturating_add(step / 2);
-        if open.part_units < count && !late {
+        if !is_part {
             return None;
         }
+        let open = self.open.as_mut()?;
         open.part_start = lead.dts_micros;
         open.part_units = 0;
         open.part_index = open.part_index.saturating_add(1);
         let index = open.part_index;
         Some(Marks { segment: None, part: Some(self.part(index, lead.random_access)) })
+    }
+
+    /// How long a segment may be, microseconds: what is rounded to the target.
+    fn longest(&self) -> i64 {
+        let wanted = seconds(micros(self.cadence.segment) + 499_999);
+        let target = if self.next.settled { self.next.target_seconds } else { wanted.max(SETTLED_SECONDS_MAX) };
+        i64::from(target) * 1_000_000 + 499_999
     }
 
     /// Looks at the number of units of a part again, now that a segment shows how long they are on average.
@@ -176,11 +217,18 @@ impl Stamper {
     }
 
     fn begin_segment(&mut self, lead: Lead) -> Marks {
-        self.due = false;
-        let discontinuity = core::mem::take(&mut self.broken);
+        // One that decoding cannot begin with is to be short.
+        self.due = !lead.random_access;
+        // What was announced begins with a random access point, not with a cut in between.
+        let discontinuity = lead.random_access && core::mem::take(&mut self.broken);
         self.next.discontinuities += u64::from(discontinuity);
-        let segment =
-            SegmentMark { number: self.next.segment, discontinuities: self.next.discontinuities, discontinuity };
+        let segment = SegmentMark {
+            number: self.next.segment,
+            discontinuities: self.next.discontinuities,
+            discontinuity,
+            independent: lead.random_access,
+            target_seconds: if self.next.settled { self.next.target_seconds } else { 0 },
+        };
         self.next.segment += 1;
         self.open = Some(Open {
             segment_start: lead.dts_micros,
@@ -190,13 +238,18 @@ impl Stamper {
             part_index: 0,
             last: lead.dts_micros,
         });
-        Marks { segment: Some(segment), part: Some(self.part(0, true)) }
+        Marks { segment: Some(segment), part: Some(self.part(0, lead.random_access)) }
     }
 }
 
 /// How many units of this duration make a part; a unit without duration counts as a millisecond.
 fn ideal(part: Duration, step: i64) -> f64 {
     micros(part) as f64 / step.max(1_000) as f64
+}
+
+/// A duration as a target duration counts it: rounded to the nearest second.
+fn seconds(micros: i64) -> u32 {
+    u32::try_from((micros + 500_000) / 1_000_000).unwrap_or(u32::MAX)
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -147,7 +147,7 @@ fn opaque_pictures_have_their_headers_in_the_sample_entry() {
     let config = "000001b304003023ffffe018000001b5148a00010000";
     let track = |fmtp: Option<String>| {
         let (kind, label) = (crate::media::Kind::Video, "MPEG-1/2 Video");
-        let config = crate::media::OpaqueConfig { kind, label, payload_type: 32, rtpmap: None, fmtp };
+        let config = crate::media::OpaqueConfig { kind, label, payload_type: 32, rtpmap: None, fmtp, in_band: None };
         Track { codec: Codec::Opaque(config), clock_rate: ClockRate::VIDEO }
     };
     let known = track(Some(format!("config={config}")));

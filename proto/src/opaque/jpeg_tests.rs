@@ -6,7 +6,7 @@ use crate::time::ClockRate;
 
 fn track() -> Track {
     let (kind, label) = (Kind::Video, LABEL);
-    let codec = Codec::Opaque(OpaqueConfig { kind, label, payload_type: 26, rtpmap: None, fmtp: None });
+    let codec = Codec::Opaque(OpaqueConfig { kind, label, payload_type: 26, rtpmap: None, fmtp: None, in_band: None });
     Track { codec, clock_rate: ClockRate::VIDEO }
 }
 

@@ -2,22 +2,24 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{config, parameter};
+use super::config;
 use crate::bitstream::aac::AudioSpecificConfig;
-use crate::bitstream::latm::{StreamMuxConfig, access_units};
+use crate::bitstream::latm::{LABEL, StreamMuxConfig, access_units, is_configured_in_band};
 use crate::media::{Codec, OpaqueConfig, Payload, Track, Unit};
 
-/// The name of such tracks.
-const LABEL: &str = "MPEG-4 Audio LATM";
-
-/// What the track is when it is put together; `None` when we cannot, or when the SDP does not say (RFC 6416 section 7.3).
+/// What the track is when it is put together; `None` when we cannot, or when neither the SDP (RFC 6416 section 7.3) nor the
+/// stream has said it yet.
 pub fn codec(opaque: &OpaqueConfig) -> Option<Codec> {
     signalled(opaque).map(|config| Codec::Aac(config.aac))
 }
 
 fn signalled(opaque: &OpaqueConfig) -> Option<StreamMuxConfig> {
-    let config = config(opaque).filter(|_| opaque.label == LABEL)?;
-    StreamMuxConfig::parse(&config).ok()
+    if opaque.label != LABEL {
+        return None;
+    }
+    // What the stream says is newer.
+    let said = opaque.in_band.as_ref().and_then(|config| StreamMuxConfig::parse(config).ok());
+    said.or_else(|| StreamMuxConfig::parse(&config(opaque)?).ok())
 }
 
 /// Takes access units out of elements.
@@ -38,7 +40,7 @@ impl Taker {
         let samples = AudioSpecificConfig::parse(&signalled.aac.asc).ok()?.frame_samples;
         let hertz = i64::from(track.clock_rate.hertz());
         Some(Self {
-            in_band: parameter(opaque, "cpresent") != Some("0"),
+            in_band: is_configured_in_band(opaque),
             ticks: i64::from(samples) * hertz / i64::from(signalled.aac.sample_rate.max(1)),
             current: Some(signalled.clone()),
             signalled,

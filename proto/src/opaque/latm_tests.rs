@@ -11,6 +11,7 @@ fn track(fmtp: &str) -> Track {
         payload_type: 97,
         rtpmap: Some("MP4A-LATM/44100/1".to_owned()),
         fmtp: Some(fmtp.to_owned()),
+        in_band: None,
     });
     Track { codec, clock_rate: ClockRate::new(44_100).unwrap() }
 }

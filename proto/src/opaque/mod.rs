@@ -30,8 +30,8 @@ enum Form {
 }
 
 impl Assembler {
-    /// `None` for tracks that are not to be put together: all that are not opaque, LATM without a configuration in its
-    /// SDP, and those that MP4 does not know.
+    /// `None` for tracks that are not to be put together: all that are not opaque, LATM whose configuration is not
+    /// known yet, and those that MP4 does not know.
     pub fn new(track: &Track) -> Option<Self> {
         let latm = || latm::Taker::new(track).map(|taker| Form::Latm(taker.into()));
         let video = || video::Joiner::new(track).map(|joiner| Form::Video(joiner.into()));
@@ -62,17 +62,9 @@ impl Assembler {
     }
 }
 
-/// The value of a parameter of an fmtp line; names are compared without case, as RFC 4855 wants it.
-fn parameter<'a>(opaque: &'a OpaqueConfig, name: &str) -> Option<&'a str> {
-    opaque.fmtp.as_deref()?.split(';').find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
-    })
-}
-
 /// The `config` of an fmtp line, out of hexadecimal: what a decoder wants before the first access unit.
 pub fn config(opaque: &OpaqueConfig) -> Option<Vec<u8>> {
-    let value = parameter(opaque, "config")?;
+    let value = opaque.parameter("config")?;
     let digits: Vec<u8> = value.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
     Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

@@ -10,7 +10,8 @@ const FFMPEG_MPEG4: &str = "profile-level-id=1; config=000001B001000001B58913000
 
 fn track(label: &'static str, fmtp: Option<&str>) -> Track {
     let fmtp = fmtp.map(str::to_owned);
-    let codec = Codec::Opaque(OpaqueConfig { kind: Kind::Video, label, payload_type: 96, rtpmap: None, fmtp });
+    let codec =
+        Codec::Opaque(OpaqueConfig { kind: Kind::Video, label, payload_type: 96, rtpmap: None, fmtp, in_band: None });
     Track { codec, clock_rate: ClockRate::VIDEO }
 }
 

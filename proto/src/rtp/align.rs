@@ -1,8 +1,9 @@
 //! Brings the tracks of one publisher onto one time axis.
 //!
 //! RTP timestamps of different tracks begin anywhere (RFC 3550 section 5.1). Sender reports tie them to one wall clock;
-//! until they come, arrival does. So the first units are held for a moment to let the reports come; if they come later
-//! and disagree, the track that is early moves forward: no track ever goes back.
+//! until they come, arrival does. So the first units are held to let the reports come: for a moment while somebody waits
+//! for them, longer while nobody does, so that all that is kept for later readers stands right. If reports come later
+//! than that and disagree, the track that is early moves forward: no track ever goes back.
 
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -10,8 +11,12 @@ use smallvec::SmallVec;
 use crate::media::TrackId;
 use crate::time::{ClockRate, Now, WallClock};
 
-/// How long first units are held for sender reports. ffmpeg sends them with the first packet, others within 5 s.
+/// How long first units are held for sender reports while somebody reads. ffmpeg sends them with the first packet.
 pub const HOLD: Duration = Duration::from_millis(100);
+
+/// The same while nobody reads. GStreamer's first reports come when RFC 3550 section 6.3.1 has them come at first: 1 to 3 s
+/// after the first packets.
+pub const HOLD_UNREAD: Duration = Duration::from_millis(3_500);
 
 /// Offsets that differ less than this are left alone.
 const TOLERANCE_MICROS: i64 = 1_000;
@@ -58,14 +63,14 @@ impl Aligner {
         }
     }
 
-    /// Whether units can go: all tracks have reports, or the wait is over.
-    pub fn is_ready(&mut self, now: Now) -> bool {
+    /// Whether units can go: all tracks have reports, or the wait is over. `read`: somebody waits for them.
+    pub fn is_ready(&mut self, now: Now, read: bool) -> bool {
         if self.settled {
             return true;
         }
         let Some(first_at) = self.first_at else { return false };
-        let all = self.lines.iter().all(|line| line.wall_micros.is_some());
-        self.settled = all || now.since(first_at) >= HOLD;
+        let alone = self.lines.len() == 1;
+        self.settled = alone || self.is_tied() || now.since(first_at) >= if read { HOLD } else { HOLD_UNREAD };
         self.settled
     }
 
@@ -75,8 +80,14 @@ impl Aligner {
     }
 
     /// When [`Self::is_ready`] turns true by itself.
-    pub fn deadline(&self) -> Option<Now> {
-        self.first_at.filter(|_| !self.settled).map(|at| at.after(HOLD))
+    pub fn deadline(&self, read: bool) -> Option<Now> {
+        let hold = if read { HOLD } else { HOLD_UNREAD };
+        self.first_at.filter(|_| !self.settled).map(|at| at.after(hold))
+    }
+
+    /// Whether units go as they come.
+    pub const fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// The unit's time on the common axis, in ticks of its track's clock. Call when ready.
@@ -149,9 +160,9 @@ mod tests {
     fn reports_of_all_tracks_settle_it_at_once() {
         let mut aligner = aligner();
         aligner.saw(VIDEO, 5_000_000, at(0), wall(100));
-        assert!(!aligner.is_ready(at(0)));
+        assert!(!aligner.is_ready(at(0), true));
         aligner.saw(AUDIO, 77, at(30), wall(80));
-        assert!(aligner.is_ready(at(30)));
+        assert!(aligner.is_ready(at(30), true));
         assert_eq!(aligner.align(VIDEO, 5_000_000), 0);
         assert_eq!(aligner.align(AUDIO, 77), -960, "20 ms before the video, whenever it arrived");
     }
@@ -161,10 +172,24 @@ mod tests {
         let mut aligner = aligner();
         aligner.saw(VIDEO, 0, at(0), None);
         aligner.saw(AUDIO, 0, at(10), None);
-        assert!(!aligner.is_ready(at(99)));
-        assert_eq!(aligner.deadline(), Some(at(100)));
-        assert!(aligner.is_ready(at(100)));
+        assert!(!aligner.is_ready(at(99), true));
+        assert_eq!(aligner.deadline(true), Some(at(100)));
+        assert!(aligner.is_ready(at(100), true));
         assert_eq!((aligner.align(VIDEO, 0), aligner.align(AUDIO, 0)), (0, 480));
+    }
+
+    #[test]
+    fn while_nobody_reads_reports_are_waited_for_longer() {
+        let mut aligner = aligner();
+        aligner.saw(VIDEO, 0, at(0), None);
+        aligner.saw(AUDIO, 0, at(0), None);
+        assert!(!aligner.is_ready(at(2_000), false));
+        assert_eq!(aligner.deadline(false), Some(at(3_500)));
+        aligner.saw(VIDEO, 180_000, at(2_000), wall(2_000));
+        aligner.saw(AUDIO, 96_000, at(2_000), wall(2_040));
+        assert!(aligner.is_ready(at(2_000), false));
+        assert_eq!((aligner.align(VIDEO, 0), aligner.align(AUDIO, 0)), (0, 1_920), "from the first unit on");
+        assert!(aligner.is_settled());
     }
 
     #[test]
@@ -172,7 +197,7 @@ mod tests {
         let mut aligner = aligner();
         aligner.saw(VIDEO, 0, at(0), None);
         aligner.saw(AUDIO, 0, at(0), None);
-        assert!(aligner.is_ready(at(100)));
+        assert!(aligner.is_ready(at(100), true));
         assert_eq!((aligner.align(VIDEO, 0), aligner.align(AUDIO, 0)), (0, 0));
         // The reports say that the audio belongs 50 ms after the video.
         aligner.saw(VIDEO, 9000, at(100), wall(100));
@@ -185,7 +210,7 @@ mod tests {
         let mut aligner = aligner();
         aligner.saw(VIDEO, 0, at(0), wall(0));
         aligner.saw(AUDIO, 0, at(20), wall(3_600_000));
-        assert!(aligner.is_ready(at(20)));
+        assert!(aligner.is_ready(at(20), true));
         assert_eq!((aligner.align(VIDEO, 0), aligner.align(AUDIO, 0)), (0, 960));
     }
 }

@@ -129,6 +129,7 @@ impl<'a> Format<'a> {
             payload_type: self.payload_type,
             rtpmap: self.rtpmap.map(str::to_owned),
             fmtp: self.fmtp.map(str::to_owned),
+            in_band: None,
         })
     }
 

@@ -159,6 +159,7 @@ fn any_track() -> impl Strategy<Value = Track> {
             payload_type,
             rtpmap: rtpmap.map(str::to_owned),
             fmtp: fmtp.map(str::to_owned),
+            in_band: None,
         })
     };
     prop_oneof![

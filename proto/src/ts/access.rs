@@ -1,10 +1,13 @@
 //! Units as a transport stream wants their bytes, codec by codec.
 
+use bytes::Bytes;
+
 use super::latm;
 use super::tables::registration;
 use crate::bitstream::aac::{Adts, AudioSpecificConfig};
-use crate::media::{Codec, OpaqueConfig, Payload, Unit};
-use crate::opaque::{Collector, config, put_frame};
+use crate::bitstream::latm::LABEL;
+use crate::media::{Codec, OpaqueConfig, Payload, Track, Unit};
+use crate::opaque::{self, Collector, config, put_frame};
 
 /// How a track stands in the program map and in its PES packets.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub(super) fn kind(codec: &Codec) -> Option<Kind> {
             "KLV" => Kind { descriptors: registration(b"KLVA"), ..plain(0x06, PRIVATE) },
             "MPEG-4 Video" => plain(0x10, VIDEO),
             "MPEG-1/2 Video" => plain(0x02, VIDEO),
+            // Once its configuration is known: each element is to bring it.
+            LABEL => opaque::codec(opaque).map(|_| plain(0x11, AUDIO))?,
             _ => return None,
         },
         _ => return None,
@@ -52,12 +57,23 @@ fn fits_adts(asc: &[u8]) -> bool {
 }
 
 /// Puts together what comes in RTP payloads and writes access units into a buffer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Assembler {
     collector: Collector,
+    /// AAC inside LATM, and its configuration.
+    latm: Option<(opaque::Assembler, Bytes)>,
 }
 
 impl Assembler {
+    pub(super) fn new(track: &Track) -> Self {
+        let latm = || {
+            let Codec::Opaque(config) = &track.codec else { return None };
+            let Codec::Aac(aac) = opaque::codec(config)? else { return None };
+            Some((opaque::Assembler::new(track)?, aac.asc))
+        };
+        Self { collector: Collector::default(), latm: latm() }
+    }
+
     /// Writes the access unit that ends with `unit` into `out`; says whether there is one.
     pub(super) fn write(&mut self, codec: &Codec, unit: &Unit, out: &mut Vec<u8>) -> bool {
         match codec {
@@ -73,8 +89,12 @@ impl Assembler {
     }
 
     fn collect(&mut self, opaque: &OpaqueConfig, unit: &Unit, out: &mut Vec<u8>) -> bool {
-        let Some(payloads) = self.collector.push(unit) else { return false };
         let start = out.len();
+        if let Some((assembler, asc)) = &mut self.latm {
+            assembler.push(unit, |unit| out.extend(put_latm(asc, &unit).into_iter().flatten()));
+            return out.len() > start;
+        }
+        let Some(payloads) = self.collector.push(unit) else { return false };
         put_frame(opaque, &payloads, out);
         if opaque.label == "MPEG-4 Video" && is_intra_without_config(&out[start..]) {
             out.splice(start..start, config(opaque).unwrap_or_default());
@@ -104,13 +124,17 @@ fn put_aac(asc: &[u8], unit: &Unit, out: &mut Vec<u8>) -> bool {
             put_plain(&unit.payload, out);
         }
         None => {
-            let mut raw = Vec::with_capacity(unit.payload.len());
-            put_plain(&unit.payload, &mut raw);
-            let Some(element) = latm::element(asc, &raw) else { return false };
+            let Some(element) = put_latm(asc, unit) else { return false };
             out.extend_from_slice(&element);
         }
     }
     true
+}
+
+fn put_latm(asc: &[u8], unit: &Unit) -> Option<Vec<u8>> {
+    let mut raw = Vec::with_capacity(unit.payload.len());
+    put_plain(&unit.payload, &mut raw);
+    latm::element(asc, &raw)
 }
 
 /// The control header without trimming: prefix, flags, and the size in steps of 255.

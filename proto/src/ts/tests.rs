@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::tables::crc32;
 use super::*;
 use crate::bitstream::aac::build_asc;
+use crate::bitstream::latm::access_units;
 use crate::media::{
     AacConfig, Codec, H264Config, Kind, OpaqueConfig, OpusConfig, Payload, Track, TrackId, Tracks, Unit,
 };
@@ -127,6 +128,26 @@ fn aac_that_adts_cannot_say_goes_as_latm() {
 }
 
 #[test]
+fn latm_of_rtp_has_its_configuration_in_each_element() {
+    let (label, fmtp) = ("MPEG-4 Audio LATM", Some("cpresent=0;config=400024103fc0".to_owned()));
+    let latm = OpaqueConfig { kind: Kind::Audio, label, payload_type: 97, rtpmap: None, fmtp, in_band: None };
+    let mut writer = Writer::new(&tracks(Codec::Opaque(latm.clone()))).unwrap();
+    let mut out = Vec::new();
+    writer.tables(&mut out);
+    writer.unit(&unit(1, 0, &[3, 7, 8, 9]), &mut out);
+    let mut found = Found::default();
+    found.read(&out);
+    assert_eq!(found.of(0x1000)[0][18], 0x11);
+    let sound = Bytes::copy_from_slice(&found.of(0x101)[0][14..]);
+    assert_eq!((sound[0], sound[1] & 0xe0), (0x56, 0xe0));
+    let mut config = None;
+    assert_eq!(access_units(&mut config, true, &sound.slice(3..)).unwrap(), [&[7, 8, 9][..]]);
+    assert_eq!(config.unwrap().aac.sample_rate, 44_100);
+    // Where nothing is known of it there is nothing to write.
+    assert!(!carries(&Codec::Opaque(OpaqueConfig { fmtp: None, ..latm })));
+}
+
+#[test]
 fn opus_has_its_control_header_and_metadata_its_registration() {
     let mut writer = Writer::new(&tracks(Codec::Opus(OpusConfig { channels: 2 }))).unwrap();
     let mut out = Vec::new();
@@ -134,7 +155,8 @@ fn opus_has_its_control_header_and_metadata_its_registration() {
     let mut found = Found::default();
     found.read(&out);
     assert_eq!(found.of(0x101)[0][14..19], [0x7f, 0xe0, 255, 45, 9]);
-    let klv = OpaqueConfig { kind: Kind::Data, label: "KLV", payload_type: 96, rtpmap: None, fmtp: None };
+    let klv =
+        OpaqueConfig { kind: Kind::Data, label: "KLV", payload_type: 96, rtpmap: None, fmtp: None, in_band: None };
     let mut writer = Writer::new(&tracks(Codec::Opaque(klv))).unwrap();
     let (mut out, mut half) = (Vec::new(), unit(1, 0, b"half "));
     half.marker = false;

@@ -54,7 +54,7 @@ impl Writer {
                 codec: track.codec.clone(),
                 rate: track.clock_rate,
                 stream_id: kind.stream_id,
-                assembler: Assembler::default(),
+                assembler: Assembler::new(track),
             });
         }
         let clock = lines.iter().find(|line| line.codec.has_dependent_units()).or(lines.first())?;

@@ -57,6 +57,17 @@ pub(super) async fn join_until_decided(
 }
 
 impl SeatConfig {
+    /// A node that is a cluster of one already lets the others in.
+    pub(super) async fn open_up(&self, secret: &[u8], storage: Storage, now: WallClock) -> Result<Seat, SeatError> {
+        let authority = Authority::from_seed(&AuthoritySeed::from_secret(secret)?)?;
+        let papers = Papers::under(authority, self.state.id, storage.clone(), now).await?;
+        let cluster = ClusterId(rand::random());
+        self.settle(&storage, cluster, true).await?;
+        info!("this node has a state of its own; the others may join it");
+        let (mesh, output) = self.start_mesh(&papers.current, cluster)?;
+        Ok(seat(mesh, output, papers, welcome(&self.way), Joining::Found(self.state.epoch_base)))
+    }
+
     /// Finds the others: joins their cluster, or forms one with them.
     pub(super) async fn form(
         &self,

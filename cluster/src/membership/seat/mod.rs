@@ -92,6 +92,9 @@ pub enum SeatError {
     /// Raft does not start.
     #[error("{0}")]
     Start(#[from] StartError),
+    /// Clusters never merge.
+    #[error("this node has a state of its own and cannot join another cluster with it: give it a new data folder")]
+    HasData,
     /// A cluster needs a disk.
     #[error("a node of a cluster must be able to write its data folder")]
     NoDisk,
@@ -121,7 +124,8 @@ pub(super) struct Door {
 
 impl SeatConfig {
     /// Takes the seat. On the cluster thread. It may take as long as it takes for others to come.
-    pub(super) async fn take(self, facts: &MemberFacts, clock: Clock) -> Result<Seat, SeatError> {
+    /// `is_new`: its disk holds nothing that was agreed.
+    pub(super) async fn take(self, facts: &MemberFacts, clock: Clock, is_new: bool) -> Result<Seat, SeatError> {
         let founding = Joining::Found(self.state.epoch_base);
         if matches!(self.way, Way::Alone) && self.state.cluster.is_none() {
             let (_, incoming) = mpsc::channel(1);
@@ -138,6 +142,9 @@ impl SeatConfig {
         }
         match &self.way {
             Way::Alone | Way::Found => self.found(storage, clock.wall()).await,
+            // Clusters never merge: a node that was alone, or was restored, is one already, and others may join it.
+            Way::Bootstrap { secret, .. } if !is_new => self.open_up(secret, storage, clock.wall()).await,
+            Way::Token(_) if !is_new => Err(SeatError::HasData),
             Way::Token(token) => self.join(token, facts, storage).await,
             Way::Bootstrap { expect, peers, secret } => {
                 self.form(*expect, peers, secret, facts, storage, clock.wall()).await

@@ -44,7 +44,14 @@ pub(super) static WEFT: &[Key] = &[
     .at_restart(),
     key("dataDir", Text, "weft-data", "Where the node keeps its state.").served().at_restart(),
     key("workers", Int(0, 1024), "0", "Worker threads; 0 is one for each core.").served().at_restart(),
-    key("logBudget", Budget, "25%", "Memory that all stream logs together may use.").served().at_restart(),
+    key(
+        "logBudget",
+        Budget,
+        "25%",
+        "Memory that all stream logs, and the HLS segments made of them, may use together.",
+    )
+    .served()
+    .at_restart(),
     key("groupMaxBytes", Size, "32M", "A group of pictures that grows beyond this is cut.").served(),
     key("groupMaxAge", Duration(100, DAY), "20s", "A group of pictures that lasts longer than this is cut.").served(),
     key("startMaxBytes", Size, "8M", "The most that a new reader is sent at once to start with a whole group.")
@@ -64,6 +71,32 @@ pub static CLUSTER: &[Key] = &[
         .served(),
     key("advertise", Text, "", "What other nodes dial; `address` by default.").served(),
     key("publicHost", Text, "", "The host that clients are told.").served(),
+    key(
+        "heartbeat",
+        Duration(10, 5_000),
+        "40ms",
+        "How often the leader says that it lives: at least the round trip between nodes.",
+    )
+    .shared()
+    .served(),
+    key(
+        "electionTimeout",
+        Duration(50, 50_000),
+        "200ms",
+        "How long a silent leader is followed; at least four heartbeats.",
+    )
+    .shared()
+    .served(),
+    key("suspectAfter", Duration(100, 60_000), "300ms", "A node that is not heard of for so long is suspect.")
+        .shared()
+        .served(),
+    key("downAfter", Duration(200, 120_000), "600ms", "After so long an observer says that a node is down.")
+        .shared()
+        .served(),
+    key("claimTimeout", Duration(100, 60_000), "3s", "How long a publisher waits for the nodes to agree.")
+        .shared()
+        .served(),
+    key("voterReplaceAfter", Duration(1_000, DAY), "10m", "How long a dead node keeps its vote.").shared().served(),
     key("join", Secret, "", "A token of `weft cluster token`, with which a node that is in no cluster joins one.")
         .served(),
     key("bootstrap", Section(BOOTSTRAP), "", "How a new cluster forms.").served(),

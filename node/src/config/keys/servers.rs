@@ -55,7 +55,8 @@ pub(super) static RTSP: &[Key] = &[
     key("rtspServerKey", Text, "server.key", "File with the private key, for RTSPS.").served(),
     key("rtspServerCert", Text, "server.crt", "File with the certificate, for RTSPS.").served(),
     key("rtspAuthMethods", Choices(&["basic", "digest"]), "[basic]", "How clients may prove who they are.").served(),
-    key("rtspTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
+    key("rtspTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken (PROXY protocol).")
+        .served(),
 ];
 
 pub(super) static RTMP: &[Key] = &[
@@ -65,7 +66,8 @@ pub(super) static RTMP: &[Key] = &[
     key("rtmpsAddress", Address, ":1936", "RTMPS over TCP.").served(),
     key("rtmpServerKey", Text, "server.key", "File with the private key, for RTMPS.").served(),
     key("rtmpServerCert", Text, "server.crt", "File with the certificate, for RTMPS.").served(),
-    key("rtmpTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
+    key("rtmpTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken (PROXY protocol).")
+        .served(),
 ];
 
 pub(super) static HLS: &[Key] = &[

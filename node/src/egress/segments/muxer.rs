@@ -1,7 +1,7 @@
 //! What one path's viewers share: the window of segments, the playlists made of it, and who waits for more.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use weft_cluster::Clock;
-use weft_cluster::stream::Stream;
+use weft_cluster::stream::{Holder, Stream};
 use weft_proto::hls::{
     Cut, File, Found, MediaPlaylist, Reload, Rendition, Template, Variant, Verdict, Window, media_playlist,
     multivariant_playlist,
@@ -49,6 +49,8 @@ pub struct Muxer {
     changed: Notify,
     waiting: AtomicUsize,
     ended: AtomicBool,
+    /// Bytes as the node's budget knows them.
+    held: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Muxer {
     ) -> Arc<Self> {
         let window = Window::new(config.window, renditions.len());
         let playlists = renditions.iter().map(|_| Default::default()).collect();
-        Arc::new(Self {
+        let this = Arc::new(Self {
             stream,
             variant: config.variant,
             created: SystemTime::now(),
@@ -82,7 +84,11 @@ impl Muxer {
             changed: Notify::new(),
             waiting: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
-        })
+            held: AtomicUsize::new(0),
+        });
+        let holder: Weak<Self> = Arc::downgrade(&this);
+        this.stream.budget().register(holder);
+        this
     }
 
     /// The path.
@@ -212,20 +218,33 @@ impl Muxer {
         found.await.unwrap_or(Answer::Later)
     }
 
-    /// Takes what the cutter made, and wakes those who wait for it.
-    pub(super) fn take(&self, cuts: Vec<Cut>) {
+    /// Takes what the cutter made, and wakes those who wait for it. `cutting`: bytes that the cutter holds itself.
+    pub(super) fn take(&self, cuts: Vec<Cut>, cutting: usize) {
         if cuts.is_empty() {
             return;
         }
-        {
+        let overdrawn = {
             let mut state = self.state.write();
             cuts.into_iter().for_each(|cut| state.window.take(cut));
-            if state.window.is_ready() {
-                state.multivariant = Arc::new(multivariant_playlist(&state.window, &self.renditions, self.variant));
-                state.playlists = (0..self.renditions.len()).map(|index| self.write(&state.window, index)).collect();
-            }
-        }
+            self.rewrite(&mut state);
+            self.note(state.window.held() + cutting)
+        };
         self.changed.notify_waiters();
+        if overdrawn {
+            self.stream.budget().enforce();
+        }
+    }
+
+    fn note(&self, held: usize) -> bool {
+        self.stream.budget().note(self.held.swap(held, Ordering::Relaxed), held)
+    }
+
+    /// Makes the playlists anew.
+    fn rewrite(&self, state: &mut State) {
+        if state.window.is_ready() {
+            state.multivariant = Arc::new(multivariant_playlist(&state.window, &self.renditions, self.variant));
+            state.playlists = (0..self.renditions.len()).map(|index| self.write(&state.window, index)).collect();
+        }
     }
 
     fn write(&self, window: &Window, index: usize) -> [Arc<Template>; 2] {
@@ -246,6 +265,27 @@ impl Muxer {
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.changed.notify_waiters();
+    }
+}
+
+impl Holder for Muxer {
+    fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    fn shed(&self, bytes: usize) {
+        let mut state = self.state.write();
+        let before = state.window.held();
+        state.window.shed(bytes);
+        self.rewrite(&mut state);
+        let given_up = before - state.window.held();
+        self.note(self.held().saturating_sub(given_up));
+    }
+}
+
+impl Drop for Muxer {
+    fn drop(&mut self) {
+        self.note(0);
     }
 }
 

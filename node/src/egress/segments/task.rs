@@ -42,7 +42,7 @@ pub(super) async fn run(
     };
     let mut cuts = Vec::new();
     cutter.finish(&mut cuts);
-    muxer.take(cuts);
+    muxer.take(cuts, 0);
     muxer.end();
     muxers.forget(&muxer);
     info!(path = %muxer.path(), why, "HLS muxer ends");
@@ -70,7 +70,7 @@ async fn feed(muxer: &Muxer, subscription: &mut Subscription, cutter: &mut Cutte
             };
             cutter.push(&piece, &mut cuts);
         }
-        muxer.take(std::mem::take(&mut cuts));
+        muxer.take(std::mem::take(&mut cuts), cutter.held());
         if !state.more {
             return;
         }

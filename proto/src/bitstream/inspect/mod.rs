@@ -4,10 +4,11 @@ mod nal;
 mod obu;
 mod sets;
 
+use bytes::Bytes;
 use nal::NalInspector;
 
-use super::{ac3, mpeg_audio, vp8, vp9};
-use crate::media::{Codec, Payload, Vp8Config, Vp9Config};
+use super::{ac3, latm, mpeg_audio, vp8, vp9};
+use crate::media::{Codec, OpaqueConfig, Payload, Vp8Config, Vp9Config};
 
 /// Looks at every unit of one track as it arrives, cleans it and says what the fabric must know of it.
 ///
@@ -89,7 +90,12 @@ impl Inspector {
                 replace(config, seen, &mut self.changed);
                 Some(Look::alone(payload))
             }
-            Codec::Aac(_) | Codec::Opus(_) | Codec::Flac(_) | Codec::G711(..) | Codec::Lpcm(_) | Codec::Opaque(_) => {
+            Codec::Opaque(config) => {
+                let seen = latm_configuration(config, &payload);
+                replace(&mut config.in_band, seen.map(Some), &mut self.changed);
+                Some(Look::alone(payload))
+            }
+            Codec::Aac(_) | Codec::Opus(_) | Codec::Flac(_) | Codec::G711(..) | Codec::Lpcm(_) => {
                 Some(Look::alone(payload))
             }
         }?;
@@ -97,6 +103,13 @@ impl Inspector {
         let Look { payload, random_access, discardable } = look;
         Some(Inspected { payload, random_access, discardable, codec_changed })
     }
+}
+
+/// The configuration that a payload of LATM brings. It comes in one piece: sound is short.
+fn latm_configuration(config: &OpaqueConfig, payload: &Payload) -> Option<Bytes> {
+    let mut slices = payload.frames().flat_map(|frame| frame.slices());
+    let only = slices.next().filter(|_| latm::is_configured_in_band(config))?;
+    slices.next().is_none().then(|| latm::in_band(only)).flatten()
 }
 
 fn inspect_vp8(config: &mut Vp8Config, payload: Payload, changed: &mut bool) -> Option<Look> {

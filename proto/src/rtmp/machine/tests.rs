@@ -141,6 +141,20 @@ fn capabilities_are_understood_and_shown_to_who_has_some() {
 }
 
 #[test]
+fn a_reader_that_is_asked_to_reconnect_reads_on() {
+    let (mut machine, _) = connected(&[("capsEx", Value::Number(1.0))]);
+    let (pending, ..) = pending(ask(&mut machine, 1, "play", 0.0, &[Value::Null, text("cam")]));
+    machine.answer(&pending, Outcome::Accepted, &mut Vec::new());
+    let mut asked = Vec::new();
+    assert!(machine.ask_to_reconnect(None, &mut asked));
+    let [Action::Send(sent)] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(sent.stream_id, 0, "it is the connection's affair, not the stream's");
+    assert_eq!(answers(&asked), [("onStatus".into(), "NetConnection.Connect.ReconnectRequest".into())]);
+    let pause = [Value::Null, Value::Boolean(true), Value::Number(0.0)];
+    assert!(matches!(ask(&mut machine, 1, "pause", 0.0, &pause).last(), Some(Action::Pause(true))));
+}
+
+#[test]
 fn pings_are_answered_and_windows_acknowledged() {
     let (mut machine, _) = connected(&[]);
     let mut out = Vec::new();

@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn opaque_tracks_keep_their_marker() {
         let label = "KLV";
-        let opaque = OpaqueConfig { kind: Kind::Data, label, payload_type: 96, rtpmap: None, fmtp: None };
+        let opaque =
+            OpaqueConfig { kind: Kind::Data, label, payload_type: 96, rtpmap: None, fmtp: None, in_band: None };
         let marked = Unit { marker: true, ..unit(&[&[&[7; 64]]]) };
         let packets = packets(&Codec::Opaque(opaque), &marked, 64);
         assert_eq!((packets.len(), packets[0].marker, packets[0].bytes.len()), (1, true, 64));
@@ -54,7 +55,14 @@ mod tests {
     #[test]
     fn opaque_packets_above_the_limit_go_as_they_came() {
         // ffmpeg's packets are 20 bytes larger than our own default.
-        let opaque = OpaqueConfig { kind: Kind::Video, label: "M-JPEG", payload_type: 26, rtpmap: None, fmtp: None };
+        let opaque = OpaqueConfig {
+            kind: Kind::Video,
+            label: "M-JPEG",
+            payload_type: 26,
+            rtpmap: None,
+            fmtp: None,
+            in_band: None,
+        };
         let packets = packets(&Codec::Opaque(opaque), &unit(&[&[&[7; 1460]]]), 1440);
         assert_eq!(packets.iter().map(|packet| packet.bytes.len()).collect::<Vec<_>>(), [1460]);
     }

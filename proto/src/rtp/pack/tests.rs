@@ -6,7 +6,8 @@ use super::testing::{packets, unit};
 use crate::media::*;
 
 fn codecs() -> Vec<Codec> {
-    let opaque = OpaqueConfig { kind: Kind::Data, label: "KLV", payload_type: 96, rtpmap: None, fmtp: None };
+    let opaque =
+        OpaqueConfig { kind: Kind::Data, label: "KLV", payload_type: 96, rtpmap: None, fmtp: None, in_band: None };
     vec![
         Codec::H264(H264Config::default()),
         Codec::H265(H265Config::default()),

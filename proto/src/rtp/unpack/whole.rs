@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn an_opaque_unit_keeps_its_marker_and_an_empty_packet_is_none() {
         let (kind, rtpmap, fmtp) = (Kind::Video, None, None);
-        let config = OpaqueConfig { kind, label: "M-JPEG", payload_type: 26, rtpmap, fmtp };
+        let config = OpaqueConfig { kind, label: "M-JPEG", payload_type: 26, rtpmap, fmtp, in_band: None };
         let mut unpacker = video(&Codec::Opaque(config));
         let packets = &Golden::parse(include_str!("../testdata/h264_ffmpeg.hex")).packets;
         let units = crate::rtp::golden::unpack(&mut unpacker, packets);
