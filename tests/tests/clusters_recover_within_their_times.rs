@@ -117,9 +117,9 @@ fn a_stopped_node_is_down() {
         let took =
             cluster.measure("a stopped node to be down", stopped, |cluster| sees(cluster, sees_it, stops, "down", 0));
         if run % 2 == 0 {
-            down.add(took)
+            down.add(took);
         } else {
-            leading.add(took)
+            leading.add(took);
         }
         cluster.nodes[stops].thaw();
         cluster.wait("it to come up as another incarnation", |cluster| sees(cluster, third, stops, "up", before + 1));

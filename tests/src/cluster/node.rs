@@ -154,11 +154,6 @@ impl Node {
         Path::new("/proc").join(pid.to_string()).join("root").join(inside).join("filler")
     }
 
-    /// Makes room again.
-    pub fn empty_disk(&self) {
-        std::fs::remove_file(self.filler()).expect("delete the filler");
-    }
-
     /// Starts it, and does not wait. In the test's own thread: it dies with that.
     pub fn start(&mut self) {
         self.start_with(&[]);
