@@ -7,6 +7,7 @@ mod node;
 mod watch;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 
 pub use self::node::{Node, Setup};
 use self::watch::Watch;
+use crate::publisher::{Publisher, Refused};
 use crate::wait;
 
 /// A cluster. Dropped, its processes are killed.
@@ -93,6 +95,13 @@ impl Cluster {
                 })
             })
         });
+        // While voters change, the old ones decide as well, and one of them may have been alone: it must not die before all
+        // have read the end of it.
+        self.wait("all nodes to have read the same", |cluster| {
+            let running = cluster.nodes.iter().filter(|node| node.is_running());
+            let logs: Vec<Option<Value>> = running.map(|node| Some(node.status()?["log"].clone())).collect();
+            logs.iter().all(|log| log.as_ref().is_some_and(|log| log[0] == log[1]) && *log == logs[0])
+        });
     }
 
     /// Waits for a state. Panics with the logs of all nodes when it does not come.
@@ -108,6 +117,11 @@ impl Cluster {
             std::thread::sleep(LOOK);
         }
         since.elapsed()
+    }
+
+    /// Fails, with what all nodes said.
+    pub fn fail(&self, what: &str) -> ! {
+        panic!("{what}\n{}", Logs(self));
     }
 
     /// Which node leads, as a majority's view says. Waits until there is one that runs.
@@ -137,6 +151,24 @@ impl Cluster {
         });
         let at = self.nodes.iter().position(Node::is_running).expect("a node runs");
         self.owner(at, path).map_or(0, |(_, epoch)| epoch)
+    }
+
+    /// Publishes at a node, trying again while the node starts or the cluster cannot agree.
+    pub fn publish(&self, at: usize, path: &str) -> Publisher {
+        let what = fmt::from_fn(|f| write!(f, "{path} to be published\n{}", Logs(self)));
+        wait::until(what, SECONDS, || match Publisher::start(self.nodes[at].rtsp_address(), path) {
+            Ok(publisher) => Some(publisher),
+            Err(Refused::Status(503)) => None,
+            // It is about to start.
+            Err(Refused::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => None,
+            Err(error) => panic!("{path}: {error:?}\n{}", Logs(self)),
+        })
+    }
+
+    /// Whether a node sees another one like that: `up`, `down`.
+    pub fn sees(&self, by: usize, of: usize, state: &str) -> bool {
+        let status = self.nodes[by].status();
+        status.is_some_and(|status| state_of(&status, &self.nodes[of].name) == Some(state))
     }
 
     /// Fails if anything was seen that must never be. Called at the end, too.

@@ -25,6 +25,13 @@ pub fn publish_rtmp(server: &Server, path: &str, gop_seconds: u32) -> Process {
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
+/// The same to any address of RTMP.
+pub fn publish_rtmp_to(url: &str) -> Process {
+    let mut ffmpeg = encoder(1);
+    ffmpeg.args(["-f", "flv"]).arg(url);
+    Process::start(format!("ffmpeg publishing {url}"), ffmpeg)
+}
+
 /// The same over RTSP, with a keyframe every 2 s for so long, and every 12 s from then on.
 pub fn publish_growing(server: &Server, path: &str, short_seconds: u32) -> Process {
     let mut ffmpeg = encoder(1_000);

@@ -48,16 +48,18 @@ fn incarnation(cluster: &Cluster, by: usize, of: usize) -> u64 {
     node.and_then(|node| node["incarnation"].as_u64()).expect("a member has an incarnation")
 }
 
-/// Tries to publish until that works, and says how long after `since` it did.
-fn claims_again(server: SocketAddr, path: String, since: Instant) -> thread::JoinHandle<Duration> {
+/// Tries to publish until that works, and says how long after `since` it did, if it did.
+fn claims_again(server: SocketAddr, path: String, since: Instant) -> thread::JoinHandle<Option<Duration>> {
     thread::spawn(move || {
         loop {
             if let Ok(connection) = claim(server, &path) {
                 let took = since.elapsed();
                 drop(connection);
-                return took;
+                return Some(took);
             }
-            assert!(since.elapsed().as_secs() < 30, "{path} cannot be published");
+            if since.elapsed().as_secs() >= 15 {
+                return None;
+            }
             thread::sleep(AGAIN);
         }
     })
@@ -89,7 +91,7 @@ fn a_killed_owner_is_down_and_its_path_claimed_elsewhere() {
         free.add(cluster.measure("its path to be free", killed, |cluster| {
             cluster.owner(leader, &kept).is_none_or(|(owner, _)| owner.is_none())
         }));
-        claimed.add(claiming.join().expect("claimed"));
+        claimed.add(claiming.join().expect("no panic").unwrap_or_else(|| cluster.fail("nothing can be claimed")));
         let started = Instant::now();
         cluster.nodes[dies].start();
         up.add(cluster.measure("it to be up again", started, |cluster| sees(cluster, leader, dies, "up", before + 1)));
@@ -137,7 +139,7 @@ fn paths_are_claimed_again_after_the_leaders_death() {
         let [leader, other, _] = roles(&cluster);
         let killed = cluster.nodes[leader].kill();
         let claiming = claims_again(cluster.nodes[other].rtsp_address(), format!("cam{run}"), killed);
-        claimed.add(claiming.join().expect("claimed"));
+        claimed.add(claiming.join().expect("no panic").unwrap_or_else(|| cluster.fail("nothing can be claimed")));
         cluster.nodes[leader].start();
         cluster.wait_formed();
     }

@@ -1,32 +1,15 @@
 //! Nodes are killed, stopped and started again: paths go on elsewhere or there, under a higher epoch, and nothing that was
 //! agreed is lost.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weft_tests::cluster::{Cluster, state_of};
+use weft_tests::cluster::Cluster;
 use weft_tests::deadline::Deadline;
-use weft_tests::publisher::{Publisher, Refused};
 use weft_tests::wait;
-
-/// Publishes at a node, trying again while the cluster cannot agree.
-fn publish(cluster: &Cluster, at: usize, path: &str) -> Publisher {
-    wait::until(format_args!("{path} to be published"), 20, || {
-        match Publisher::start(cluster.nodes[at].rtsp_address(), path) {
-            Ok(publisher) => Some(publisher),
-            Err(Refused::Status(503)) => None,
-            Err(error) => panic!("{path}: {error:?}"),
-        }
-    })
-}
 
 fn others(at: usize) -> [usize; 2] {
     [(at + 1) % 3, (at + 2) % 3]
-}
-
-fn see(cluster: &Cluster, by: usize, of: usize, state: &str) -> bool {
-    let status = cluster.nodes[by].status();
-    status.is_some_and(|status| state_of(&status, &cluster.nodes[of].name) == Some(state))
 }
 
 fn incarnation(cluster: &Cluster, by: usize, of: usize) -> Option<u64> {
@@ -39,10 +22,10 @@ fn incarnation(cluster: &Cluster, by: usize, of: usize) -> Option<u64> {
 fn a_killed_owners_path_is_taken_elsewhere_under_a_higher_epoch() {
     let _limit = Deadline::seconds(120);
     let mut cluster = Cluster::form(&["a", "b", "c"]);
-    let _lost = publish(&cluster, 0, "cam");
+    let _lost = cluster.publish(0, "cam");
     let first = cluster.wait_owner("cam", Some("a"));
     let killed = cluster.nodes[0].kill();
-    let publisher = publish(&cluster, 1, "cam");
+    let publisher = cluster.publish(1, "cam");
     let second = cluster.wait_owner("cam", Some("b"));
     assert!(second > first && killed.elapsed().as_secs() < 10, "{second} after {first}");
     cluster.nodes[0].start();
@@ -55,7 +38,7 @@ fn a_killed_owners_path_is_taken_elsewhere_under_a_higher_epoch() {
 fn a_killed_owners_path_is_nobodys_until_somebody_publishes() {
     let _limit = Deadline::seconds(120);
     let mut cluster = Cluster::form(&["a", "b", "c"]);
-    let _lost = publish(&cluster, 0, "cam");
+    let _lost = cluster.publish(0, "cam");
     let first = cluster.wait_owner("cam", Some("a"));
     cluster.nodes[0].kill();
     cluster.wait_owner("cam", None);
@@ -63,7 +46,7 @@ fn a_killed_owners_path_is_nobodys_until_somebody_publishes() {
     cluster.nodes[0].start();
     cluster.wait_formed();
     assert_eq!(incarnation(&cluster, 1, 0), Some(2));
-    let _publisher = publish(&cluster, 0, "cam");
+    let _publisher = cluster.publish(0, "cam");
     assert!(cluster.wait_owner("cam", Some("a")) > first);
 }
 
@@ -71,14 +54,14 @@ fn a_killed_owners_path_is_nobodys_until_somebody_publishes() {
 fn a_node_that_is_started_again_at_once_owns_nothing_of_before() {
     let _limit = Deadline::seconds(120);
     let mut cluster = Cluster::form(&["a", "b", "c"]);
-    let _lost = publish(&cluster, 0, "cam");
+    let _lost = cluster.publish(0, "cam");
     let first = cluster.wait_owner("cam", Some("a"));
     let killed = cluster.nodes[0].kill();
     cluster.nodes[0].start();
     assert!(killed.elapsed().as_millis() < 100, "started again within 100 ms");
-    cluster.wait("a to be up again", |cluster| see(cluster, 1, 0, "up") && incarnation(cluster, 1, 0) == Some(2));
+    cluster.wait("a to be up again", |cluster| cluster.sees(1, 0, "up") && incarnation(cluster, 1, 0) == Some(2));
     cluster.wait_owner("cam", None);
-    let _publisher = publish(&cluster, 0, "cam");
+    let _publisher = cluster.publish(0, "cam");
     assert!(cluster.wait_owner("cam", Some("a")) > first);
 }
 
@@ -89,11 +72,11 @@ fn a_stopped_owner_goes_on_under_a_higher_epoch_when_nobody_took_its_path() {
     for at in [cluster.leader(), others(cluster.leader())[0]] {
         let (name, [other, _]) = (cluster.nodes[at].name.clone(), others(at));
         let path = format!("cam-{name}");
-        let publisher = publish(&cluster, at, &path);
+        let publisher = cluster.publish(at, &path);
         let first = cluster.wait_owner(&path, Some(&name));
         let before = incarnation(&cluster, other, at).expect("it is a member");
         cluster.nodes[at].freeze();
-        cluster.wait("the stopped node to be down", |cluster| see(cluster, other, at, "down"));
+        cluster.wait("the stopped node to be down", |cluster| cluster.sees(other, at, "down"));
         cluster.wait("its path to be nobody's", |cluster| {
             cluster.owner(other, &path).is_none_or(|(owner, _)| owner.is_none())
         });
@@ -108,10 +91,10 @@ fn a_stopped_owner_goes_on_under_a_higher_epoch_when_nobody_took_its_path() {
 fn a_stopped_owner_whose_path_was_taken_tells_its_publisher() {
     let _limit = Deadline::seconds(120);
     let cluster = Cluster::form(&["a", "b", "c"]);
-    let old = publish(&cluster, 0, "cam");
+    let old = cluster.publish(0, "cam");
     let first = cluster.wait_owner("cam", Some("a"));
     cluster.nodes[0].freeze();
-    let new = publish(&cluster, 1, "cam");
+    let new = cluster.publish(1, "cam");
     cluster.nodes[0].thaw();
     let second = cluster.wait_owner("cam", Some("b"));
     assert!(second > first);
@@ -127,10 +110,10 @@ fn paths_are_claimed_again_when_the_leader_dies() {
     let mut cluster = Cluster::form(&["a", "b", "c"]);
     let leader = cluster.leader();
     let [other, third] = others(leader);
-    let going = publish(&cluster, other, "before");
+    let going = cluster.publish(other, "before");
     let epoch = cluster.wait_owner("before", Some(&cluster.nodes[other].name.clone()));
     cluster.nodes[leader].kill();
-    let _new = publish(&cluster, third, "after");
+    let _new = cluster.publish(third, "after");
     assert!(cluster.wait_owner("after", Some(&cluster.nodes[third].name.clone())) > epoch);
     assert!(going.is_going());
     cluster.nodes[leader].start();
@@ -141,7 +124,7 @@ fn paths_are_claimed_again_when_the_leader_dies() {
 fn what_was_agreed_is_there_after_all_nodes_were_killed_at_once() {
     let _limit = Deadline::seconds(120);
     let mut cluster = Cluster::form(&["a", "b", "c"]);
-    let publishers: Vec<_> = (0..10).map(|n| publish(&cluster, n % 3, &format!("cam{n}"))).collect();
+    let publishers: Vec<_> = (0..10).map(|n| cluster.publish(n % 3, &format!("cam{n}"))).collect();
     let highest = (0..10).map(|n| cluster.wait_owner(&format!("cam{n}"), Some(["a", "b", "c"][n % 3]))).max();
     let members = |status: &Value| -> Vec<(String, String)> {
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
@@ -160,6 +143,37 @@ fn what_was_agreed_is_there_after_all_nodes_were_killed_at_once() {
     // What they have read says that the old processes are up, until the new ones have said so.
     cluster.wait("all to be new processes", |cluster| (0..3).all(|at| incarnation(cluster, 0, at) == Some(2)));
     assert_eq!(members(&cluster.nodes[0].status().expect("a answers")), before);
-    let _publisher = publish(&cluster, 2, "cam0");
+    let _publisher = cluster.publish(2, "cam0");
     assert!(Some(cluster.wait_owner("cam0", Some("c"))) > highest, "epochs go on above");
+}
+
+#[test]
+fn a_node_that_does_not_come_back_with_the_others_is_down() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let publisher = cluster.publish(2, "cam");
+    cluster.wait_owner("cam", Some("c"));
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    drop(publisher);
+    cluster.nodes[0].start();
+    cluster.nodes[1].start();
+    cluster.wait("the missing node to be down", |cluster| cluster.sees(0, 2, "down"));
+    cluster.wait_owner("cam", None);
+}
+
+#[test]
+fn a_node_that_dies_as_soon_as_it_is_up_is_down() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    for incarnation_now in 2..7 {
+        cluster.nodes[2].kill();
+        cluster.nodes[2].start();
+        while incarnation(&cluster, 0, 2) != Some(incarnation_now) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        cluster.nodes[2].kill();
+        cluster.wait("the node to be down", |cluster| cluster.sees(0, 2, "down"));
+    }
 }

@@ -59,6 +59,9 @@ struct Peer {
     cut: bool,
 }
 
+/// How long it may take until a node is connected that was not before: it is dialed again and again, ever more slowly.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
 impl Window {
     /// A window that opens now.
     pub const fn open(timings: Timings, now: Now) -> Self {
@@ -80,6 +83,19 @@ impl Window {
         let peer = self.peers.entry(node).or_insert(Peer { incarnation, heard: now, cut: false });
         if incarnation >= peer.incarnation {
             *peer = Peer { incarnation, heard: now, cut: false };
+        }
+    }
+
+    /// It is agreed that a node's process is up: from now on it should be heard, and its silence counts, even if it dies before
+    /// its first word. A node that this window has never heard of may have to be connected first.
+    pub fn expect(&mut self, node: NodeId, incarnation: u64, now: Now) {
+        match self.peers.get_mut(&node) {
+            None => {
+                let heard = now.after(FIRST_WORD);
+                self.peers.insert(node, Peer { incarnation, heard, cut: false });
+            }
+            Some(peer) if peer.incarnation < incarnation => *peer = Peer { incarnation, heard: now, cut: false },
+            Some(_) => {}
         }
     }
 
@@ -142,6 +158,30 @@ mod tests {
         run(&mut window, 0, 1000);
         window.heard(B, 1, at(1000));
         window
+    }
+
+    #[test]
+    fn who_dies_before_its_first_word_is_down_all_the_same() {
+        let mut window = watching();
+        // Its next process is agreed to be up, and never heard.
+        window.expect(B, 2, at(1000));
+        run(&mut window, 1050, 1550);
+        assert_eq!((window.sight(B, 2, at(1550)), window.sight(B, 1, at(1550))), (Sight::Suspect, Sight::Lives));
+        window.expect(B, 2, at(1550));
+        run(&mut window, 1600, 1600);
+        assert_eq!(window.sight(B, 2, at(1600)), Sight::Down);
+        // The same of one that this observer has not met since it began.
+        let mut window = Window::open(Timings::default(), at(0));
+        run(&mut window, 0, 100);
+        window.expect(B, 1, at(100));
+        run(&mut window, 150, 1650);
+        assert_eq!(window.sight(B, 1, at(1650)), Sight::Suspect);
+        run(&mut window, 1700, 1700);
+        assert_eq!(window.sight(B, 1, at(1700)), Sight::Down);
+        // What is agreed later than it is heard changes nothing.
+        window.heard(B, 1, at(1700));
+        window.expect(B, 1, at(1750));
+        assert_eq!(window.sight(B, 1, at(1750)), Sight::Lives);
     }
 
     #[test]

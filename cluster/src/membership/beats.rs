@@ -62,6 +62,10 @@ impl Beats {
         wall_micros: i64,
     ) -> Vec<(NodeId, Heartbeat)> {
         self.window.tick(now);
+        for (node, member) in members.iter().filter(|(node, member)| *node != self.id && should_be_heard(member.state))
+        {
+            self.window.expect(node, member.incarnation, now);
+        }
         self.number += 1;
         let sights = self.sights(members, now);
         self.ballot.retract(self.id);
@@ -84,8 +88,7 @@ impl Beats {
 
     /// Whom this node does not see well. Only members whose process should be there are looked at.
     fn sights(&self, members: &Members, now: Now) -> Vec<Sighting> {
-        let alive = |state| matches!(state, MemberState::Up | MemberState::Draining);
-        let looked_at = members.iter().filter(|(node, member)| *node != self.id && alive(member.state));
+        let looked_at = members.iter().filter(|(node, member)| *node != self.id && should_be_heard(member.state));
         looked_at
             .filter_map(|(node, member)| {
                 let incarnation = member.incarnation;
@@ -188,6 +191,10 @@ impl Beats {
     pub const fn interruptions(&self) -> u64 {
         self.window.interruptions()
     }
+}
+
+const fn should_be_heard(state: MemberState) -> bool {
+    matches!(state, MemberState::Up | MemberState::Draining)
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -21,6 +21,9 @@ pub enum PublishError {
     /// The node takes no new sessions.
     #[error("the node is being drained")]
     Draining,
+    /// The cluster gives the node no paths.
+    #[error("the node takes no publishers: it is a witness, is being drained, was removed, or has lost its disk")]
+    NotServing,
     /// The fabric cannot answer.
     #[error("the node cannot take publishers right now")]
     Unavailable,
@@ -52,7 +55,7 @@ impl From<ClaimError> for PublishError {
         match error {
             ClaimError::Owned(_) => Self::PublishedElsewhere,
             ClaimError::NoQuorum => Self::NoQuorum,
-            ClaimError::NotServing => Self::Draining,
+            ClaimError::NotServing => Self::NotServing,
             ClaimError::TooMany => Self::NotConfigured,
         }
     }

@@ -21,7 +21,7 @@ use super::machine::{Machine, Observer, SharedState};
 use super::network::Network;
 use super::types::{self, Snapshot, SnapshotMeta, Types};
 use crate::limits::SNAPSHOT_BYTES_MAX;
-use crate::mesh::{CallError, Transport};
+use crate::mesh::Transport;
 
 /// How fast leaders are found and lost. All in one cluster should have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,10 +225,32 @@ impl<T: Transport> Consensus<T> {
         let Some(leader) = leader.filter(|leader| *leader != self.id) else {
             return self.propose_here(entry).await;
         };
-        match self.transport.call(leader, Request::Propose(entry.clone()), ATTEMPT).await {
-            Ok(Response::Proposed(proposed)) => Ok(proposed),
-            Ok(_) | Err(CallError::Unreachable | CallError::TimedOut | CallError::BadAnswer) => {
-                Ok(Proposed::NotLeader(None))
+        match self.ask(leader, Request::Propose(entry.clone())).await {
+            Some(Response::Proposed(proposed)) => Ok(proposed),
+            _ => Ok(Proposed::NotLeader(None)),
+        }
+    }
+
+    /// Asks a leader. One that is dead does not answer, which costs no more than it takes to elect another one.
+    async fn ask(&self, leader: NodeId, request: Request) -> Option<Response> {
+        tokio::select! {
+            answer = self.transport.call(leader, request, ATTEMPT) => answer.ok(),
+            () = self.turned_from(leader) => None,
+        }
+    }
+
+    /// Waits until this node begins to follow somebody else than this leader, or nobody.
+    async fn turned_from(&self, leader: NodeId) {
+        let mut metrics = self.raft.server_metrics();
+        let before = metrics.borrow_watched().current_leader;
+        loop {
+            // The sender lives as long as Raft; after that nothing changes any more.
+            if metrics.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let now = metrics.borrow_watched().current_leader;
+            if now != before && now != Some(leader) {
+                return;
             }
         }
     }
@@ -267,8 +289,8 @@ impl<T: Transport> Consensus<T> {
     async fn read_index(&self) -> Result<ReadIndex, ProposeError> {
         let leader = self.standing().leader;
         let Some(leader) = leader.filter(|leader| *leader != self.id) else { return self.read_index_here().await };
-        match self.transport.call(leader, Request::ReadIndex(()), ATTEMPT).await {
-            Ok(Response::ReadIndex(index)) => Ok(index),
+        match self.ask(leader, Request::ReadIndex(())).await {
+            Some(Response::ReadIndex(index)) => Ok(index),
             _ => Ok(ReadIndex::Unsure),
         }
     }

@@ -1,6 +1,7 @@
 //! One node of a cluster: a process, its ports, its folder.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,12 +19,20 @@ use crate::{http, ports, tools};
 pub struct Setup {
     name: String,
     more: String,
+    disk_megabytes: Option<u32>,
 }
 
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), more: String::new() }
+        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None }
+    }
+
+    /// With a data folder on a disk of its own, so large, which is new at each start and which only the node sees.
+    #[must_use]
+    pub const fn on_small_disk(mut self, megabytes: u32) -> Self {
+        self.disk_megabytes = Some(megabytes);
+        self
     }
 
     /// With more lines of YAML.
@@ -41,6 +50,7 @@ pub struct Node {
     /// Its label.
     pub name: String,
     more: String,
+    disk_megabytes: Option<u32>,
     rtsp: u16,
     rtmp: u16,
     api: u16,
@@ -63,6 +73,7 @@ impl Node {
         Self {
             name: setup.name.clone(),
             more: setup.more.clone(),
+            disk_megabytes: setup.disk_megabytes,
             rtsp: ports::tcp(),
             rtmp: ports::tcp(),
             api: ports::tcp(),
@@ -103,9 +114,49 @@ impl Node {
     /// `weft` with its configuration and folder, to be given arguments.
     pub fn command(&self) -> Command {
         std::fs::write(self.folder.join("weft.yml"), self.configuration()).expect("write the configuration");
-        let mut command = Command::new(tools::weft());
+        let mut command = match self.disk_megabytes {
+            None => Command::new(tools::weft()),
+            Some(megabytes) => self.on_small_disk(megabytes),
+        };
         command.arg("--config").arg("weft.yml").env("WEFT_DATADIR", self.data()).current_dir(&self.folder);
         command
+    }
+
+    /// `weft` in a mount namespace of its own, with the same pid as the command.
+    fn on_small_disk(&self, megabytes: u32) -> Command {
+        std::fs::create_dir_all(self.data()).expect("make the data folder");
+        let mut command = Command::new("unshare");
+        // A user namespace makes an ordinary user the root of the mount namespace.
+        // SAFETY: takes nothing and cannot fail.
+        if unsafe { libc::geteuid() } != 0 {
+            command.arg("--map-root-user");
+        }
+        let script = format!("mount -t tmpfs -o size={megabytes}m tmpfs \"$0\" && exec \"$@\"");
+        command.args(["--mount", "--", "sh", "-c"]).arg(script).arg(self.data()).arg(tools::weft());
+        command
+    }
+
+    /// Fills its small disk until nothing more fits.
+    pub fn fill_disk(&self) {
+        let mut file = std::fs::File::create(self.filler()).expect("make a file on the small disk");
+        // Smaller and smaller pieces, for the last one does not fit as a whole.
+        for bytes in [1 << 20, 1 << 12, 1] {
+            let piece = vec![0; bytes];
+            while file.write_all(&piece).is_ok() {}
+        }
+    }
+
+    /// A file on its small disk, as others see it.
+    fn filler(&self) -> PathBuf {
+        let pid = self.process.as_ref().expect("the node runs").pid();
+        let data = self.data();
+        let inside = data.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(pid.to_string()).join("root").join(inside).join("filler")
+    }
+
+    /// Makes room again.
+    pub fn empty_disk(&self) {
+        std::fs::remove_file(self.filler()).expect("delete the filler");
     }
 
     /// Starts it, and does not wait. In the test's own thread: it dies with that.
