@@ -215,3 +215,30 @@ async fn a_path_that_is_not_allowed_any_more_ends() {
     assert_eq!(publication.event().await, PublisherEvent::Ended(EndReason::NotConfigured));
     until(|| reader.ended() == Some(EndReason::NotConfigured)).await;
 }
+
+#[actix::test]
+async fn a_path_that_may_not_be_taken_over_is_let_go_when_its_publisher_leaves() {
+    for override_publisher in [true, false] {
+        let claimant = Arc::new(crate::ownership::Alone::default());
+        let fabric = Fabric::start(FabricConfig {
+            node: "a".into(),
+            claimant: claimant.clone(),
+            budget_bytes: 64 << 20,
+            policy: Arc::new(Everything(Some(PathSettings { override_publisher, ..PathSettings::default() }).into())),
+            clock: Clock::start(),
+        });
+        let mut publication = publish(&fabric, "p").await;
+        push(&mut publication, 0..1);
+        let gate = WakeGate::new();
+        let _reader = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+        let first = fabric.describe(&cam()).unwrap().epoch;
+        drop(publication);
+        until(|| fabric.describe(&cam()).unwrap().publisher.is_none()).await;
+        if !override_publisher {
+            until(|| claimant.owner(&cam()).is_none()).await;
+        }
+        let _publication = publish(&fabric, "p").await;
+        let second = fabric.describe(&cam()).unwrap().epoch;
+        assert_eq!(second > first, !override_publisher, "{first:?} {second:?}");
+    }
+}

@@ -11,7 +11,7 @@ use weft_proto::media::Tracks;
 
 use super::core::{Command, Core, Event, ReaderRole, Refusal, SessionId};
 use super::refusal::{PublishError, SubscribeError};
-use super::registry::{PathClosed, Registry};
+use super::registry::{PathClosed, Registry, Unpublished};
 use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
 use crate::clock::Clock;
 use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
@@ -251,7 +251,12 @@ impl Handler<Gone> for PathActor {
     fn handle(&mut self, message: Gone, ctx: &mut Self::Context) {
         self.arrived();
         match message {
-            Gone::Publisher(id) => self.feed(Event::PublisherGone { id }, ctx),
+            Gone::Publisher(id) => {
+                self.feed(Event::PublisherGone { id }, ctx);
+                if self.core.publisher().is_none() {
+                    self.registry.do_send(Unpublished { path: self.shared.stream.path().clone() });
+                }
+            }
             Gone::Reader(id) => {
                 self.joining.remove(&id);
                 self.feed(Event::ReaderGone { id }, ctx);

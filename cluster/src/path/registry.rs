@@ -66,6 +66,13 @@ pub(crate) struct Notice {
 #[rtype(result = "()")]
 pub(crate) struct Reconfigured;
 
+/// A path's publisher has left; its readers may stay.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unpublished {
+    pub(crate) path: PathName,
+}
+
 /// An actor has nothing left to do.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -261,6 +268,20 @@ impl Handler<Reconfigured> for Registry {
                 }
                 None => shared.end_all(EndReason::NotConfigured),
             }
+        }
+    }
+}
+
+impl Handler<Unpublished> for Registry {
+    type Result = ();
+
+    /// Where a publisher may take a path over from another node, the path stays owned while it has readers: one that returns
+    /// here needs nobody's word. Where it may not, it could come back nowhere else.
+    fn handle(&mut self, gone: Unpublished, _: &mut Self::Context) {
+        let Some(shared) = self.directory.find(&gone.path) else { return };
+        let returned = shared.publisher.lock().is_some() || self.claiming.contains_key(&gone.path);
+        if !returned && !shared.policy().life.override_publisher {
+            self.directory.claimant.let_go(&gone.path);
         }
     }
 }
