@@ -221,8 +221,12 @@ impl<T: Transport> Consensus<T> {
 
     /// At the node that is said to lead, or else at the one that this node follows.
     async fn propose_once(&self, hint: Option<NodeId>, entry: &Entry) -> Result<Proposed, ProposeError> {
-        let leader = hint.or_else(|| self.standing().leader);
-        let Some(leader) = leader.filter(|leader| *leader != self.id) else {
+        let standing = self.standing();
+        if standing.stopped.is_some() {
+            // Others may agree, but this node would not hear what becomes of it.
+            return Err(ProposeError::Stopped);
+        }
+        let Some(leader) = hint.or(standing.leader).filter(|leader| *leader != self.id) else {
             return self.propose_here(entry).await;
         };
         match self.ask(leader, Request::Propose(entry.clone())).await {
@@ -234,6 +238,7 @@ impl<T: Transport> Consensus<T> {
     /// Asks a leader. One that is dead does not answer, which costs no more than it takes to elect another one.
     async fn ask(&self, leader: NodeId, request: Request) -> Option<Response> {
         tokio::select! {
+            biased;
             answer = self.transport.call(leader, request, ATTEMPT) => answer.ok(),
             () = self.turned_from(leader) => None,
         }
