@@ -8,7 +8,7 @@ use weft_tests::publisher::{Publisher, Refused, claim};
 use weft_tests::{tools, wait};
 
 #[test]
-fn a_node_whose_disk_is_full_acknowledges_nothing_and_goes_on_with_its_streams() {
+fn a_node_whose_disk_is_full_says_so_and_goes_on_with_its_streams() {
     let _limit = Deadline::seconds(180);
     let cluster = Cluster::with(&[Setup::new("a"), Setup::new("b"), Setup::new("c").on_small_disk(8)]);
     let going = cluster.publish(2, "before");

@@ -58,7 +58,8 @@ fn a_token_that_is_too_old_or_of_another_cluster_lets_nobody_in() {
     cluster.nodes[late].start_with(&["--join", &old]);
     let said = refused(&mut cluster, late);
     assert!(said.contains("cannot join the cluster"), "{said}");
-    // A token that names this cluster's address, with the authority and secret of another.
+    // A token of another cluster, whose node is gone: the newcomer says that it finds nobody, and goes on asking. (That a
+    // node of another authority is not believed is tested where the mesh is.)
     let stranger = Cluster::form(&["x"]);
     let foreign = stranger.nodes[0].token(60);
     drop(stranger);

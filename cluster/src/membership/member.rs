@@ -23,7 +23,7 @@ use super::voters::Change;
 use crate::clock::Clock;
 use crate::liveness::Timings;
 use crate::mesh::{Incoming, PeerAddress, Transport};
-use crate::ownership::{Answer, ClaimError, Entry, MemberFacts, NodeId, State};
+use crate::ownership::{Answer, ClaimError, Entry, MemberFacts, NodeId, Refusal, State};
 use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, RaftTimings, StartError};
 
 /// How fast things happen in a cluster. All nodes should have the same.
@@ -399,8 +399,12 @@ impl<T: Transport> Member<T> {
         let now = self.now();
         if let Entry::NodeUp { node, incarnation, .. } = entry {
             let beats = &self.shared.inner.lock().beats;
-            if *node != from || beats.older_lives(*node, *incarnation, now) {
-                return Some(Response::Proposed(Proposed::NotLeader(None)));
+            if *node != from {
+                return Some(Response::Unable(()));
+            }
+            if beats.older_lives(*node, *incarnation, now) {
+                let answer = Answer::Refused(Refusal::OlderLives);
+                return Some(Response::Proposed(Proposed::Done { index: 0, answer }));
             }
         }
         let state = self.shared.consensus.state().read();

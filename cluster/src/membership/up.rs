@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::member::{Ended, Member, Task};
 use crate::mesh::Transport;
-use crate::ownership::{Entry, MemberState};
+use crate::ownership::{Answer, Entry, MemberState, Refusal};
 
 /// What the members' list says of this process.
 enum Record {
@@ -24,8 +25,12 @@ enum Record {
     Newer,
 }
 
-/// How long an older process of this node may be heard before this one gives up: longer than a dead one is taken for alive.
+/// How long an older process of this node may be heard before this one gives up, in times for which a dead one is taken for
+/// alive.
 const DUPLICATE_AFTER: u32 = 5;
+
+/// Between two attempts while it is heard.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A removed node waits so long for its vote to be taken. That may have happened without it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
@@ -90,22 +95,23 @@ impl<T: Transport> Member<T> {
         if matches!(self.record(), Record::Down) && !self.begin_anew().await {
             return;
         }
-        for _ in 0..DUPLICATE_AFTER {
-            if !matches!(self.record(), Record::Older) {
-                return;
-            }
+        let begun = self.shared.clock.now();
+        let patience = self.shared.timings.liveness.suspect_after * DUPLICATE_AFTER;
+        while matches!(self.record(), Record::Older) {
             let incarnation = self.incarnation();
             let up = Entry::NodeUp { node: self.shared.id, incarnation, facts: self.shared.facts.clone() };
-            if let Ok((_, answer)) = self.shared.consensus.propose(up, ATTEMPT).await {
-                info!(incarnation, %answer, "the node is up");
-                return;
-            }
-            // Without a quorum nobody says anything about duplicates.
-            if self.shared.consensus.catch_up(ATTEMPT).await.is_err() {
-                return;
+            match self.shared.consensus.propose(up, ATTEMPT).await {
+                Ok((_, Answer::Refused(Refusal::OlderLives))) => {
+                    if self.shared.clock.now().since(begun) >= patience {
+                        return self.end(Ended::Duplicate);
+                    }
+                    sleep(AGAIN).await;
+                }
+                Ok((_, answer)) => return info!(incarnation, %answer, "the node is up"),
+                // Without a quorum nobody says anything about it; it is tried again with the next tick.
+                Err(_) => return,
             }
         }
-        self.end(Ended::Duplicate);
     }
 
     /// A process that was thought dead goes on as another incarnation: what it owned is no longer its own.

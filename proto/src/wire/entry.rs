@@ -259,6 +259,9 @@ pub enum Refusal {
     /// Somebody has changed the configuration meanwhile: it has this revision.
     #[error("the configuration has revision {0}")]
     OtherRevision(u64),
+    /// An older process of the node is still heard: the newer one is a second one, or has started just now.
+    #[error("an older process of the node is still heard")]
+    OlderLives,
 }
 
 /// For log lines: what it is and what it is about.
