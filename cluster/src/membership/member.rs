@@ -8,22 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
-use weft_proto::id::{Epoch, PathName};
+use weft_proto::id::PathName;
 use weft_proto::time::{Now, WallClock};
 use weft_proto::wire::control::{Proposed, Request, Response, Signal};
 
 use super::beats::Beats;
-use super::holdings::{Finding, Holdings, Host};
+use super::holdings::{Holdings, Host};
 use super::steward::{Duty, Steward};
 use super::voters::Change;
+use super::wake::Wake;
 use crate::clock::Clock;
 use crate::liveness::Timings;
 use crate::mesh::{Incoming, PeerAddress, Transport};
-use crate::ownership::{Answer, ClaimError, Entry, MemberFacts, NodeId, Refusal, State};
+use crate::ownership::{Answer, Entry, MemberFacts, NodeId, Refusal};
 use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, RaftTimings, StartError};
 
 /// How fast things happen in a cluster. All nodes should have the same.
@@ -108,7 +109,7 @@ pub(super) struct Shared<T> {
     pub(super) consensus: Consensus<T>,
     pub(super) transport: T,
     pub(super) clock: Clock,
-    host: Arc<dyn Host>,
+    pub(super) host: Arc<dyn Host>,
     pub(super) inner: Mutex<Inner>,
     pub(super) wake: Arc<Wake>,
 }
@@ -120,7 +121,7 @@ pub(super) struct Inner {
     pub(super) holdings: Holdings,
     /// Tasks that run, so that none is started twice.
     pub(super) running: BTreeSet<Task>,
-    peers: BTreeMap<NodeId, PeerAddress>,
+    pub(super) peers: BTreeMap<NodeId, PeerAddress>,
     pub(super) removed_since: Option<Now>,
     /// When somebody was last told that the nodes are too far apart for the timings.
     too_far_said: Option<Now>,
@@ -152,32 +153,10 @@ pub(super) enum Task {
     Path(PathName),
 }
 
-/// Wakes the member when something has been agreed, and lets others look.
-pub(super) struct Wake {
-    pub(super) notify: Notify,
-    observer: Option<Arc<dyn Observer>>,
-}
-
-impl Observer for Wake {
-    fn applied(&self, index: u64, entry: &Entry, answer: Answer, state: &State) {
-        if let Some(observer) = &self.observer {
-            observer.applied(index, entry, answer, state);
-        }
-        self.notify.notify_one();
-    }
-
-    fn installed(&self, state: &State) {
-        if let Some(observer) = &self.observer {
-            observer.installed(state);
-        }
-        self.notify.notify_one();
-    }
-}
-
 impl<T: Transport> Member<T> {
     /// Starts with what is on the disk; `image` is what [`Disk::load`] gave. [`Self::run`] must follow.
     pub async fn start(config: MemberConfig<T>, image: &Image) -> Result<Self, StartError> {
-        let wake = Arc::new(Wake { notify: Notify::new(), observer: config.observer });
+        let wake = Arc::new(Wake::new(config.id, config.observer));
         let consensus = Consensus::start(
             ConsensusConfig {
                 id: config.id,
@@ -251,7 +230,7 @@ impl<T: Transport> Member<T> {
             tokio::select! {
                 biased;
                 _ = tick.tick() => self.tick(),
-                () = self.shared.wake.notify.notified() => self.review(),
+                () = self.shared.wake.notify.notified() => self.review(false),
                 Some(event) = incoming.recv() => self.take(event),
             }
             if let Some(ended) = self.shared.inner.lock().ended {
@@ -323,7 +302,7 @@ impl<T: Transport> Member<T> {
         for duty in duties {
             self.perform(duty);
         }
-        self.review();
+        self.review(true);
     }
 
     /// Timings that are shorter than the way cost elections and false alarms: somebody has to know.
@@ -411,79 +390,6 @@ impl<T: Transport> Member<T> {
         let stranger = state.members().iter().len() > 0 && state.members().get(from).is_none();
         stranger.then_some(Response::Unable(()))
     }
-
-    /// Compares what is agreed with what this node does.
-    fn review(&self) {
-        self.check_up();
-        let state = self.shared.consensus.state().read();
-        let (peers, findings) = {
-            let inner = self.shared.inner.lock();
-            // A node that has joined knows where the others are before it has read that in the log.
-            let known = state.members().get(self.shared.id).is_some();
-            let peers = known.then(|| peers(self.shared.id, &state));
-            let changed = peers.filter(|peers| *peers != inner.peers);
-            let changed = changed.map(|peers| (peers, state.members().removed().clone()));
-            (changed, { inner.holdings.look(self.shared.id, inner.incarnation, &state) })
-        };
-        drop(state);
-        if let Some((peers, removed)) = peers {
-            // First: those that are let go come back at once, and are to hear why.
-            self.shared.transport.set_removed(removed);
-            self.set_peers(peers);
-        }
-        for finding in findings {
-            self.act(finding);
-        }
-    }
-
-    fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>) {
-        let mut inner = self.shared.inner.lock();
-        let gone: Vec<NodeId> = inner.peers.keys().filter(|node| !peers.contains_key(node)).copied().collect();
-        gone.into_iter().for_each(|node| inner.beats.forget(node));
-        inner.peers.clone_from(&peers);
-        drop(inner);
-        self.shared.transport.set_peers(peers);
-    }
-
-    fn act(&self, finding: Finding) {
-        match finding {
-            Finding::Lost(path, epoch, owner) => {
-                self.shared.inner.lock().holdings.let_go(&path);
-                info!(%path, epoch = epoch.0, ?owner, "the path is another node's");
-                self.shared.host.lost(&path, epoch, owner);
-            }
-            Finding::Reclaim(path, kind) => self.once(Task::Path(path.clone()), |member| async move {
-                match member.claim_once(&path, kind, false).await {
-                    Ok(epoch) => member.shared.host.renewed(&path, epoch),
-                    Err(ClaimError::Owned(node)) => member.shared.host.lost(&path, Epoch::default(), Some(node)),
-                    Err(error) => {
-                        debug!(%path, %error, "the path could not be claimed again");
-                        member.shared.host.lost(&path, Epoch::default(), None);
-                    }
-                }
-            }),
-            Finding::Unserved(path, epoch, claim) => {
-                let given = self.shared.inner.lock().holdings.was_given(&path, claim);
-                if given && self.shared.host.assigned(&path, epoch) {
-                    self.shared.inner.lock().holdings.take(&path, claim, epoch);
-                    return;
-                }
-                self.once(Task::Path(path.clone()), |member| async move {
-                    let release = Entry::Release { path, epoch };
-                    // What fails is seen again.
-                    let _ = member.shared.consensus.propose(release, PROPOSE).await;
-                });
-            }
-        }
-    }
-}
-
-fn peers(id: NodeId, state: &State) -> BTreeMap<NodeId, PeerAddress> {
-    let others = state.members().iter().filter(|(node, _)| *node != id);
-    let peer = |(node, member): (NodeId, &crate::ownership::Member)| {
-        (node, PeerAddress { address: member.facts.address.clone(), incarnation: member.incarnation })
-    };
-    others.map(peer).collect()
 }
 
 /// How often what somebody should change is said.

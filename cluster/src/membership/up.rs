@@ -119,7 +119,10 @@ impl<T: Transport> Member<T> {
         match self.shared.incarnations.next().await {
             Ok(incarnation) => {
                 warn!(incarnation, "the cluster thought this node dead; it comes up again");
-                self.shared.inner.lock().incarnation = incarnation;
+                let mut inner = self.shared.inner.lock();
+                inner.incarnation = incarnation;
+                inner.holdings.note_all();
+                drop(inner);
                 self.shared.transport.set_incarnation(incarnation);
                 true
             }

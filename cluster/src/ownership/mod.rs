@@ -12,6 +12,7 @@
 mod claimant;
 mod claims;
 mod fence;
+mod index;
 mod members;
 mod paths;
 mod state;

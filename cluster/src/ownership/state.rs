@@ -82,6 +82,7 @@ impl State {
 
     /// Applies the entry at `index`, which is higher than all before. Never fails: what cannot be done changes nothing.
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Answer {
+        self.paths.begin();
         match entry {
             Entry::RaiseBase { base } => {
                 self.base = self.base.max(*base);
@@ -102,7 +103,7 @@ impl State {
             Entry::Claim { id, path, kind, now_micros, take_over } => {
                 self.once(*id, |state| state.claim(index, *id, path, *kind, *now_micros, *take_over))
             }
-            Entry::Release { path, epoch } => done(self.paths.at(path, *epoch).map(|ownership| ownership.owner = None)),
+            Entry::Release { path, epoch } => done(self.paths.release(path, *epoch)),
             Entry::Forget { path, epoch } => done(self.paths.forget(path, *epoch)),
             Entry::AddStandby { id, path, rank } => self.add_standby(*id, path, *rank),
             Entry::RemoveStandby { id, path } => done(self.paths.remove_standby(path, *id)),

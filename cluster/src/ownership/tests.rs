@@ -265,6 +265,7 @@ fn entry() -> impl Strategy<Value = Draft> {
             rank
         }),
         (0..3u8, any::<bool>()).prop_map(|(path, stale)| Draft::Promote { path, stale }),
+        (0..3u8).prop_map(|path| Draft::Leave { path }),
     ]
 }
 
@@ -278,6 +279,7 @@ enum Draft {
     Forget { path: u8 },
     Wait { node: u64, number: u64, path: u8, rank: u8 },
     Promote { path: u8, stale: bool },
+    Leave { path: u8 },
 }
 
 fn name(path: u8) -> PathName {
@@ -319,6 +321,10 @@ impl Draft {
                 let id = state.paths().get(&name(path))?.standbys.first()?.claim;
                 Entry::Promote { path: name(path), epoch: epoch(path, stale)?, id }
             }
+            Self::Leave { path } => {
+                let id = state.paths().get(&name(path))?.standbys.last()?.claim;
+                Entry::RemoveStandby { id, path: name(path) }
+            }
         })
     }
 }
@@ -355,6 +361,10 @@ impl Witness {
             prop_assert!(nodes.len() == ownership.standbys.len(), "{path}: a node waits twice");
             prop_assert!(ownership.owner_node().is_none_or(|owner| !nodes.contains(&owner)), "the owner waits");
         }
+        prop_assert!(after.paths().is_indexed(), "the index is another one than that of all paths");
+        for path in (0..3).map(name).filter(|path| before.paths().get(path) != after.paths().get(path)) {
+            prop_assert!(after.paths().changed().contains(&path), "{path} is not among what has changed");
+        }
         Ok(())
     }
 }
@@ -377,6 +387,9 @@ proptest! {
                 prop_assert!(before == log.state, "refused ({refusal}) and changed all the same");
             }
         }
+        let bytes = weft_proto::wire::to_bytes(&log.state);
+        let read: State = weft_proto::wire::from_bytes(&bytes).expect("what was written can be read");
+        prop_assert!(read == log.state && read.paths().is_indexed());
     }
 
     #[test]
