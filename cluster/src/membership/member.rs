@@ -122,6 +122,8 @@ pub(super) struct Inner {
     /// Tasks that run, so that none is started twice.
     pub(super) running: BTreeSet<Task>,
     pub(super) peers: BTreeMap<NodeId, PeerAddress>,
+    /// Where nodes were before it was agreed that they are members.
+    pub(super) remembered: BTreeMap<NodeId, PeerAddress>,
     pub(super) removed_since: Option<Now>,
     /// When somebody was last told that the nodes are too far apart for the timings.
     too_far_said: Option<Now>,
@@ -175,6 +177,7 @@ impl<T: Transport> Member<T> {
             holdings: Holdings::default(),
             running: BTreeSet::new(),
             peers: BTreeMap::new(),
+            remembered: BTreeMap::new(),
             removed_since: None,
             too_far_said: None,
             ended: None,
@@ -209,17 +212,38 @@ impl<T: Transport> Member<T> {
         self.shared.inner.lock().incarnation
     }
 
-    /// Makes this node the first of a new cluster: its only voter, its first member, with epochs above `base`.
-    pub async fn found(&self, base: u64) -> Result<(), StartError> {
-        self.shared.consensus.initialize().await?;
+    /// Begins a new cluster with these voters, of whom this node is one, and with epochs above `base`. Alone, it is done when
+    /// this returns. With others nobody leads, and nothing is agreed, before a majority of them has come and has written who
+    /// they are; then the leader raises the base, and each of them says that it is a member.
+    pub async fn found(&self, base: u64, voters: &BTreeSet<NodeId>) -> Result<(), StartError> {
+        self.shared.consensus.initialize(voters).await?;
         self.shared.consensus.campaign().await;
+        if voters.len() > 1 {
+            return Ok(());
+        }
         let within = Duration::from_secs(10);
-        let join = Entry::Join { node: self.shared.id, facts: self.shared.facts.clone(), token: None };
-        for entry in [Entry::RaiseBase { base }, join] {
+        for entry in [Entry::RaiseBase { base }, self.own_join()] {
             let done = self.shared.consensus.propose(entry, within).await;
             done.map_err(|error| StartError::Raft(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// This node is a member.
+    pub(super) fn own_join(&self) -> Entry {
+        Entry::Join { node: self.shared.id, facts: self.shared.facts.clone(), token: None }
+    }
+
+    /// Where others are who were there when the cluster was formed, or when this node joined: voters that are no members yet
+    /// are found there.
+    pub fn remember(&self, addresses: &[(NodeId, String)]) {
+        let others = addresses.iter().filter(|(node, _)| *node != self.shared.id);
+        let peer =
+            |(node, address): &(NodeId, String)| (*node, PeerAddress { address: address.clone(), incarnation: 0 });
+        let known: BTreeMap<NodeId, PeerAddress> = others.map(peer).collect();
+        let mut inner = self.shared.inner.lock();
+        inner.peers.clone_from(&known);
+        inner.remembered = known;
     }
 
     /// Lives until it is told to end, or must.
@@ -254,10 +278,21 @@ impl<T: Transport> Member<T> {
         self.shared.consensus.state().read().members().get(node).is_some()
     }
 
-    /// Where the members are.
+    /// Whether a node is to vote that is no member yet: one of the formation.
+    pub fn awaits(&self, node: NodeId) -> bool {
+        let is_gone = self.shared.consensus.state().read().members().was_removed(node);
+        !is_gone && self.shared.consensus.standing().voters.contains(&node)
+    }
+
+    /// Where the members are, and those that are to be.
     pub fn addresses(&self) -> Vec<(NodeId, String)> {
+        let mut addresses = BTreeMap::from([(self.shared.id, self.shared.facts.address.clone())]);
+        let remembered = self.shared.inner.lock().remembered.clone();
+        let awaited = remembered.into_iter().filter(|(node, _)| self.awaits(*node));
+        addresses.extend(awaited.map(|(node, peer)| (node, peer.address)));
         let state = self.shared.consensus.state().read();
-        state.members().iter().map(|(node, member)| (node, member.facts.address.clone())).collect()
+        addresses.extend(state.members().iter().map(|(node, member)| (node, member.facts.address.clone())));
+        addresses.into_iter().collect()
     }
 
     pub(super) fn now(&self) -> Now {
@@ -292,7 +327,7 @@ impl<T: Transport> Member<T> {
         let incarnation = inner.incarnation;
         let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
         let Inner { steward, beats: seen, .. } = &mut *inner;
-        let duties = steward.duties(&state, &standing, seen, now);
+        let duties = steward.duties(&state, &standing, seen, now, wall_micros);
         self.check_distance(&mut inner, now);
         drop(inner);
         drop(state);
@@ -388,7 +423,11 @@ impl<T: Transport> Member<T> {
         }
         let state = self.shared.consensus.state().read();
         let stranger = state.members().iter().len() > 0 && state.members().get(from).is_none();
-        stranger.then_some(Response::Unable(()))
+        // A voter of the formation says itself that it is a member.
+        let joins = matches!(entry, Entry::Join { node, token: None, .. } if *node == from)
+            && !state.members().was_removed(from)
+            && self.shared.consensus.standing().voters.contains(&from);
+        (stranger && !joins).then_some(Response::Unable(()))
     }
 }
 

@@ -41,9 +41,16 @@ impl<T: Transport> Member<T> {
         if state.members().get(self.shared.id).is_none() {
             return;
         }
-        let peers = peers(self.shared.id, &state);
+        let mut peers = peers(self.shared.id, &state);
         let removed = state.members().removed().clone();
         drop(state);
+        // Voters of the formation that are not there yet are waited for where they were.
+        let voters = self.shared.consensus.standing().voters;
+        let remembered = self.shared.inner.lock().remembered.clone();
+        let awaited = remembered.into_iter().filter(|(node, _)| voters.contains(node) && !removed.contains(node));
+        for (node, peer) in awaited {
+            peers.entry(node).or_insert(peer);
+        }
         if peers != self.shared.inner.lock().peers {
             // First: those that are let go come back at once, and are to hear why.
             self.shared.transport.set_removed(removed);

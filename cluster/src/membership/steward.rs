@@ -64,7 +64,14 @@ impl Steward {
     }
 
     /// What is to be done now. Called with every tick, on every node; one that does not lead has nothing to do.
-    pub fn duties(&mut self, state: &State, standing: &Standing, beats: &Beats, now: Now) -> Vec<Duty> {
+    pub fn duties(
+        &mut self,
+        state: &State,
+        standing: &Standing,
+        beats: &Beats,
+        now: Now,
+        wall_micros: i64,
+    ) -> Vec<Duty> {
         if !standing.leads {
             self.down_since.clear();
             self.idle.clear();
@@ -72,8 +79,9 @@ impl Steward {
             self.looked = None;
             return Vec::new();
         }
-        self.note_down(state, now);
-        let mut duties: Vec<Duty> = self.deaths(state, standing, beats, now);
+        self.note_down(state, standing, now);
+        let mut duties: Vec<Duty> = base(state, wall_micros).into_iter().collect();
+        duties.extend(self.deaths(state, standing, beats, now));
         duties.extend(self.forget(state, now));
         duties.extend(self.level(state));
         let replicated = standing.replicated.iter().filter_map(|(node, at)| Some((*node, (*at)?))).collect();
@@ -91,10 +99,16 @@ impl Steward {
         duties
     }
 
-    fn note_down(&mut self, state: &State, now: Now) {
-        let is_down = |node| state.members().get(node).is_some_and(|member| member.state == MemberState::Down);
+    /// Voters of a formation that have never come are missed like those that are down.
+    fn note_down(&mut self, state: &State, standing: &Standing, now: Now) {
+        let members = state.members();
+        let is_down = |node| match members.get(node) {
+            Some(member) => member.state == MemberState::Down,
+            None => standing.voters.contains(&node) && !members.was_removed(node),
+        };
         self.down_since.retain(|node, _| is_down(*node));
-        for (node, _) in state.members().iter().filter(|(node, _)| is_down(*node)) {
+        let all = members.iter().map(|(node, _)| node).chain(standing.voters.iter().copied());
+        for node in all.filter(|node| is_down(*node)) {
             self.down_since.entry(node).or_insert(now);
         }
     }
@@ -176,6 +190,12 @@ impl Steward {
         let level = state.members().common_level().filter(|level| *level > state.level())?;
         Some(Duty::Propose(Entry::RaiseLevel { level }))
     }
+}
+
+/// The first that is agreed in a cluster of several: whoever leads first says it, for the founder may be gone by then.
+fn base(state: &State, wall_micros: i64) -> Option<Duty> {
+    let base = u64::try_from(wall_micros).unwrap_or(0).max(1);
+    (state.base() == 0).then_some(Duty::Propose(Entry::RaiseBase { base }))
 }
 
 /// A node that two observers suspect loses the paths for which somebody waits: a wrong guess costs one splice.

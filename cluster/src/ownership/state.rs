@@ -36,6 +36,11 @@ impl State {
         &self.paths
     }
 
+    /// What all epochs are above; 0 before it was raised for the first time, and nothing is owned before that.
+    pub const fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The level that the cluster speaks.
     pub const fn level(&self) -> u32 {
         self.level

@@ -1,6 +1,6 @@
 //! One node's part in Raft.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,10 +158,11 @@ impl<T: Transport> Consensus<T> {
         Ok(Self { id, raft, transport, state, incoming_snapshot: Arc::default() })
     }
 
-    /// Makes this node the only voter of a new cluster. To be called once in the life of a cluster, on one node.
-    pub async fn initialize(&self) -> Result<(), StartError> {
-        let only = std::collections::BTreeMap::from([(self.id, EmptyNode::new())]);
-        self.raft.initialize(only).await.map_err(|error| StartError::Raft(error.to_string()))
+    /// Makes these nodes the voters of a new cluster, this one among them. To be called once in the life of a cluster, on
+    /// one node: it leads when a majority of them is there.
+    pub async fn initialize(&self, voters: &BTreeSet<NodeId>) -> Result<(), StartError> {
+        let voters: BTreeMap<NodeId, EmptyNode> = voters.iter().map(|node| (*node, EmptyNode::new())).collect();
+        self.raft.initialize(voters).await.map_err(|error| StartError::Raft(error.to_string()))
     }
 
     /// Asks for votes now: a node that is its only voter need not wait to see whether another one leads.

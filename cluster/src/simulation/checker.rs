@@ -190,7 +190,7 @@ impl Checker {
             Entry::NodeUp { node, incarnation, .. } if answer == Answer::Done => {
                 inner.incarnations.insert(*node, *incarnation);
             }
-            Entry::RaiseBase { base } => inner.base = *base,
+            Entry::RaiseBase { base } => inner.base = inner.base.max(*base),
             _ => {}
         }
         for (path, ownership) in state.paths().iter() {

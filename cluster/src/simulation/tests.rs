@@ -27,6 +27,8 @@ const MUST_HAPPEN: &[&str] = &[
     "deaths",
     "deaths with a plan",
     "false alarms",
+    "founders killed when they had founded",
+    "founders killed while they found",
     "frames",
     "frames fenced off",
     "full disks",

@@ -159,9 +159,14 @@ async fn let_in(
     let hash = TokenSecret(request.secret).hash();
     let token = (welcome != Some(hash)).then_some((hash, now_micros));
     let node = request.node;
-    if member.knows(node) && token.is_none() {
-        // It was let in before, and the answer was lost: it has the secret, and the id is its own.
+    if token.is_none() && (member.knows(node) || member.awaits(node)) {
+        // It was let in before, and the answer was lost: it has the secret, and the id is its own. Or it is to vote from the
+        // beginning: then nothing can be agreed before it comes, and it says itself that it is a member.
         return Ok(());
+    }
+    if member.consensus().state().read().base() == 0 {
+        // Nobody is a member before the first voters are.
+        return Err(JoinRefusal::NotNow);
     }
     let join = Entry::Join { node, facts: request.facts, token };
     match member.consensus().propose(join, AGREE).await {

@@ -95,9 +95,9 @@ impl SeatConfig {
                         files::keep_members(&storage, &joined.members).await?;
                         self.settle(&storage, joined.cluster, false).await?;
                         mesh.set_cluster(joined.cluster);
-                        greet(&mesh, joined.members);
+                        greet(&mesh, joined.members.clone());
                         info!("the cluster has let this node in");
-                        return Ok(seat(mesh, output, papers, welcome, Joining::LetIn));
+                        return Ok(seat(mesh, output, papers, welcome, Joining::LetIn).among(joined.members));
                     }
                     Err(error @ JoinError::Refused(refusal)) if refusal != JoinRefusal::NotNow => {
                         return Err(error.into());
@@ -106,10 +106,16 @@ impl SeatConfig {
                 }
             } else if seen.len() >= expect && is_founder(self.state.id, &seen) {
                 let cluster = ClusterId(rand::random());
+                let members: Vec<(NodeId, String)> =
+                    seen.into_iter().map(|(node, (address, _))| (node, address)).collect();
+                // First: started again, it founds the same cluster with the same voters.
+                files::keep_members(&storage, &members).await?;
                 self.settle(&storage, cluster, true).await?;
                 mesh.set_cluster(cluster);
+                greet(&mesh, members.clone());
                 info!("all nodes are here; this one founds the cluster");
-                return Ok(seat(mesh, output, papers, welcome, Joining::Found(self.state.epoch_base)));
+                let joining = Joining::Found(self.state.epoch_base);
+                return Ok(seat(mesh, output, papers, welcome, joining).among(members));
             }
             sleep(LOOK).await;
         }
