@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use bincode::{Decode, Encode};
 use weft_proto::id::{Epoch, PathName};
-use weft_proto::wire::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
+use weft_proto::wire::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal};
 
 use super::claims::Claims;
-use super::members::Members;
+use super::members::{MemberState, Members};
 use super::paths::{Owner, Paths, Standby};
 use super::tokens::Tokens;
 use crate::limits::{DOCUMENT_BYTES_MAX, REVISIONS_BYTES_MAX, REVISIONS_KEPT};
@@ -216,18 +216,23 @@ impl State {
         answer
     }
 
-    fn join(&mut self, node: NodeId, facts: &MemberFacts, token: Option<(TokenHash, i64)>) -> Answer {
-        if let Some((hash, now_micros)) = token
-            && let Err(refusal) = self.tokens.check(hash, now_micros)
-        {
-            return Answer::Refused(refusal);
+    fn join(&mut self, node: NodeId, facts: &MemberFacts, token: Option<Invitation>) -> Answer {
+        if let Some(invitation) = token {
+            // The same node asks again: it was let in, and has not heard of it.
+            let waits = self.members.get(node).is_some_and(|member| member.state == MemberState::Joined);
+            if waits && self.tokens.was_spent(&invitation, node) {
+                return Answer::Done;
+            }
+            if let Err(refusal) = self.tokens.check(&invitation) {
+                return Answer::Refused(refusal);
+            }
         }
         if facts.level < self.level {
             return Answer::Refused(Refusal::BadLevel);
         }
         let answer = self.members.join(node, facts);
-        if let (Answer::Done, Some((hash, _))) = (answer, token) {
-            self.tokens.spend(hash);
+        if let (Answer::Done, Some(invitation)) = (answer, token) {
+            self.tokens.spend(&invitation, node);
         }
         answer
     }

@@ -193,7 +193,10 @@ fn a_draining_node_keeps_what_it_has_and_gets_nothing_new() {
 fn a_token_lets_one_node_in_until_it_expires() {
     let mut log = Log::of_three();
     let hash = TokenHash([7; 32]);
-    let join = |node, now| Entry::Join { node: NodeId(node), facts: MemberFacts::default(), token: Some((hash, now)) };
+    let join = |node, now_micros| {
+        let token = Some(Invitation { hash, request: [node as u8; 32], now_micros });
+        Entry::Join { node: NodeId(node), facts: MemberFacts::default(), token }
+    };
     assert_eq!(log.apply(&join(9, 50)), refused(Refusal::BadToken));
     log.apply(&Entry::AddToken { hash, expires_micros: 100 });
     assert_eq!(log.apply(&join(9, 100)), refused(Refusal::BadToken), "expired");
@@ -205,6 +208,27 @@ fn a_token_lets_one_node_in_until_it_expires() {
         log.apply(&Entry::Join { node: NodeId(9), facts: MemberFacts::default(), token: None }),
         refused(Refusal::IdUsed)
     );
+}
+
+#[test]
+fn who_has_lost_the_answer_of_a_token_gets_it_again_and_nobody_else_does() {
+    let mut log = Log::of_three();
+    let hash = TokenHash([7; 32]);
+    let join = |node, request, now_micros| {
+        let token = Some(Invitation { hash, request: [request; 32], now_micros });
+        Entry::Join { node: NodeId(node), facts: MemberFacts::default(), token }
+    };
+    log.apply(&Entry::AddToken { hash, expires_micros: 100 });
+    assert_eq!(log.apply(&join(7, 1, 50)), Answer::Done);
+    let before = log.state.clone();
+    assert_eq!(log.apply(&join(7, 1, 60)), Answer::Done, "asked again");
+    assert_eq!(log.apply(&join(8, 1, 60)), refused(Refusal::BadToken), "another node");
+    assert_eq!(log.apply(&join(7, 2, 60)), refused(Refusal::BadToken), "another key");
+    assert_eq!(log.apply(&join(7, 1, 100)), refused(Refusal::BadToken), "too late");
+    assert!(log.state == before, "none of them changes anything");
+    // It has come up, so it has its papers: whoever asks now is somebody else.
+    log.apply(&up(NodeId(7), 1));
+    assert_eq!(log.apply(&join(7, 1, 61)), refused(Refusal::BadToken));
 }
 
 #[test]

@@ -20,7 +20,9 @@ use super::net::{Net, SimTransport};
 use super::process::Process;
 use crate::clock::Clock;
 use crate::membership::{Electorate, Ended, Incarnations, Member, MemberConfig, MemberTimings};
-use crate::ownership::{ClaimError, Entry, Kind, MemberFacts, MemberState, NodeId};
+use crate::ownership::{
+    Answer, ClaimError, Entry, Invitation, Kind, MemberFacts, MemberState, NodeId, Refusal, TokenHash,
+};
 use crate::raft::Disk;
 
 /// What is different from an ordinary run.
@@ -173,7 +175,9 @@ impl World {
 
     /// A node is made a member by whoever can.
     pub(super) async fn let_in(&mut self, node: NodeId) {
-        let join = Entry::Join { node, facts: facts(node), token: None };
+        let invited = self.chance.random_range(0..2) == 0;
+        let token = if invited { self.invite(node).await } else { None };
+        let join = Entry::Join { node, facts: facts(node), token };
         let deadline = Instant::now() + Duration::from_secs(10);
         let knows =
             |member: &Member<SimTransport>, node| member.consensus().state().read().members().get(node).is_some();
@@ -187,6 +191,28 @@ impl World {
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// A token that was used once already, by a request whose answer was lost. Others who come with it are not let in.
+    async fn invite(&mut self, node: NodeId) -> Option<Invitation> {
+        let hash = TokenHash(self.chance.random());
+        let member = self.members().find(|member| member.is_up())?;
+        let add = Entry::AddToken { hash, expires_micros: i64::MAX };
+        member.consensus().propose(add, Duration::from_secs(1)).await.ok()?;
+        let invitation = Invitation { hash, request: self.chance.random(), now_micros: EPOCH_MICROS };
+        let join = |node, invitation| Entry::Join { node, facts: facts(node), token: Some(invitation) };
+        let patience = Duration::from_millis(self.chance.random_range(0..20));
+        // Nobody reads the first answer.
+        let _ = member.consensus().propose(join(node, invitation), patience).await;
+        let again = member.consensus().propose(join(node, invitation), Duration::from_secs(1)).await;
+        if matches!(again, Ok((_, Answer::Done))) {
+            let thief = Invitation { request: [0; 32], ..invitation };
+            let stolen = member.consensus().propose(join(THIEF, thief), Duration::from_secs(1)).await;
+            if matches!(stolen, Ok((_, Answer::Refused(Refusal::BadToken)))) {
+                self.checker.count("tokens used twice");
+            }
+        }
+        Some(invitation)
     }
 
     /// Starts the process of a machine.
@@ -371,6 +397,9 @@ impl World {
         self.machines[n].wall_start.fetch_add(micros, Ordering::Relaxed);
     }
 }
+
+/// Somebody who has found a token that was used.
+const THIEF: NodeId = NodeId(u64::MAX);
 
 /// The bound for being well again after everything is healed.
 const WELL_WITHIN: Duration = Duration::from_secs(15);

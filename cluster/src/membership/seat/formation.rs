@@ -14,7 +14,7 @@ use weft_proto::wire::token::{Token, TokenSecret};
 
 use super::files::Papers;
 use super::{Seat, SeatConfig, SeatError, Way, files, greet, seat};
-use crate::identity::{Authority, AuthoritySeed};
+use crate::identity::{Authority, AuthoritySeed, LeafKey};
 use crate::membership::thread::Joining;
 use crate::mesh::{JoinError, JoinedCluster, Mesh, join};
 use crate::storage::Storage;
@@ -43,10 +43,11 @@ pub(super) fn welcome(way: &Way) -> Option<TokenHash> {
 pub(super) async fn join_until_decided(
     token: &Token,
     node: NodeId,
+    key: &LeafKey,
     facts: &MemberFacts,
 ) -> Result<JoinedCluster, JoinError> {
     loop {
-        match join(token, node, facts.clone()).await {
+        match join(token, node, key, facts.clone()).await {
             Err(error @ (JoinError::Unreachable(_) | JoinError::Refused(JoinRefusal::NotNow))) => {
                 warn!("not in the cluster yet: {error}");
                 sleep(JOIN_AGAIN).await;
@@ -83,6 +84,7 @@ impl SeatConfig {
         let papers = Papers::under(authority, self.state.id, storage.clone(), now).await?;
         let (mesh, output) = self.start_mesh(&papers.current, ClusterId::NONE)?;
         let welcome = welcome(&self.way);
+        let key = LeafKey::draw()?;
         info!(expect, ?peers, "looking for the nodes of the cluster");
         loop {
             let seen = look(&mesh, peers).await;
@@ -90,7 +92,7 @@ impl SeatConfig {
             if let Some((_, (address, _))) = clustered {
                 let secret = secret_of(secret);
                 let token = Token { secret, authority: trusted, addresses: vec![address.clone()] };
-                match join(&token, self.state.id, facts.clone()).await {
+                match join(&token, self.state.id, &key, facts.clone()).await {
                     Ok(joined) => {
                         files::keep_members(&storage, &joined.members).await?;
                         self.settle(&storage, joined.cluster, false).await?;

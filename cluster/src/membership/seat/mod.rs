@@ -185,10 +185,12 @@ impl SeatConfig {
     }
 
     async fn join(&self, token: &Token, facts: &MemberFacts, storage: Storage) -> Result<Seat, SeatError> {
-        let joined = formation::join_until_decided(token, self.state.id, facts).await?;
+        let key = files::waiting_key(&self.folder, &storage).await?;
+        let joined = formation::join_until_decided(token, self.state.id, &key, facts).await?;
         let papers = Papers::of(joined.leaf, joined.authority, storage.clone()).await?;
         files::keep_members(&storage, &joined.members).await?;
         self.settle(&storage, joined.cluster, false).await?;
+        files::forget_waiting_key(&self.folder);
         info!("the cluster has let this node in");
         let (mesh, output) = self.start_mesh(&papers.current, joined.cluster)?;
         greet(&mesh, joined.members.clone());
