@@ -17,6 +17,7 @@ pub mod path;
 pub mod placement;
 mod publication;
 pub mod raft;
+pub mod relay;
 mod sabotage;
 #[cfg(test)]
 mod simulation;

@@ -20,7 +20,7 @@ use super::member::{Ended, Member, MemberConfig};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
 use super::voters::Electorate;
-use crate::identity::{CaCertificate, draw_token};
+use crate::identity::{Current, draw_token};
 use crate::mesh::Incoming;
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
 use crate::raft::{ProposeError, SharedState, StartError};
@@ -50,8 +50,8 @@ pub struct Cluster {
     id: NodeId,
     jobs: mpsc::UnboundedSender<Job>,
     state: SharedState,
-    /// Whom the nodes of the cluster trust; none for a node that is alone.
-    authority: Option<CaCertificate>,
+    /// Who the node is to the others, and whom they trust; none for a node that is alone.
+    identity: Option<Current>,
 }
 
 /// How long a node that is alone may take to come up, which is a few writes to its disk.
@@ -80,6 +80,11 @@ impl Cluster {
     /// Who this node is.
     pub const fn id(&self) -> NodeId {
         self.id
+    }
+
+    /// Its certificate; none for a node that is alone.
+    pub const fn identity(&self) -> Option<&Current> {
+        self.identity.as_ref()
     }
 
     /// What is agreed, as this node knows it.
@@ -129,7 +134,9 @@ impl Cluster {
 
     /// Makes a token that lets one node in, for so long; `None` where the node is alone, or does not vote.
     pub async fn invite(&self, valid_for: Duration) -> Result<Option<Token>, ProposeError> {
-        let Some(authority) = self.authority.clone() else { return Ok(None) };
+        let Some(authority) = self.identity.as_ref().map(|identity| identity.authority().clone()) else {
+            return Ok(None);
+        };
         let asked = self.ask(move |member| async move {
             let addresses = member.addresses().into_iter().map(|(_, address)| address).take(TOKEN_ADDRESSES).collect();
             let token = draw_token(&authority, addresses);
@@ -175,12 +182,12 @@ async fn run(
         Ok(begun) => begun,
         Err(error) => return drop(started.send(Err(error))),
     };
-    let authority = door.as_ref().map(|(door, _)| door.papers.current.authority().clone());
+    let identity = door.as_ref().map(|(door, _)| door.papers.current.clone());
     if let Some((door, cluster)) = door {
         spawn_local(door.keep(member.clone(), cluster));
     }
     let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
-    let cluster = Cluster { id: member.id(), jobs, state: member.consensus().state().clone(), authority };
+    let cluster = Cluster { id: member.id(), jobs, state: member.consensus().state().clone(), identity };
     if started.send(Ok(cluster)).is_err() {
         return;
     }

@@ -10,6 +10,7 @@ mod parse;
 mod repair;
 mod write;
 
+pub(crate) use names::label_named;
 pub use parse::{SdpError, parse};
 pub use write::{WriteDelivery, WriteParams, is_described, payload_type, write};
 
