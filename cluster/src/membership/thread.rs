@@ -19,6 +19,7 @@ use super::link::Link;
 use super::member::{Ended, Member, MemberConfig};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
+use super::voters::Electorate;
 use crate::identity::{Current, draw_token};
 use crate::mesh::Incoming;
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
@@ -217,11 +218,13 @@ async fn begin(config: ClusterConfig) -> Result<Begun, SeatError> {
     let storage = seat.storage.clone();
     let image = part.disk.load()?;
     let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
-    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock, is_new).await?;
+    let Seat { link, joining, incoming, door, members } = seat.take(&part.facts, part.clock, is_new).await?;
     let member = Member::start(part.over(link.clone()), &image).await?;
+    member.remember(&members);
     match joining {
         Joining::Found(base) if is_new => {
-            let founding = tokio::time::timeout(ALONE_WITHIN, member.found(base)).await;
+            let voters = Electorate::first(member.id(), members.iter().map(|(node, _)| *node));
+            let founding = tokio::time::timeout(ALONE_WITHIN, member.found(base, &voters)).await;
             founding.map_err(|_| StartError::Raft("the cluster could not be founded".into()))??;
         }
         // A node that is its only voter need not wait to see whether another one leads.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::control::{Echo, Goodbye, Heartbeat, Proposed, ReadIndex, Request, Response, Sighting, Signal};
-use super::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
+use super::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
 use super::raft::{
     Append, Appended, LogEntry, LogId, Membership, Payload, SnapshotPart, Transfer, Vote, VoteRequest, VoteResponse,
 };
@@ -45,7 +45,11 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry::RaiseBase { base: 1_700_000_000_000_000 },
         Entry::RaiseLevel { level: 1 },
-        Entry::Join { node, facts: facts.clone(), token: Some((TokenHash([5; 32]), -1)) },
+        Entry::Join {
+            node,
+            facts: facts.clone(),
+            token: Some(Invitation { hash: TokenHash([5; 32]), request: [7; 32], now_micros: -1 }),
+        },
         Entry::Remove { node },
         Entry::NodeUp { node, incarnation, facts },
         Entry::NodeDown { node, incarnation, plan: vec![Move { path: path(), epoch, to: NodeId(7), claim: id }] },
