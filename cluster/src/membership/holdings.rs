@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::wire::relay::Reached;
 
 use crate::ownership::{ClaimId, Kind, NodeId, Ownership, State};
 
@@ -16,6 +17,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// The node was made the owner of a path whose owner died. Says whether it will serve it; if not, it lets it go.
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool;
+
+    /// How far a path has come here, for the node that has become its owner.
+    fn reached(&self, _: &PathName) -> Option<Reached> {
+        None
+    }
 }
 
 /// The paths that this node serves.

@@ -393,6 +393,10 @@ impl<T: Transport> Member<T> {
                 debug!(%node, incarnation, "lifeline cut");
                 self.shared.inner.lock().beats.cut(node, incarnation);
             }
+            Incoming::Call { request: Request::Reached(path), reply, .. } => {
+                // Who asked may have gone.
+                let _ = reply.send(Response::Reached(self.shared.host.reached(&path)));
+            }
             Incoming::Call { from, request, reply } => {
                 if let Some(refusal) = self.refuses(from, &request) {
                     // Who asked may have gone.

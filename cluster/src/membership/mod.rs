@@ -10,6 +10,7 @@ mod history;
 mod holdings;
 mod link;
 mod member;
+mod reached;
 mod review;
 mod seat;
 mod status;

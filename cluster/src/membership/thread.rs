@@ -22,7 +22,7 @@ use super::status::MemberStatus;
 use super::voters::Electorate;
 use crate::identity::{Current, draw_token};
 use crate::mesh::Incoming;
-use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
+use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId, Reaching};
 use crate::raft::{ProposeError, SharedState, StartError};
 
 /// How a node comes into a cluster.
@@ -242,6 +242,11 @@ impl Claimant for Cluster {
             let asked = this.ask(move |member| async move { member.claim(&path, Kind::Pushed, take_over).await }).await;
             asked.unwrap_or(Err(ClaimError::NotServing))
         })
+    }
+
+    fn reached(&self, path: &PathName) -> Reaching {
+        let (this, path) = (self.clone(), path.clone());
+        Box::pin(async move { this.ask(move |member| async move { member.reached(&path).await }).await.flatten() })
     }
 
     fn let_go(&self, path: &PathName) {

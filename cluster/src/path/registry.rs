@@ -4,6 +4,7 @@
 //! own round once a second), rebuilds the core from [`PathShared`] and goes on: publishers and readers feel nothing.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +27,9 @@ use crate::stream::{Stream, StreamKey};
 
 /// How often lost actors are looked for.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// A path is new while it is younger: nobody can have taken it over from anybody.
+const NEW_FOR: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether something else is agreed.
 const FOLLOW: Duration = Duration::from_millis(20);
@@ -139,7 +143,6 @@ impl Registry {
         claimed: Result<Epoch, ClaimError>,
         info: SessionInfo,
         tracks: Tracks,
-        ctx: &Context<Self>,
     ) -> ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>> {
         self.tenure.answered(path);
         let epoch = match claimed {
@@ -151,13 +154,22 @@ impl Registry {
             self.directory.claimant.let_go(path);
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
+        // Whoever had the path before may have come further than is known here; of one that is new nobody knows anything.
+        let is_new = born.is_none_or(|(born, _)| self.directory.clock.now().since(born) < NEW_FOR);
+        let reaching = if is_new { Box::pin(ready(None)) } else { self.directory.claimant.reached(path) };
         born.into_iter().for_each(|born| shared.stream.set_born(born));
         let id = self.session();
         let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: false };
-        let answer = self.forward(shared.clone(), make, ctx);
-        Box::pin(answer.map(|answer, _, _| {
-            let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
-            Ok((shared, accepted))
+        // While others are asked the path must stay.
+        shared.pending.fetch_add(1, Ordering::AcqRel);
+        Box::pin(reaching.into_actor(self).then(move |reached, this, ctx| {
+            reached.iter().for_each(|reached| shared.stream.reached_elsewhere(reached));
+            shared.pending.fetch_sub(1, Ordering::AcqRel);
+            let answer = this.forward(shared.clone(), make, ctx);
+            answer.map(|answer, _, _| {
+                let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
+                Ok((shared, accepted))
+            })
         }))
     }
 
@@ -267,7 +279,7 @@ impl Handler<PublishRequest> for Registry {
         // Owned before it is published, on whichever node.
         let take_over = self.tenure.ask(&path, &policy.life);
         let claim = self.directory.claimant.claim(&path, take_over).into_actor(self);
-        Box::pin(claim.then(move |claimed, this, ctx| this.claimed(&path, claimed, info, tracks, ctx)))
+        Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
     }
 }
 

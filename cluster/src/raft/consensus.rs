@@ -366,7 +366,7 @@ impl<T: Transport> Consensus<T> {
                 proposed.map_or(Response::Unable(()), Response::Proposed)
             }
             // Papers are not Raft's: whoever keeps them answers before it comes here.
-            Request::AuthorityKey(()) | Request::Certificate(_) => Response::Unsupported(()),
+            Request::AuthorityKey(()) | Request::Certificate(_) | Request::Reached(_) => Response::Unsupported(()),
             Request::ReadIndex(()) => self.read_index_here().await.map_or(Response::Unable(()), Response::ReadIndex),
         }
     }

@@ -5,6 +5,8 @@ use bincode::{Decode, Encode};
 use super::entry::{Answer, Entry, NodeId};
 use super::messages;
 use super::raft::{Append, Appended, SnapshotPart, Transfer, Vote, VoteRequest, VoteResponse};
+use super::relay::Reached;
+use crate::id::PathName;
 
 messages! {
     /// Something that one node asks of another.
@@ -27,6 +29,8 @@ messages! {
         18 => AuthorityKey(()),
         /// My certificate runs out: sign this request for another one (PKCS #10, DER).
         19 => Certificate(Vec<u8>),
+        /// I have become the owner of this path: how far has it come where you are?
+        24 => Reached(PathName),
     }
 }
 
@@ -49,6 +53,8 @@ messages! {
         18 => AuthorityKey(String),
         /// To `Certificate`, as DER.
         19 => Certificate(Vec<u8>),
+        /// To `Reached`; nothing where the path is not known.
+        24 => Reached(Option<Reached>),
         /// The node cannot answer: it is shutting down, or has lost its disk.
         32 => Unable(()),
         /// The node does not know this kind of request.
