@@ -29,7 +29,7 @@ pub fn alone(name: &str, test: impl FnOnce()) {
     }
     inner.args(["--net", "--"]).arg(itself).args(["--exact", name, "--nocapture"]);
     let output = inner.env(INSIDE, "1").output().unwrap_or_else(|error| panic!("unshare (util-linux): {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "in a namespace of its own:\n{}", String::from_utf8_lossy(&said));
-    print!("{}", String::from_utf8_lossy(&output.stdout));
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "in a namespace of its own:\n{said}{complained}");
+    print!("{said}");
 }

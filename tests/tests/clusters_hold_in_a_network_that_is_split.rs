@@ -52,16 +52,16 @@ fn split(cluster: &Cluster, network: &Network, run: usize, figures: &mut [Figure
     network.split(&few);
     let not_ready = |cluster: &Cluster| cluster.nodes[alone].ready() == Some(503);
     figures[0].add(cluster.measure("the few to be not ready", cut, not_ready));
-    let refused = cluster.try_publish(alone, &format!("new{run}"));
-    assert!(matches!(refused, Err(Refused::Status(503))), "{refused:?}");
-    wait::until("the refusal to be logged", 5, || {
-        node.log().contains("publisher refused: the cluster has no quorum").then_some(())
-    });
     figures[1].add(
         cluster.measure("the many to see the few down", cut, |cluster| {
             few.iter().all(|at| cluster.sees(other, *at, "down"))
         }),
     );
+    let refused = cluster.try_publish(alone, &format!("new{run}"));
+    assert!(matches!(refused, Err(Refused::Status(503))), "{refused:?}");
+    wait::until("the refusal to be logged", 5, || {
+        node.log().contains("publisher refused: the cluster has no quorum").then_some(())
+    });
     let elsewhere = cluster.publish(other, &moves);
     for _ in 0..25 {
         plays();

@@ -25,6 +25,20 @@ fn a_node_whose_disk_is_full_says_so_and_goes_on_with_its_streams() {
     cluster.wait("another node to lead", |cluster| {
         cluster.nodes[0].status().is_some_and(|status| status["leader"].is_string() && status["leader"] != "c")
     });
+    // It takes nobody any more, and says why; before it knew, others may have agreed for it.
+    let mut count = 0;
+    wait::until("the node to refuse", 20, || {
+        count += 1;
+        matches!(cluster.try_publish(2, &format!("late{count}")), Err(Refused::Status(503))).then_some(())
+    });
+    let refused = cluster.try_publish(2, "later");
+    assert!(matches!(refused, Err(Refused::Status(503))), "{refused:?}");
+    wait::until("the refusal to be logged", 5, || {
+        let log = cluster.nodes[2].log();
+        log.lines().any(|line| line.contains("publisher refused") && line.contains("has lost its disk")).then_some(())
+    });
+    let owner = |cluster: &Cluster| (0..2).filter_map(|at| cluster.owner(at, "later")).next();
+    assert!(owner(&cluster).is_none(), "what was refused is nobody's");
     let after = cluster.publish(0, "after");
     assert!(going.is_going() && after.is_going(), "streams go on");
     assert!(cluster.nodes[2].is_running());

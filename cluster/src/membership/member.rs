@@ -295,7 +295,7 @@ impl<T: Transport> Member<T> {
         addresses.into_iter().collect()
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         self.shared.clock.now()
     }
 

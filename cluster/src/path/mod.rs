@@ -6,6 +6,7 @@ mod directory;
 mod refusal;
 mod registry;
 mod shared;
+mod tenure;
 
 pub use self::core::{Command, Core, Event, Identity, OnDemand, PathSettings, ReaderRole, Refusal, SessionId};
 pub use directory::{PathPolicy, Policy};
@@ -16,3 +17,5 @@ pub(crate) use actor::Accepted;
 pub(crate) use directory::Directory;
 pub(crate) use registry::{Notice, PublishRequest, Reconfigured, Registry, RelayRequest, SubscribeRequest};
 pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};
+#[cfg(test)]
+pub(crate) use tenure::Tenure;

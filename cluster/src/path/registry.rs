@@ -20,6 +20,7 @@ use super::core::{ReaderRole, SessionId};
 use super::directory::Directory;
 use super::refusal::{PublishError, SubscribeError};
 use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
+use super::tenure::Tenure;
 use crate::limits::PATHS_MAX;
 use crate::ownership::ClaimError;
 use crate::stream::{Stream, StreamKey};
@@ -38,8 +39,8 @@ pub(crate) struct Registry {
     directory: Arc<Directory>,
     actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
-    /// Claims that have not been answered: their paths must not be let go meanwhile.
-    claiming: HashMap<PathName, usize>,
+    /// Says when paths are claimed and let go.
+    tenure: Tenure,
     /// Up to where what is agreed was looked at.
     followed: Option<u64>,
 }
@@ -106,7 +107,7 @@ impl Registry {
             directory,
             actors: HashMap::new(),
             next_session: AtomicU64::new(1),
-            claiming: HashMap::new(),
+            tenure: Tenure::default(),
             followed: None,
         }
     }
@@ -143,12 +144,7 @@ impl Registry {
         info: SessionInfo,
         tracks: Tracks,
     ) -> ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>> {
-        if let Some(count) = self.claiming.get_mut(path) {
-            *count -= 1;
-            if *count == 0 {
-                self.claiming.remove(path);
-            }
-        }
+        self.tenure.answered(path);
         let epoch = match claimed {
             Ok(epoch) => epoch,
             Err(error) => return Box::pin(fut::err(error.into())),
@@ -280,9 +276,9 @@ impl Handler<PublishRequest> for Registry {
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
         let PublishRequest { path, info, tracks } = request;
-        *self.claiming.entry(path.clone()).or_default() += 1;
         // Owned before it is published, on whichever node.
-        let claim = self.directory.claimant.claim(&path, policy.life.override_publisher).into_actor(self);
+        let take_over = self.tenure.ask(&path, &policy.life);
+        let claim = self.directory.claimant.claim(&path, take_over).into_actor(self);
         Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
     }
 }
@@ -349,12 +345,10 @@ impl Handler<Reconfigured> for Registry {
 impl Handler<Unpublished> for Registry {
     type Result = ();
 
-    /// Where a publisher may take a path over from another node, the path stays owned while it has readers: one that returns
-    /// here needs nobody's word. Where it may not, it could come back nowhere else.
     fn handle(&mut self, gone: Unpublished, _: &mut Self::Context) {
         let Some(shared) = self.directory.find(&gone.path) else { return };
-        let returned = shared.publisher.lock().is_some() || self.claiming.contains_key(&gone.path);
-        if !returned && !shared.policy().life.override_publisher {
+        let has_publisher = shared.publisher.lock().is_some();
+        if self.tenure.lets_go_unpublished(&gone.path, has_publisher, &shared.policy().life) {
             self.directory.claimant.let_go(&gone.path);
         }
     }
@@ -369,7 +363,7 @@ impl Handler<PathClosed> for Registry {
             paths.get(&closed.path).is_some_and(|shared| shared.stream.key() == closed.key && shared.is_unused());
         if forget {
             paths.remove(&closed.path);
-            if !self.claiming.contains_key(&closed.path) {
+            if self.tenure.lets_go_closed(&closed.path) {
                 self.directory.claimant.let_go(&closed.path);
             }
             self.actors.remove(&closed.path);

@@ -21,7 +21,7 @@ fn aloud(line: &str) {
 
 /// What a client was told.
 enum Told {
-    Answer(Entry, Answer),
+    Answer(Box<Entry>, Answer),
     Owner(NodeId, PathName),
 }
 
@@ -103,7 +103,7 @@ impl Checker {
     /// A client got an answer to what it asked when `floor` was the highest index.
     pub(super) fn answered(&self, floor: u64, index: u64, entry: Entry, answer: Answer) {
         let what = entry.to_string();
-        self.told(floor, index, &what, Told::Answer(entry, answer));
+        self.told(floor, index, &what, Told::Answer(Box::new(entry), answer));
     }
 
     /// A client was told that its node owns a path.
@@ -145,7 +145,7 @@ impl Checker {
         let lost: Vec<String> = {
             let inner = self.inner.lock();
             let is_there = |(index, told): &&(u64, Told)| match (inner.log.get(index), told) {
-                (Some((agreed, given)), Told::Answer(entry, answer)) => agreed == entry && given == answer,
+                (Some((agreed, given)), Told::Answer(entry, answer)) => *agreed == **entry && given == answer,
                 (Some((Entry::Claim { id, path, .. }, Answer::Owned(_))), Told::Owner(node, told)) => {
                     id.node == *node && path == told
                 }

@@ -1,50 +1,24 @@
 //! Publishers and readers of one node: they claim, publish, read, wait and leave.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::time::Now;
 
 use super::checker::{Checker, paths};
+use super::doors::{Doors, Todo};
 use super::net::{Net, SimTransport};
-use crate::membership::{Host, Member};
+use crate::membership::Member;
 use crate::ownership::{Answer, ClaimError, Entry, Fence, Kind, NodeId};
-
-/// What the doors of a node would hear.
-#[derive(Default)]
-pub(super) struct Doors {
-    inner: Mutex<DoorsInner>,
-}
-
-#[derive(Default)]
-struct DoorsInner {
-    lost: BTreeSet<PathName>,
-    assigned: Vec<(PathName, Epoch)>,
-    epochs: BTreeMap<PathName, Epoch>,
-}
-
-impl Host for Doors {
-    fn lost(&self, path: &PathName, _: Epoch, _: Option<NodeId>) {
-        self.inner.lock().lost.insert(path.clone());
-    }
-
-    fn renewed(&self, path: &PathName, epoch: Epoch) {
-        self.inner.lock().epochs.insert(path.clone(), epoch);
-    }
-
-    fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
-        self.inner.lock().assigned.push((path.clone(), epoch));
-        true
-    }
-}
+use crate::path::SessionId;
 
 /// Readers of all nodes, by the process in which they are.
 pub(super) type Readers = Rc<RefCell<BTreeMap<NodeId, (u64, Fence)>>>;
@@ -64,39 +38,81 @@ impl Clients {
     pub(super) fn start(&self, seed: u64) {
         for n in 0..3 {
             let (clients, chance) = (self.clone(), SmallRng::seed_from_u64(seed ^ n << 32));
-            spawn_local(async move { clients.publisher(chance).await });
+            spawn_local(async move { clients.publisher(n, chance).await });
         }
+        let (clients, chance) = (self.clone(), SmallRng::seed_from_u64(seed.rotate_left(17)));
+        spawn_local(async move { clients.viewer(chance).await });
         let (clients, chance) = (self.clone(), SmallRng::seed_from_u64(!seed));
         spawn_local(async move { clients.onlooker(chance).await });
         let clients = self.clone();
         spawn_local(async move { clients.puller().await });
     }
 
-    async fn publisher(&self, mut chance: SmallRng) {
+    async fn publisher(&self, who: u64, mut chance: SmallRng) {
         let paths = paths();
         loop {
             sleep(Duration::from_millis(chance.random_range(1..400))).await;
             let path = &paths[chance.random_range(0..paths.len())];
-            let busy = self.member.is_serving(path);
-            if busy {
-                continue;
-            }
-            if chance.random_range(0..5) == 0 {
+            if chance.random_range(0..5) == 0 && !self.member.is_serving(path) {
                 self.wait(path, &mut chance).await;
                 continue;
             }
             let kind = if chance.random_range(0..4) == 0 { Kind::Pulled } else { Kind::Pushed };
-            let take_over = chance.random_range(0..2) == 0;
-            self.doors.inner.lock().lost.remove(path);
             let floor = self.checker.floor();
+            let take_over = self.doors.ask(path);
             match self.member.claim(path, kind, take_over).await {
                 Ok(epoch) => {
-                    self.checker.owns(floor, self.member.id(), path, epoch);
+                    let (accepted, is_new, todo) = self.doors.claimed(path, epoch, who, self.now(), &self.checker);
+                    if is_new {
+                        self.checker.owns(floor, self.member.id(), path, epoch);
+                    }
+                    self.carry_out(path, &todo);
                     let until = Instant::now() + Duration::from_millis(chance.random_range(10..1500));
-                    self.publish(path, epoch, until).await;
+                    if let Some(id) = accepted {
+                        self.publish(path, id, until).await;
+                    }
                 }
-                Err(ClaimError::NoQuorum) => self.checker.count("claims without quorum"),
-                Err(_) => {}
+                Err(error) => {
+                    self.doors.refused(path);
+                    if error == ClaimError::NoQuorum {
+                        self.checker.count("claims without quorum");
+                    }
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.member.now()
+    }
+
+    /// What the path's actor and the registry would do.
+    fn carry_out(&self, path: &PathName, todo: &Todo) {
+        if todo.let_go {
+            self.member.let_go(path);
+        }
+        if let Some(at) = todo.timer {
+            let (this, path) = (self.clone(), path.clone());
+            spawn_local(async move {
+                sleep(at.since(this.now())).await;
+                let todo = this.doors.timer(&path, this.now(), &this.checker);
+                this.carry_out(&path, &todo);
+            });
+        }
+    }
+
+    /// Reads on its own node: while somebody does, the path stays owned there.
+    async fn viewer(&self, mut chance: SmallRng) {
+        let paths = paths();
+        loop {
+            sleep(Duration::from_millis(chance.random_range(1..300))).await;
+            let path = &paths[chance.random_range(0..paths.len())];
+            let (attached, todo) = self.doors.subscribe(path, self.now(), &self.checker);
+            self.carry_out(path, &todo);
+            if let Some(id) = attached {
+                sleep(Duration::from_millis(chance.random_range(10..2000))).await;
+                let todo = self.doors.gone(path, id, false, self.now(), &self.checker);
+                self.carry_out(path, &todo);
             }
         }
     }
@@ -112,20 +128,21 @@ impl Clients {
     }
 
     /// Frames until the publisher leaves, or is told that it has lost the path.
-    async fn publish(&self, path: &PathName, mut epoch: Epoch, until: Instant) {
+    async fn publish(&self, path: &PathName, id: SessionId, until: Instant) {
+        let mut last = None;
         while Instant::now() < until {
-            if self.doors.inner.lock().lost.remove(path) {
+            let Some(epoch) = self.doors.publishes(path, id) else {
                 self.checker.count("publishers replaced");
-                return;
-            }
-            if let Some(renewed) = self.doors.inner.lock().epochs.remove(path) {
+                break;
+            };
+            if last.replace(epoch).is_some_and(|last| last != epoch) {
                 self.checker.count("paths reclaimed");
-                epoch = renewed;
             }
             self.send(path, epoch);
             sleep(Duration::from_millis(40)).await;
         }
-        self.member.let_go(path);
+        let todo = self.doors.gone(path, id, true, self.now(), &self.checker);
+        self.carry_out(path, &todo);
     }
 
     /// A frame to the readers on every node.
@@ -156,13 +173,15 @@ impl Clients {
     async fn puller(&self) {
         loop {
             sleep(Duration::from_millis(10)).await;
-            let assigned = std::mem::take(&mut self.doors.inner.lock().assigned);
-            for (path, epoch) in assigned {
+            for (path, epoch) in self.doors.take_assigned() {
                 self.checker.count("paths assigned");
+                let (accepted, todo) = self.doors.pull(&path, epoch, self.now(), &self.checker);
+                self.carry_out(&path, &todo);
+                let Some(id) = accepted else { continue };
                 let this = self.clone();
                 spawn_local(async move {
                     let until = Instant::now() + Duration::from_millis(700);
-                    this.publish(&path, epoch, until).await;
+                    this.publish(&path, id, until).await;
                 });
             }
         }

@@ -1,6 +1,8 @@
 //! Whole clusters in one process, over a simulated network, disks and clocks, under every fault that we can think of.
 //!
-//! The members, the agreement and openraft are the real ones. Each node is a `LocalSet`, so that a crash ends all its tasks
+//! The members, the agreement and openraft are the real ones, and so is what decides in a node's registry and path actors
+//! (`path::Tenure`, `path::Core`). What carries that out, actix's mailboxes, is not there: actix has a runtime and a clock
+//! of its own, which nobody could stop, nor play again. Media is an epoch that a reader takes or does not. Each node is a `LocalSet`, so that a crash ends all its tasks
 //! at once and a pause stops them all; time is tokio's paused clock, which jumps to the next timer when nobody has anything
 //! to do. All chance comes from one seed: the same seed makes the same run, event for event.
 //!
@@ -13,6 +15,7 @@
 mod checker;
 mod clients;
 mod disk;
+mod doors;
 mod faults;
 mod net;
 mod process;

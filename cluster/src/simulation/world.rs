@@ -13,8 +13,9 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
 use super::checker::{Checker, Coverage, paths};
-use super::clients::{Clients, Doors, Readers};
+use super::clients::{Clients, Readers};
 use super::disk::SimDisk;
+use super::doors::Doors;
 use super::faults;
 use super::net::{Net, SimTransport};
 use super::process::Process;
