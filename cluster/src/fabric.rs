@@ -239,6 +239,11 @@ impl Fabric {
         self.inner.directory.find(path).map(|shared| self.description(&shared))
     }
 
+    /// The names of all live paths, in order.
+    pub fn names(&self) -> Vec<PathName> {
+        self.inner.directory.paths.read().keys().cloned().collect()
+    }
+
     /// All live paths, by name.
     pub fn list(&self) -> Vec<PathDescription> {
         self.inner.directory.list().iter().map(|shared| self.description(shared)).collect()

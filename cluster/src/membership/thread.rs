@@ -20,7 +20,8 @@ use super::member::{Ended, Member, MemberConfig};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
 use crate::identity::{CaCertificate, draw_token};
-use crate::mesh::Incoming;
+use crate::inquiry::Inquirer;
+use crate::mesh::{Incoming, Inquiry};
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
 use crate::raft::{ProposeError, SharedState, StartError};
 
@@ -49,6 +50,7 @@ pub struct Cluster {
     id: NodeId,
     jobs: mpsc::UnboundedSender<Job>,
     state: SharedState,
+    inquirer: Inquirer<Link>,
     /// Whom the nodes of the cluster trust; none for a node that is alone.
     authority: Option<CaCertificate>,
 }
@@ -84,6 +86,16 @@ impl Cluster {
     /// What is agreed, as this node knows it.
     pub const fn state(&self) -> &SharedState {
         &self.state
+    }
+
+    /// Asks the other nodes what only they know.
+    pub const fn inquirer(&self) -> &Inquirer<Link> {
+        &self.inquirer
+    }
+
+    /// The questions of other nodes, to be answered by the rest of this one.
+    pub fn inquiries(&self) -> mpsc::Receiver<Inquiry> {
+        self.inquirer.transport().inquiries()
     }
 
     /// Does something on the thread; `None` when it is gone.
@@ -179,7 +191,9 @@ async fn run(
         spawn_local(door.keep(member.clone(), cluster));
     }
     let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
-    let cluster = Cluster { id: member.id(), jobs, state: member.consensus().state().clone(), authority };
+    let (id, state) = (member.id(), member.consensus().state().clone());
+    let inquirer = Inquirer::new(id, state.clone(), member.transport().clone());
+    let cluster = Cluster { id, jobs, state, inquirer, authority };
     if started.send(Ok(cluster)).is_err() {
         return;
     }

@@ -16,8 +16,8 @@ use weft_proto::rtsp::machine::State;
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, Readiness, RtmpConnInfo,
-    RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
+    ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, ReaderRef, Readiness,
+    RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -52,7 +52,8 @@ impl Source {
 impl ApiSource for Source {
     fn info(&self) -> Info {
         let version = format!("v{}", env!("CARGO_PKG_VERSION"));
-        Info { version, started: Timestamp(self.started), uptime: self.since.elapsed() }
+        let node = self.fabric.node().to_owned();
+        Info { node, version, started: Timestamp(self.started), uptime: self.since.elapsed() }
     }
 
     fn readiness(&self) -> BoxFuture<'_, Readiness> {
@@ -69,12 +70,13 @@ impl ApiSource for Source {
         .boxed()
     }
 
-    fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>> {
-        ready(Ok(self.fabric.list().iter().map(path_info).collect())).boxed()
+    fn path_names(&self) -> ApiFuture<'_, Vec<String>> {
+        ready(Ok(self.fabric.names().iter().map(ToString::to_string).collect())).boxed()
     }
 
     fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>> {
-        ready(Ok(self.fabric.describe(&name).as_ref().map(path_info))).boxed()
+        let described = self.fabric.describe(&name);
+        ready(Ok(described.map(|path| path_info(&path, self.fabric.node())))).boxed()
     }
 
     fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>> {
@@ -122,8 +124,10 @@ impl ApiSource for Source {
     }
 }
 
-fn path_info(path: &PathDescription) -> PathInfo {
+fn path_info(path: &PathDescription, here: &str) -> PathInfo {
     let peer = |session: &SessionDescription| PeerRef { kind: session.kind, id: session.id.clone() };
+    let reader =
+        |session: &SessionDescription| ReaderRef { kind: session.kind, id: session.id.clone(), node: here.to_owned() };
     PathInfo {
         name: path.name.to_string(),
         conf_name: path.conf_name.clone(),
@@ -136,7 +140,7 @@ fn path_info(path: &PathDescription) -> PathInfo {
             .flat_map(|tracks| tracks.iter())
             .map(|(_, track)| track_info(&track.codec))
             .collect(),
-        readers: path.readers.iter().map(peer).collect(),
+        readers: path.readers.iter().map(reader).collect(),
         inbound_bytes: path.inbound_bytes,
         outbound_bytes: path.outbound_bytes,
         inbound_frames_in_error: path.inbound_units_in_error,

@@ -27,6 +27,8 @@ messages! {
         18 => AuthorityKey(()),
         /// My certificate runs out: sign this request for another one (PKCS #10, DER).
         19 => Certificate(Vec<u8>),
+        /// What do you have? Asked by those above, in words that only they know.
+        24 => Inquire(Vec<u8>),
     }
 }
 
@@ -49,6 +51,8 @@ messages! {
         18 => AuthorityKey(String),
         /// To `Certificate`, as DER.
         19 => Certificate(Vec<u8>),
+        /// To `Inquire`, in words of those above.
+        24 => Inquired(Vec<u8>),
         /// The node cannot answer: it is shutting down, or has lost its disk.
         32 => Unable(()),
         /// The node does not know this kind of request.

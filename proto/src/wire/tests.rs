@@ -91,6 +91,7 @@ fn requests() -> Vec<Request> {
         Request::ReadIndex(()),
         Request::AuthorityKey(()),
         Request::Certificate(vec![0x30, 3]),
+        Request::Inquire(b"who?".to_vec()),
     ]
 }
 
@@ -120,6 +121,7 @@ fn responses() -> Vec<Response> {
         Response::Busy(()),
         Response::AuthorityKey("-----BEGIN".into()),
         Response::Certificate(vec![0x30, 3]),
+        Response::Inquired(b"me".to_vec()),
     ];
     proposed.into_iter().chain(others).collect()
 }
