@@ -43,7 +43,8 @@ fn any_node_answers_for_the_cluster() {
     cluster.wait("four paths on every node", |cluster| {
         (0..3).all(|at| cluster.nodes[at].get("/v3/paths/list").is_some_and(|list| list["itemCount"] == 4))
     });
-    for what in ["paths/list", "rtspsessions/list", "rtspconns/list", "rtmpconns/list", "paths/list?page=1&itemsPerPage=3"]
+    for what in
+        ["paths/list", "rtspsessions/list", "rtspconns/list", "rtmpconns/list", "paths/list?page=1&itemsPerPage=3"]
     {
         let lists = [0, 1, 2].map(|at| list(&cluster, at, what));
         let said = lists.each_ref().map(identities);
@@ -60,8 +61,8 @@ fn any_node_answers_for_the_cluster() {
     assert_eq!(list(&cluster, 2, "paths/list?local=1")["itemCount"], 1);
 
     // The command line shows them, too.
-    let said = Command::new(tools::weft()).args(["paths", "--api", &format!("http://{}", cluster.nodes[2].api_address())]);
-    let said = said.output().expect("weft paths");
+    let api = format!("http://{}", cluster.nodes[2].api_address());
+    let said = Command::new(tools::weft()).args(["paths", "--api", &api]).output().expect("weft paths");
     let table = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success() && (1..5).all(|n| table.contains(&format!("cam/{n}"))), "{table}");
 
@@ -77,7 +78,9 @@ fn any_node_answers_for_the_cluster() {
         http::post(cluster.nodes[at].api_address(), &format!("/v3/{what}/kick/{id}")).expect("an answer")
     };
     assert_eq!(kick(0, "rtspsessions", id).status, 200);
-    wait::until("the reader to be told", 10, || player.next(Instant::now() + Duration::from_secs(5)).is_err().then_some(()));
+    wait::until("the reader to be told", 10, || {
+        player.next(Instant::now() + Duration::from_secs(5)).is_err().then_some(())
+    });
     assert_eq!(kick(0, "rtspsessions", id).status, 404, "it is gone");
     let conns = list(&cluster, 2, "rtmpconns/list");
     assert_eq!(kick(2, "rtmpconns", conns["items"][0]["id"].as_str().expect("an id")).status, 200);

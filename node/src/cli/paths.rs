@@ -39,8 +39,7 @@ fn all(how: &Ask) -> Result<Value, AskError> {
     for page in 0.. {
         let path = format!("/v3/paths/list?itemsPerPage={PAGE}&page={page}");
         let bytes = ask(&how.api, Method::GET, &path, None)?;
-        let mut list: Value =
-            serde_json::from_slice(&bytes).map_err(|error| AskError::BadAnswer(error.to_string()))?;
+        let mut list: Value = serde_json::from_slice(&bytes).map_err(|error| AskError::BadAnswer(error.to_string()))?;
         let names = list["missingNodes"].as_array().into_iter().flatten();
         missing.extend(names.filter_map(Value::as_str).map(str::to_owned));
         items.extend(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
