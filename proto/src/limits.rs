@@ -77,3 +77,6 @@ pub const TOKEN_ADDRESSES_MAX: usize = 8;
 
 /// Bytes of an address in a join token: the longest host name has 253.
 pub const TOKEN_ADDRESS_BYTES_MAX: usize = 260;
+
+/// Bytes of a unit's head on a relay: it may carry the tracks with all their parameter sets, and a length for each frame.
+pub const RELAY_HEAD_BYTES_MAX: usize = 640 << 10;

@@ -23,8 +23,10 @@
 
 use core::time::Duration;
 
+use bincode::{Decode, Encode};
+
 /// What is stamped before one unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Marks {
     /// A segment begins with this unit.
     pub segment: Option<SegmentMark>,
@@ -33,7 +35,7 @@ pub struct Marks {
 }
 
 /// The beginning of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SegmentMark {
     /// Counts the segments of the path.
     pub number: u64,
@@ -48,7 +50,7 @@ pub struct SegmentMark {
 }
 
 /// The beginning of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PartMark {
     /// Counts the parts of the path.
     pub number: u64,
@@ -84,7 +86,7 @@ pub struct Lead {
 }
 
 /// Numbers from which a new owner goes on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Numbers {
     /// The next segment's number.
     pub segment: u64,

@@ -53,6 +53,28 @@ pub(super) fn label(encoding: &str) -> &'static str {
     }
 }
 
+/// The name with this text; what this release does not know is generic.
+pub(crate) fn label_named(text: &str) -> &'static str {
+    const LABELS: [&str; 11] = [
+        "M-JPEG",
+        "MPEG-TS",
+        "MPEG-4 Video",
+        "MPEG-1/2 Video",
+        "MPEG-4 Audio LATM",
+        "Opus",
+        "G722",
+        "G723",
+        "Vorbis",
+        "Speex",
+        "KLV",
+    ];
+    match LABELS.iter().find(|label| **label == text) {
+        Some(label) => label,
+        None if text == "G726" => "G726",
+        None => "Generic",
+    }
+}
+
 /// What a section carries: by its `m=` line, but for transport streams, which pose as video.
 pub(super) fn kind(media: &str, label: &str) -> Kind {
     match media.to_ascii_lowercase().as_str() {

@@ -20,6 +20,7 @@ mod frame;
 pub mod hello;
 pub mod join;
 pub mod raft;
+pub mod relay;
 #[cfg(test)]
 mod tests;
 pub mod token;
