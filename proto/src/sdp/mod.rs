@@ -10,8 +10,8 @@ mod parse;
 mod repair;
 mod write;
 
-pub use parse::{SdpError, parse};
 pub(crate) use names::label_named;
+pub use parse::{SdpError, parse};
 pub use write::{WriteDelivery, WriteParams, is_described, payload_type, write};
 
 use crate::media::Track;

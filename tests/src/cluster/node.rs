@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::doors::Doors;
 use crate::process::Process;
 use crate::{http, ports, tools};
 
@@ -20,18 +21,26 @@ pub struct Setup {
     name: String,
     more: String,
     disk_megabytes: Option<u32>,
+    all_doors: bool,
 }
 
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None }
+        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None, all_doors: false }
     }
 
     /// With a data folder on a disk of its own, so large, which is new at each start and which only the node sees.
     #[must_use]
     pub const fn on_small_disk(mut self, megabytes: u32) -> Self {
         self.disk_megabytes = Some(megabytes);
+        self
+    }
+
+    /// With HLS, and RTSP over UDP, too.
+    #[must_use]
+    pub const fn with_all_doors(mut self) -> Self {
+        self.all_doors = true;
         self
     }
 
@@ -53,6 +62,7 @@ pub struct Node {
     disk_megabytes: Option<u32>,
     rtsp: u16,
     rtmp: u16,
+    doors: Option<Doors>,
     api: u16,
     mesh: u16,
     folder: PathBuf,
@@ -76,6 +86,7 @@ impl Node {
             disk_megabytes: setup.disk_megabytes,
             rtsp: ports::tcp(),
             rtmp: ports::tcp(),
+            doors: setup.all_doors.then(Doors::free),
             api: ports::tcp(),
             mesh: tcp_and_udp(),
             folder,
@@ -118,6 +129,7 @@ impl Node {
             None => Command::new(tools::weft()),
             Some(megabytes) => self.on_small_disk(megabytes),
         };
+        command.envs(self.doors.into_iter().flat_map(Doors::variables));
         command.arg("--config").arg("weft.yml").env("WEFT_DATADIR", self.data()).current_dir(&self.folder);
         command
     }
@@ -238,6 +250,11 @@ impl Node {
     /// The address of RTMP.
     pub fn rtmp_address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.rtmp))
+    }
+
+    /// The address of HLS, which it must have been given.
+    pub fn hls_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.doors.expect("the node has all doors").hls))
     }
 
     /// The address of the API.

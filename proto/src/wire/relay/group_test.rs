@@ -23,11 +23,13 @@ fn unit(dts: i64, frames: &[&'static [u8]]) -> Unit {
 }
 
 fn marks() -> Marks {
-    let segment = SegmentMark { number: 7, discontinuities: 1, discontinuity: true, independent: true, target_seconds: 2 };
+    let segment =
+        SegmentMark { number: 7, discontinuities: 1, discontinuity: true, independent: true, target_seconds: 2 };
     Marks { segment: Some(segment), part: Some(PartMark { number: 70, index: 0, independent: true }) }
 }
 
-const HEAD: GroupHead = GroupHead { subscription: 4, epoch: Epoch(1_700_000_000_000_042), publication: 2, group: 300, track: 0 };
+const HEAD: GroupHead =
+    GroupHead { subscription: 4, epoch: Epoch(1_700_000_000_000_042), publication: 2, group: 300, track: 0 };
 
 fn written() -> (Vec<u8>, Vec<Relayed>) {
     let (list, mut writer) = (tracks(), UnitWriter::new(HEAD.group));
@@ -40,11 +42,10 @@ fn written() -> (Vec<u8>, Vec<Relayed>) {
     };
     add(writer.write(300, &first, Some(marks()), true, &list, []), &first);
     add(writer.write(303, &second, None, false, &list, [(TrackId(1), 302)]), &second);
-    let whole = |seq, unit, marks, group_start, after| Relayed { seq, unit, marks, group_start, tracks: list.clone(), after };
-    let units = vec![
-        whole(300, first, Some(marks()), true, vec![]),
-        whole(303, second, None, false, vec![(TrackId(1), 302)]),
-    ];
+    let whole =
+        |seq, unit, marks, group_start, after| Relayed { seq, unit, marks, group_start, tracks: list.clone(), after };
+    let units =
+        vec![whole(300, first, Some(marks()), true, vec![]), whole(303, second, None, false, vec![(TrackId(1), 302)])];
     (bytes, units)
 }
 

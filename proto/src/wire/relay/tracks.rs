@@ -23,19 +23,68 @@ type Sets = Vec<Vec<u8>>;
 /// New codecs go to the end: a variant's place is its number.
 #[derive(Encode, Decode)]
 enum CodecWords {
-    H264 { sps: Sets, pps: Sets },
-    H265 { vps: Sets, sps: Sets, pps: Sets },
-    Av1 { sequence_header: Vec<u8> },
-    Vp8 { width: u16, height: u16 },
-    Vp9 { width: u32, height: u32, profile: u8 },
-    Aac { asc: Vec<u8>, sample_rate: u32, channels: u8 },
-    Opus { channels: u8 },
-    MpegAudio { sample_rate: u32, channels: u8, layer: u8 },
-    Ac3 { sample_rate: u32, channels: u8 },
-    Flac { stream_info: Vec<u8>, sample_rate: u32, channels: u8, bit_depth: u8 },
-    G711 { is_mu: bool, sample_rate: u32, channels: u8 },
-    Lpcm { bit_depth: u8, sample_rate: u32, channels: u8 },
-    Opaque { kind: u8, label: String, payload_type: u8, rtpmap: Option<String>, fmtp: Option<String>, in_band: Option<Vec<u8>> },
+    H264 {
+        sps: Sets,
+        pps: Sets,
+    },
+    H265 {
+        vps: Sets,
+        sps: Sets,
+        pps: Sets,
+    },
+    Av1 {
+        sequence_header: Vec<u8>,
+    },
+    Vp8 {
+        width: u16,
+        height: u16,
+    },
+    Vp9 {
+        width: u32,
+        height: u32,
+        profile: u8,
+    },
+    Aac {
+        asc: Vec<u8>,
+        sample_rate: u32,
+        channels: u8,
+    },
+    Opus {
+        channels: u8,
+    },
+    MpegAudio {
+        sample_rate: u32,
+        channels: u8,
+        layer: u8,
+    },
+    Ac3 {
+        sample_rate: u32,
+        channels: u8,
+    },
+    Flac {
+        stream_info: Vec<u8>,
+        sample_rate: u32,
+        channels: u8,
+        bit_depth: u8,
+    },
+    G711 {
+        is_mu: bool,
+        sample_rate: u32,
+        channels: u8,
+    },
+    Lpcm {
+        bit_depth: u8,
+        sample_rate: u32,
+        channels: u8,
+    },
+    Opaque {
+        kind: u8,
+        label: String,
+        payload_type: u8,
+        rtpmap: Option<String>,
+        fmtp: Option<String>,
+        in_band: Option<Vec<u8>>,
+    },
 }
 
 /// Writes a stream's tracks.
