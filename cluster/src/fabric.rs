@@ -16,9 +16,10 @@ use crate::membership::Host;
 use crate::ownership::{Claimant, NodeId};
 use crate::path::{
     Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, ReaderRole, Reconfigured,
-    Registry, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Registry, RelayRequest, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
 };
-use crate::publication::Publication;
+use crate::publication::{Publication, Relaying};
+use crate::relay::Relays;
 use crate::stream::{Budget, Cursor, Join, WakeGate};
 use crate::subscription::{Attendance, Subscription};
 
@@ -120,6 +121,7 @@ impl Fabric {
     pub fn start(config: FabricConfig) -> Self {
         let directory = Arc::new(Directory {
             claimant: config.claimant,
+            relays: OnceLock::new(),
             clock: config.clock,
             budget: Budget::new(config.budget_bytes),
             policy: config.policy,
@@ -169,7 +171,7 @@ impl Fabric {
         let Some(shared) = self.inner.directory.find(path) else { return Ok(()) };
         let silent_for = shared.silent_for(self.inner.directory.clock.now());
         match &*shared.publisher.lock() {
-            Some(slot) if !policy.life.may_replace(&slot.info.identity, identity, silent_for) => {
+            Some(slot) if !slot.relayed && !policy.life.may_replace(&slot.info.identity, identity, silent_for) => {
                 Err(PublishError::AlreadyPublished)
             }
             _ => Ok(()),
@@ -205,6 +207,16 @@ impl Fabric {
         self.place(path, info, ReaderRole::Viewer).await
     }
 
+    /// The tracks that a reader would get now, of a path here or on another node; where its publisher has to be brought it is
+    /// waited for, as if to read.
+    pub async fn tracks(&self, path: &PathName, info: SessionInfo) -> Result<Tracks, SubscribeError> {
+        let live = self.inner.directory.find(path).filter(|shared| shared.publisher.lock().is_some());
+        if let Some(tracks) = live.and_then(|shared| shared.stream.tracks()) {
+            return Ok(tracks);
+        }
+        self.place(path.clone(), info, ReaderRole::Asking).await?.stream().tracks().ok_or(SubscribeError::NoStream)
+    }
+
     async fn read(
         &self,
         path: PathName,
@@ -227,6 +239,13 @@ impl Fabric {
         let request = SubscribeRequest { path, info, role };
         let (shared, slot) = registry.send(request).await.map_err(|_| SubscribeError::Unavailable)??;
         Ok(Attendance::new(self.inner.clone(), shared, slot))
+    }
+
+    /// Paths of other nodes are brought here from now on.
+    pub fn set_relays(&self, relays: &Relays) {
+        relays.set_fabric(&self.inner);
+        // Set once, at the start.
+        let _ = self.inner.directory.relays.set(relays.clone());
     }
 
     /// Which sources this node is to pull, as that changes.
@@ -395,6 +414,27 @@ impl Host for Inner {
 }
 
 impl Inner {
+    /// A child's place among the readers of a path.
+    pub(crate) async fn attend_relay(self: &Arc<Self>, path: PathName, info: SessionInfo) -> Option<Attendance> {
+        let registry = self.registry.get()?;
+        let request = SubscribeRequest { path, info, role: ReaderRole::Relay };
+        let (shared, slot) = registry.send(request).await.ok()?.ok()?;
+        Some(Attendance::new(self.clone(), shared, slot))
+    }
+
+    /// What is heard of another node's publisher goes into the path's stream.
+    pub(crate) async fn relay(
+        self: &Arc<Self>,
+        shared: Arc<PathShared>,
+        info: SessionInfo,
+        tracks: Tracks,
+    ) -> Result<Relaying, PublishError> {
+        let registry = self.registry.get().ok_or(PublishError::Unavailable)?;
+        let request = RelayRequest { shared: shared.clone(), info, tracks };
+        let accepted = registry.send(request).await.map_err(|_| PublishError::Unavailable)??;
+        Ok(Relaying::new(self.clone(), shared, accepted))
+    }
+
     pub(crate) fn now(&self) -> Now {
         self.directory.clock.now()
     }

@@ -18,6 +18,7 @@ pub mod path;
 pub mod placement;
 mod publication;
 pub mod raft;
+pub mod relay;
 mod sabotage;
 #[cfg(test)]
 mod simulation;

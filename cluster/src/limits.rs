@@ -127,3 +127,31 @@ pub const FAULT_LINKS_MAX: usize = 1024;
 
 /// Bytes of packets that a fault holds back, each way of each socket: half a second of 250 Mbit/s.
 pub const FAULT_QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of one path that have come from another node and wait for what comes before them: two of the largest units. What is
+/// missing then is given up.
+pub const RELAY_WAITING_BYTES_MAX: usize = 32 << 20;
+
+/// Streams of media that a parent may have open to one child: 1,000 paths of four tracks. Each costs 1 KB.
+pub const RELAY_STREAMS_MAX: u32 = 4096;
+
+/// Subscriptions of one child to one shard of a parent.
+pub const RELAY_SUBSCRIPTIONS_MAX: u32 = 4096;
+
+/// Bytes of one stream of media that a parent may send before the child has read them: the largest unit goes in pieces.
+pub const RELAY_STREAM_WINDOW: u32 = 2 << 20;
+
+/// Bytes of all streams of a connection that a parent may send before the child has read them.
+pub const RELAY_WINDOW: u32 = 32 << 20;
+
+/// Bytes of a message about a subscription: a path name, tracks with all their parameter sets.
+pub const RELAY_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Time that a peer has for its first words.
+pub const RELAY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Nodes between an owner and a reader.
+pub const RELAY_DEPTH_MAX: usize = 4;
+
+/// Connections from other nodes to one shard.
+pub const RELAY_CONNECTIONS_MAX: usize = 256;

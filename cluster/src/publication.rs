@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
-use weft_proto::id::PathName;
+use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::{Codec, TrackId, Tracks, Unit};
 use weft_proto::time::Now;
 
 use crate::fabric::Inner;
-use crate::path::{EndReason, PathShared, PublisherEvent, PublisherSlot};
-use crate::stream::{Replaced, Stream};
+use crate::path::{Accepted, EndReason, PathShared, PublisherEvent, PublisherSlot};
+use crate::stream::{RelayedUnit, Replaced, Stream};
 
 /// What a publisher pushes into.
 #[derive(Debug)]
@@ -114,5 +114,47 @@ impl Drop for Publication {
         let _ = self.flush();
         self.shared.publisher.lock().take_if(|slot| slot.id == self.slot.id);
         self.inner.notice(self.path().clone(), true, self.slot.id);
+    }
+}
+
+/// What a relay pushes into: another node's publisher, as it is heard here. Ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Relaying {
+    inner: Arc<Inner>,
+    shared: Arc<PathShared>,
+    slot: Arc<PublisherSlot>,
+    generation: u32,
+    /// The publisher of the last unit, as its owner counts it.
+    last: Option<(Epoch, u32)>,
+    events: mpsc::Receiver<PublisherEvent>,
+}
+
+impl Relaying {
+    pub(crate) fn new(inner: Arc<Inner>, shared: Arc<PathShared>, accepted: Accepted) -> Self {
+        let Accepted { slot, generation, events } = accepted;
+        Self { inner, shared, slot, generation, last: None, events }
+    }
+
+    /// Appends units, in order.
+    pub(crate) fn push(&mut self, units: &mut Vec<RelayedUnit>) -> Result<(), Replaced> {
+        let now = self.inner.now();
+        self.slot.last_push_micros.store(now.micros(), Ordering::Relaxed);
+        self.shared.stream.relay(&mut self.generation, &mut self.last, units, now)
+    }
+
+    /// What the path's actor has to say; see [`Publication::poll_event`].
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<PublisherEvent> {
+        if let Some(reason) = self.slot.ended.get() {
+            return Poll::Ready(PublisherEvent::Ended(*reason));
+        }
+        let event = self.events.poll_recv(cx);
+        event.map(|event| event.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown)))
+    }
+}
+
+impl Drop for Relaying {
+    fn drop(&mut self) {
+        self.shared.publisher.lock().take_if(|slot| slot.id == self.slot.id);
+        self.inner.notice(self.shared.stream.path().clone(), true, self.slot.id);
     }
 }

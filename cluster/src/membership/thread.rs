@@ -19,7 +19,7 @@ use super::link::Link;
 use super::member::{Ended, Member, MemberConfig};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
-use crate::identity::{CaCertificate, draw_token};
+use crate::identity::{Current, draw_token};
 use crate::inquiry::Inquirer;
 use crate::mesh::{Incoming, Inquiry};
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
@@ -51,8 +51,8 @@ pub struct Cluster {
     jobs: mpsc::UnboundedSender<Job>,
     state: SharedState,
     inquirer: Inquirer<Link>,
-    /// Whom the nodes of the cluster trust; none for a node that is alone.
-    authority: Option<CaCertificate>,
+    /// Who the node is to the others, and whom they trust; none for a node that is alone.
+    identity: Option<Current>,
 }
 
 /// How long a node that is alone may take to come up, which is a few writes to its disk.
@@ -81,6 +81,11 @@ impl Cluster {
     /// Who this node is.
     pub const fn id(&self) -> NodeId {
         self.id
+    }
+
+    /// Its certificate; none for a node that is alone.
+    pub const fn identity(&self) -> Option<&Current> {
+        self.identity.as_ref()
     }
 
     /// What is agreed, as this node knows it.
@@ -140,7 +145,9 @@ impl Cluster {
 
     /// Makes a token that lets one node in, for so long; `None` where the node is alone, or does not vote.
     pub async fn invite(&self, valid_for: Duration) -> Result<Option<Token>, ProposeError> {
-        let Some(authority) = self.authority.clone() else { return Ok(None) };
+        let Some(authority) = self.identity.as_ref().map(|identity| identity.authority().clone()) else {
+            return Ok(None);
+        };
         let asked = self.ask(move |member| async move {
             let addresses = member.addresses().into_iter().map(|(_, address)| address).take(TOKEN_ADDRESSES).collect();
             let token = draw_token(&authority, addresses);
@@ -186,14 +193,14 @@ async fn run(
         Ok(begun) => begun,
         Err(error) => return drop(started.send(Err(error))),
     };
-    let authority = door.as_ref().map(|(door, _)| door.papers.current.authority().clone());
+    let identity = door.as_ref().map(|(door, _)| door.papers.current.clone());
     if let Some((door, cluster)) = door {
         spawn_local(door.keep(member.clone(), cluster));
     }
     let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
     let (id, state) = (member.id(), member.consensus().state().clone());
     let inquirer = Inquirer::new(id, state.clone(), member.transport().clone());
-    let cluster = Cluster { id, jobs, state, inquirer, authority };
+    let cluster = Cluster { id, jobs, state, inquirer, identity };
     if started.send(Ok(cluster)).is_err() {
         return;
     }

@@ -53,7 +53,7 @@ impl Members {
     }
 
     /// All, by id.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (NodeId, &Member)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (NodeId, &Member)> + Clone {
         self.members.iter().map(|(id, member)| (*id, member))
     }
 

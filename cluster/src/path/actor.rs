@@ -15,6 +15,7 @@ use super::registry::{PathClosed, Registry, Unpublished};
 use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
 use crate::clock::Clock;
 use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
+use crate::relay::Relays;
 
 /// One path's actor. Holds nothing that [`PathShared`] does not tell as well.
 pub(crate) struct PathActor {
@@ -24,6 +25,7 @@ pub(crate) struct PathActor {
     shared: Arc<PathShared>,
     registry: Addr<Registry>,
     clock: Clock,
+    relays: Option<Relays>,
     timer: Option<SpawnHandle>,
     publishing: HashMap<SessionId, Publishing>,
     joining: HashMap<SessionId, Joining>,
@@ -32,6 +34,7 @@ pub(crate) struct PathActor {
 struct Publishing {
     info: SessionInfo,
     tracks: Tracks,
+    relayed: bool,
     reply: oneshot::Sender<Result<Accepted, PublishError>>,
 }
 
@@ -55,6 +58,8 @@ pub(crate) struct Publish {
     pub(crate) id: SessionId,
     pub(crate) info: SessionInfo,
     pub(crate) tracks: Tracks,
+    /// It is another node's.
+    pub(crate) relayed: bool,
 }
 
 /// A reader for this path.
@@ -74,6 +79,11 @@ pub(crate) enum Gone {
     Reader(SessionId),
 }
 
+/// Something else is agreed about the path's owner.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct OwnerChanged;
+
 /// The path's policy has changed; the new one is in [`PathShared`].
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -81,17 +91,24 @@ pub(crate) struct SettingsChanged;
 
 impl PathActor {
     /// A new path's actor.
-    pub(crate) fn new(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
+    pub(crate) fn new(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock, relays: Option<Relays>) -> Self {
         let core = Core::new(shared.policy().life.clone());
-        Self::with_core((core, Vec::new()), shared, registry, clock)
+        Self::with_core((core, Vec::new()), shared, registry, clock, relays)
     }
 
     /// The successor of an actor that was lost.
-    pub(crate) fn rebuild(shared: Arc<PathShared>, registry: Addr<Registry>, clock: Clock) -> Self {
-        let publisher = shared.publisher.lock().as_ref().map(|slot| (slot.id, slot.info.identity.clone()));
+    pub(crate) fn rebuild(
+        shared: Arc<PathShared>,
+        registry: Addr<Registry>,
+        clock: Clock,
+        relays: Option<Relays>,
+    ) -> Self {
+        let slot = shared.publisher.lock().clone();
+        let relayed = slot.as_ref().is_some_and(|slot| slot.relayed);
+        let publisher = slot.map(|slot| (slot.id, slot.info.identity.clone()));
         let readers: Vec<_> = shared.readers.lock().values().map(|slot| (slot.id, slot.role)).collect();
-        let core = Core::rebuild(shared.policy().life.clone(), publisher, readers, clock.now());
-        Self::with_core(core, shared, registry, clock)
+        let core = Core::rebuild(shared.policy().life.clone(), publisher, relayed, readers, clock.now());
+        Self::with_core(core, shared, registry, clock, relays)
     }
 
     fn with_core(
@@ -99,9 +116,10 @@ impl PathActor {
         shared: Arc<PathShared>,
         registry: Addr<Registry>,
         clock: Clock,
+        relays: Option<Relays>,
     ) -> Self {
         let (publishing, joining) = (HashMap::new(), HashMap::new());
-        Self { core, first, shared, registry, clock, timer: None, publishing, joining }
+        Self { core, first, shared, registry, clock, relays, timer: None, publishing, joining }
     }
 
     fn feed(&mut self, event: Event, ctx: &mut Context<Self>) {
@@ -123,9 +141,19 @@ impl PathActor {
                 Command::Wait(_) => {}
                 Command::RefuseReader(id, refusal) => self.refuse_reader(id, refusal),
                 Command::EndReaders => self.shared.end_readers(EndReason::PublisherGone),
-                // Sources that a node pulls will listen here; until there are any, nobody does.
-                Command::Demand => debug!(path = %self.shared.stream.path(), "publisher wanted"),
-                Command::DemandGone => self.tell_publisher(PublisherEvent::DemandGone),
+                // Sources that a node pulls will listen here too, when there are any.
+                Command::Demand => {
+                    debug!(path = %self.shared.stream.path(), "publisher wanted");
+                    if let Some(relays) = self.relays.as_ref().filter(|_| self.is_elsewhere()) {
+                        relays.want(self.shared.clone());
+                    }
+                }
+                Command::DemandGone => {
+                    self.tell_publisher(PublisherEvent::DemandGone);
+                    if let Some(relays) = &self.relays {
+                        relays.forget(self.shared.stream.path());
+                    }
+                }
                 Command::Arm(at) => {
                     let delay = at.since(self.clock.now());
                     let armed = ctx.run_later(delay, |actor, ctx| actor.feed(Event::Timer, ctx));
@@ -142,7 +170,7 @@ impl PathActor {
     }
 
     fn accept(&mut self, id: SessionId) {
-        let Some(Publishing { info, tracks, reply }) = self.publishing.remove(&id) else { return };
+        let Some(Publishing { info, tracks, relayed, reply }) = self.publishing.remove(&id) else { return };
         let (sender, events) = mpsc::channel(PATH_EVENTS_MAX);
         let slot = Arc::new(PublisherSlot {
             id,
@@ -151,8 +179,10 @@ impl PathActor {
             events: sender,
             ended: Default::default(),
             last_push_micros: AtomicU64::new(self.clock.now().micros()),
+            relayed,
         });
-        let generation = self.shared.stream.begin(tracks);
+        let stream = &self.shared.stream;
+        let generation = if relayed { stream.begin_relay(tracks) } else { stream.begin(tracks) };
         *self.shared.publisher.lock() = Some(slot.clone());
         // If the session is gone meanwhile, dropping the reply tells the registry, which sends `Gone`.
         let _ = reply.send(Ok(Accepted { slot, generation, events }));
@@ -178,6 +208,11 @@ impl PathActor {
             Refusal::TooManyReaders => SubscribeError::TooManyReaders,
         };
         let _ = joining.reply.send(Err(error));
+    }
+
+    /// Whether another node owns the path.
+    fn is_elsewhere(&self) -> bool {
+        self.relays.as_ref().is_some_and(|relays| relays.is_elsewhere(self.shared.stream.path()))
     }
 
     fn tell_publisher(&self, event: PublisherEvent) {
@@ -210,12 +245,13 @@ impl Handler<Publish> for PathActor {
 
     fn handle(&mut self, message: Publish, ctx: &mut Self::Context) -> Self::Result {
         self.arrived();
-        let Publish { id, info, tracks } = message;
+        let Publish { id, info, tracks, relayed } = message;
         let identity = info.identity.clone();
         let (reply, answer) = oneshot::channel();
-        self.publishing.insert(id, Publishing { info, tracks, reply });
+        self.publishing.insert(id, Publishing { info, tracks, relayed, reply });
         let silent_for = self.shared.silent_for(self.clock.now());
-        self.feed(Event::Publish { id, identity, silent_for }, ctx);
+        let event = if relayed { Event::Relay { id } } else { Event::Publish { id, identity, silent_for } };
+        self.feed(event, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(PublishError::Unavailable)) })
     }
 }
@@ -230,8 +266,20 @@ impl Handler<Subscribe> for PathActor {
         let (ended, skipped, drain) = Default::default();
         let slot = Arc::new(ReaderSlot { id, info, role, ended, skipped, drain });
         self.joining.insert(id, Joining { slot, reply });
-        self.feed(Event::Subscribe { id, role }, ctx);
+        let elsewhere = self.is_elsewhere();
+        self.feed(Event::Subscribe { id, role, elsewhere }, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(SubscribeError::Unavailable)) })
+    }
+}
+
+impl Handler<OwnerChanged> for PathActor {
+    type Result = ();
+
+    fn handle(&mut self, _: OwnerChanged, ctx: &mut Self::Context) {
+        self.arrived();
+        if self.is_elsewhere() {
+            self.feed(Event::Elsewhere, ctx);
+        }
     }
 }
 
@@ -253,7 +301,9 @@ impl Handler<Gone> for PathActor {
         match message {
             Gone::Publisher(id) => {
                 self.feed(Event::PublisherGone { id }, ctx);
-                if self.core.publisher().is_none() {
+                if self.core.publisher().is_none() && self.is_elsewhere() {
+                    self.feed(Event::Elsewhere, ctx);
+                } else if self.core.publisher().is_none() {
                     self.registry.do_send(Unpublished { path: self.shared.stream.path().clone() });
                 }
             }

@@ -54,6 +54,11 @@ pub struct Identity {
 pub enum ReaderRole {
     /// Somebody watches: it counts for `maxReaders`, it is listed, and a publisher is wanted for it.
     Viewer,
+    /// Another node, which carries the path to its own readers: a publisher is wanted for it, but it does not count for
+    /// `maxReaders`, and is listed apart.
+    Relay,
+    /// Somebody asks what there is, and may join: a publisher is wanted, and nothing else.
+    Asking,
     /// The node itself, on behalf of others: what packs a stream once for many viewers, or records it. It counts for
     /// nobody and wants no publisher, but it is held with the others when the publisher goes.
     Internal,
@@ -71,6 +76,13 @@ pub enum Event {
         /// How long the present publisher has sent nothing.
         silent_for: Duration,
     },
+    /// Another node's publisher can be heard here from now on.
+    Relay {
+        /// The relay's id, if it is accepted.
+        id: SessionId,
+    },
+    /// Another node owns the path now: a relay can bring it.
+    Elsewhere,
     /// A publisher ended.
     PublisherGone {
         /// Which.
@@ -82,6 +94,8 @@ pub enum Event {
         id: SessionId,
         /// What it reads for.
         role: ReaderRole,
+        /// Another node owns the path: a relay can bring it.
+        elsewhere: bool,
     },
     /// A reader ended.
     ReaderGone {
@@ -146,13 +160,24 @@ impl PathSettings {
 pub struct Core {
     settings: PathSettings,
     publisher: Option<(SessionId, Identity)>,
+    /// The publisher is another node's.
+    relayed: bool,
     viewers: Vec<SessionId>,
+    /// Other nodes, and whoever asks.
+    relays: Vec<SessionId>,
     internal: Vec<SessionId>,
-    /// Viewers who wait for a publisher.
-    waiting: Vec<SessionId>,
+    /// Viewers and relays that wait for a publisher.
+    waiting: Vec<(SessionId, ReaderRole)>,
     timer: Option<(Now, Purpose)>,
     demanded: bool,
 }
+
+/// How long readers wait for a path to come from another node: three attempts of a second each. Usually it is there in a
+/// round trip.
+const RELAY_START: Duration = Duration::from_secs(3);
+
+/// How long a path is still carried here after its last reader: who changes between channels comes back.
+const RELAY_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -170,7 +195,9 @@ impl Core {
         Self {
             settings,
             publisher: None,
+            relayed: false,
             viewers: Vec::new(),
+            relays: Vec::new(),
             internal: Vec::new(),
             waiting: Vec::new(),
             timer: None,
@@ -182,10 +209,11 @@ impl Core {
     pub fn rebuild(
         settings: PathSettings,
         publisher: Option<(SessionId, Identity)>,
+        relayed: bool,
         readers: impl IntoIterator<Item = (SessionId, ReaderRole)>,
         now: Now,
     ) -> (Self, Vec<Command>) {
-        let mut core = Self { publisher, ..Self::new(settings) };
+        let mut core = Self { publisher, relayed, demanded: relayed, ..Self::new(settings) };
         readers.into_iter().for_each(|(id, role)| core.attach(id, role));
         let mut commands = Vec::new();
         if core.publisher.is_none() {
@@ -208,10 +236,16 @@ impl Core {
                 // A replaced publisher's end concerns nobody.
                 if self.publisher() == Some(id) {
                     self.publisher = None;
+                    if core::mem::take(&mut self.relayed) {
+                        self.demanded = false;
+                    }
                     self.without_publisher(now, &mut commands);
                 }
             }
-            Event::Subscribe { id, role } => self.subscribe(id, role, now, &mut commands),
+            Event::Relay { id } => self.relay(id, now, &mut commands),
+            Event::Elsewhere if self.publisher.is_none() && !self.is_unwatched() => self.demand(&mut commands),
+            Event::Elsewhere => {}
+            Event::Subscribe { id, role, elsewhere } => self.subscribe(id, role, elsewhere, now, &mut commands),
             Event::ReaderGone { id } => self.reader_gone(id, now, &mut commands),
             Event::Settings(settings) => self.settings = settings,
             Event::Timer => self.timer(now, &mut commands),
@@ -222,31 +256,63 @@ impl Core {
     // Empty | Held => Active; Active => Active (takeover) | refused
     fn publish(&mut self, id: SessionId, identity: Identity, silent_for: Duration, commands: &mut Vec<Command>) {
         if let Some((old, old_identity)) = &self.publisher {
-            if !self.settings.may_replace(old_identity, &identity, silent_for) {
+            // Another node's is no longer the publisher: this one owns the path, or its publisher would not have come here.
+            if !self.relayed && !self.settings.may_replace(old_identity, &identity, silent_for) {
                 commands.push(Command::RefusePublisher(id));
                 return;
             }
             commands.push(Command::Replace(*old));
         }
+        if core::mem::take(&mut self.relayed) {
+            self.demanded = false;
+            commands.push(Command::DemandGone);
+        }
+        self.accept(id, identity, commands);
+    }
+
+    // Empty | Held | Waiting => Relayed; Relayed => Relayed; Active => refused
+    fn relay(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
+        match self.publisher() {
+            Some(_) if !self.relayed => return commands.push(Command::RefusePublisher(id)),
+            Some(old) => commands.push(Command::Replace(old)),
+            None => {}
+        }
+        self.relayed = true;
+        self.demanded = true;
+        self.accept(id, Identity { user: String::new(), address: None }, commands);
+        if self.is_unwatched() {
+            self.arm(now.after(RELAY_GRACE), Purpose::Idle, commands);
+        }
+    }
+
+    fn accept(&mut self, id: SessionId, identity: Identity, commands: &mut Vec<Command>) {
         self.publisher = Some((id, identity));
         self.timer = None;
         commands.push(Command::Accept(id));
-        for reader in core::mem::take(&mut self.waiting) {
-            self.viewers.push(reader);
+        for (reader, role) in core::mem::take(&mut self.waiting) {
+            self.attach(reader, role);
             commands.push(Command::Attach(reader));
+        }
+    }
+
+    /// Asks for a publisher, once.
+    fn demand(&mut self, commands: &mut Vec<Command>) {
+        if !core::mem::replace(&mut self.demanded, true) {
+            commands.push(Command::Demand);
         }
     }
 
     fn attach(&mut self, id: SessionId, role: ReaderRole) {
         match role {
             ReaderRole::Viewer => self.viewers.push(id),
+            ReaderRole::Relay | ReaderRole::Asking => self.relays.push(id),
             ReaderRole::Internal => self.internal.push(id),
         }
     }
 
-    /// Nobody watches or waits to.
+    /// Nobody watches or waits to, here or on another node.
     const fn is_unwatched(&self) -> bool {
-        self.viewers.is_empty() && self.waiting.is_empty()
+        self.viewers.is_empty() && self.relays.is_empty() && self.waiting.is_empty()
     }
 
     /// Nobody reads at all.
@@ -258,6 +324,7 @@ impl Core {
     fn room(&self, role: ReaderRole) -> usize {
         let (taken, most) = match role {
             ReaderRole::Viewer => (self.viewers.len() + self.waiting.len(), self.settings.max_readers),
+            ReaderRole::Relay | ReaderRole::Asking => (self.relays.len(), 0),
             ReaderRole::Internal => (self.internal.len(), 0),
         };
         let most = NonZeroUsize::new(most).map_or(READERS_PER_PATH_MAX, NonZeroUsize::get);
@@ -273,22 +340,30 @@ impl Core {
         }
     }
 
-    fn subscribe(&mut self, id: SessionId, role: ReaderRole, now: Now, commands: &mut Vec<Command>) {
-        let viewer = role == ReaderRole::Viewer;
+    fn subscribe(&mut self, id: SessionId, role: ReaderRole, elsewhere: bool, now: Now, commands: &mut Vec<Command>) {
+        let wants = role != ReaderRole::Internal;
+        let start_timeout = match self.settings.on_demand {
+            _ if elsewhere && wants => Some(RELAY_START),
+            Some(on_demand) if wants => Some(on_demand.start_timeout),
+            _ => None,
+        };
         if self.room(role) == 0 {
             commands.push(Command::RefuseReader(id, Refusal::TooManyReaders));
         } else if self.publisher.is_some() || matches!(self.timer, Some((_, Purpose::Hold))) {
-            if viewer && matches!(self.timer, Some((_, Purpose::Idle))) {
+            if wants && matches!(self.timer, Some((_, Purpose::Idle))) {
                 self.timer = None;
             }
             self.attach(id, role);
             commands.push(Command::Attach(id));
-        } else if let Some(on_demand) = self.settings.on_demand.filter(|_| viewer) {
-            self.waiting.push(id);
+            if self.publisher.is_none() && elsewhere && wants {
+                self.demand(commands);
+            }
+        } else if let Some(start_timeout) = start_timeout {
+            self.waiting.push((id, role));
             commands.push(Command::Wait(id));
-            if !core::mem::replace(&mut self.demanded, true) {
-                commands.push(Command::Demand);
-                self.arm(now.after(on_demand.start_timeout), Purpose::Start, commands);
+            if !self.demanded {
+                self.demand(commands);
+                self.arm(now.after(start_timeout), Purpose::Start, commands);
             }
         } else {
             commands.push(Command::RefuseReader(id, Refusal::NoStream));
@@ -300,12 +375,18 @@ impl Core {
 
     fn reader_gone(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
         let watched = !self.is_unwatched();
-        for readers in [&mut self.viewers, &mut self.internal, &mut self.waiting] {
+        for readers in [&mut self.viewers, &mut self.relays, &mut self.internal] {
             readers.retain(|reader| *reader != id);
         }
-        match (self.publisher.is_some(), self.settings.on_demand) {
-            (true, Some(on_demand)) if self.demanded && watched && self.is_unwatched() => {
-                self.arm(now.after(on_demand.close_after), Purpose::Idle, commands);
+        self.waiting.retain(|(reader, _)| *reader != id);
+        let close_after = if self.relayed {
+            Some(RELAY_GRACE)
+        } else {
+            self.settings.on_demand.map(|on_demand| on_demand.close_after)
+        };
+        match (self.publisher.is_some(), close_after) {
+            (true, Some(close_after)) if self.demanded && watched && self.is_unwatched() => {
+                self.arm(now.after(close_after), Purpose::Idle, commands);
             }
             (false, _) if self.is_unread() => self.close(commands),
             _ => {}
@@ -322,12 +403,13 @@ impl Core {
         match purpose {
             Purpose::Hold => {
                 self.viewers.clear();
+                self.relays.clear();
                 self.internal.clear();
                 commands.push(Command::EndReaders);
                 self.close(commands);
             }
             Purpose::Start => {
-                let refused = self.waiting.drain(..).map(|id| Command::RefuseReader(id, Refusal::NoStream));
+                let refused = self.waiting.drain(..).map(|(id, _)| Command::RefuseReader(id, Refusal::NoStream));
                 commands.extend(refused);
                 self.close(commands);
             }

@@ -17,7 +17,7 @@ fn publish_as(id: SessionId, user: &str, silent_for: Duration) -> Event {
 }
 
 fn view(id: SessionId) -> Event {
-    Event::Subscribe { id, role: ReaderRole::Viewer }
+    Event::Subscribe { id, role: ReaderRole::Viewer, elsewhere: false }
 }
 
 fn active() -> Core {
@@ -131,7 +131,7 @@ fn demand_that_nobody_meets_is_refused() {
 
 #[test]
 fn internal_readers_count_for_nobody_and_are_held_with_the_others() {
-    let internal = |id| Event::Subscribe { id, role: ReaderRole::Internal };
+    let internal = |id| Event::Subscribe { id, role: ReaderRole::Internal, elsewhere: false };
     let mut core = Core::new(PathSettings { max_readers: 1, ..PathSettings::default() });
     let refused = Command::RefuseReader(R, Refusal::NoStream);
     assert_eq!(core.handle(internal(R), at(0)), [refused, Command::Close]);
@@ -149,7 +149,7 @@ fn an_internal_reader_keeps_no_demand_alive() {
     let mut core = Core::new(PathSettings { on_demand: Some(on_demand), ..PathSettings::default() });
     core.handle(view(R), at(0));
     core.handle(publish(A), at(1));
-    core.handle(Event::Subscribe { id: B, role: ReaderRole::Internal }, at(1));
+    core.handle(Event::Subscribe { id: B, role: ReaderRole::Internal, elsewhere: false }, at(1));
     assert_eq!(core.handle(Event::ReaderGone { id: R }, at(2)), [Command::Arm(at(7))]);
     assert_eq!(core.handle(Event::ReaderGone { id: B }, at(3)), []);
     assert_eq!(core.handle(Event::Timer, at(7)), [Command::DemandGone]);
@@ -159,9 +159,9 @@ fn an_internal_reader_keeps_no_demand_alive() {
 fn a_rebuilt_core_goes_on_where_the_lost_one_stood() {
     let identity = Identity { user: "u".into(), address: None };
     let (mut core, commands) =
-        Core::rebuild(PathSettings::default(), Some((A, identity)), [(R, ReaderRole::Viewer)], at(5));
+        Core::rebuild(PathSettings::default(), Some((A, identity)), false, [(R, ReaderRole::Viewer)], at(5));
     assert_eq!(commands, []);
     assert_eq!(core.handle(Event::PublisherGone { id: A }, at(6)), [Command::Arm(at(16))]);
-    let (_, commands) = Core::rebuild(PathSettings::default(), None, [(R, ReaderRole::Viewer)], at(5));
+    let (_, commands) = Core::rebuild(PathSettings::default(), None, false, [(R, ReaderRole::Viewer)], at(5));
     assert_eq!(commands, [Command::Arm(at(15))]);
 }

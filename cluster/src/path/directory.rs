@@ -1,7 +1,7 @@
 //! The live paths of a node, and what their configuration and their makers need to know.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use weft_proto::id::PathName;
@@ -10,6 +10,7 @@ use super::core::PathSettings;
 use super::shared::PathShared;
 use crate::clock::Clock;
 use crate::ownership::Claimant;
+use crate::relay::Relays;
 use crate::stream::{Budget, StartLimits, StreamSettings};
 
 /// What the configuration says of one path.
@@ -35,6 +36,8 @@ pub trait Policy: Send + Sync + 'static {
 pub(crate) struct Directory {
     /// Owns paths for this node.
     pub(crate) claimant: Arc<dyn Claimant>,
+    /// What brings paths of other nodes here, where there are others.
+    pub(crate) relays: OnceLock<Relays>,
     pub(crate) clock: Clock,
     pub(crate) budget: Arc<Budget>,
     pub(crate) policy: Arc<dyn Policy>,

@@ -12,6 +12,7 @@ pub use directory::{PathPolicy, Policy};
 pub use refusal::{PublishError, SubscribeError};
 pub use shared::{EndReason, PublisherEvent, SessionInfo};
 
+pub(crate) use actor::Accepted;
 pub(crate) use directory::Directory;
-pub(crate) use registry::{Notice, PublishRequest, Reconfigured, Registry, SubscribeRequest};
+pub(crate) use registry::{Notice, PublishRequest, Reconfigured, Registry, RelayRequest, SubscribeRequest};
 pub(crate) use shared::{PathShared, PublisherSlot, ReaderSlot};

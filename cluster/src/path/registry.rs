@@ -12,8 +12,9 @@ use actix::prelude::*;
 use tracing::error;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
+use weft_proto::time::{Now, WallClock};
 
-use super::actor::{Accepted, Gone, PathActor, Publish, SettingsChanged, Subscribe};
+use super::actor::{Accepted, Gone, OwnerChanged, PathActor, Publish, SettingsChanged, Subscribe};
 use super::core::{ReaderRole, SessionId};
 use super::directory::Directory;
 use super::refusal::{PublishError, SubscribeError};
@@ -25,6 +26,9 @@ use crate::stream::{Stream, StreamKey};
 /// How often lost actors are looked for.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether something else is agreed.
+const FOLLOW: Duration = Duration::from_millis(20);
+
 /// Knows the actor of every live path.
 pub(crate) struct Registry {
     directory: Arc<Directory>,
@@ -32,6 +36,8 @@ pub(crate) struct Registry {
     next_session: AtomicU64,
     /// Claims that have not been answered: their paths must not be let go meanwhile.
     claiming: HashMap<PathName, usize>,
+    /// Up to where what is agreed was looked at.
+    followed: Option<u64>,
 }
 
 /// A publisher for a path.
@@ -50,6 +56,15 @@ pub(crate) struct SubscribeRequest {
     pub(crate) path: PathName,
     pub(crate) info: SessionInfo,
     pub(crate) role: ReaderRole,
+}
+
+/// Another node's publisher can be heard here.
+#[derive(Message)]
+#[rtype(result = "Result<Accepted, PublishError>")]
+pub(crate) struct RelayRequest {
+    pub(crate) shared: Arc<PathShared>,
+    pub(crate) info: SessionInfo,
+    pub(crate) tracks: Tracks,
 }
 
 /// A session ended.
@@ -83,7 +98,13 @@ pub(crate) struct PathClosed {
 
 impl Registry {
     pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, actors: HashMap::new(), next_session: AtomicU64::new(1), claiming: HashMap::new() }
+        Self {
+            directory,
+            actors: HashMap::new(),
+            next_session: AtomicU64::new(1),
+            claiming: HashMap::new(),
+            followed: None,
+        }
     }
 
     fn session(&self) -> SessionId {
@@ -102,7 +123,8 @@ impl Registry {
         if paths.len() >= PATHS_MAX {
             return None;
         }
-        let born = (self.directory.clock.now(), self.directory.clock.wall());
+        let clock = self.directory.clock;
+        let born = self.born(path).unwrap_or((clock.now(), clock.wall()));
         let stream = Stream::new(path.clone(), epoch.unwrap_or_default(), born, &policy.stream, &self.directory.budget);
         let shared = Arc::new(PathShared::new(stream, policy));
         paths.insert(path.clone(), shared.clone());
@@ -128,17 +150,27 @@ impl Registry {
             Ok(epoch) => epoch,
             Err(error) => return Box::pin(fut::err(error.into())),
         };
+        let born = self.born(path);
         let Some(shared) = self.find_or_make(path, Some(epoch)) else {
             self.directory.claimant.let_go(path);
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
+        born.into_iter().for_each(|born| shared.stream.set_born(born));
         let id = self.session();
-        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone() };
+        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: false };
         let answer = self.forward(shared.clone(), make, ctx);
         Box::pin(answer.map(|answer, _, _| {
             let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
             Ok((shared, accepted))
         }))
+    }
+
+    /// When the path was born, as the cluster remembers it.
+    fn born(&self, path: &PathName) -> Option<(Now, WallClock)> {
+        let wall = self.directory.relays.get()?.born(path)?;
+        let (now, today) = (self.directory.clock.now(), self.directory.clock.wall());
+        let age = u64::try_from(today.unix_micros().saturating_sub(wall.unix_micros())).unwrap_or(0);
+        Some((Now::from_micros(now.micros().saturating_sub(age)), wall))
     }
 
     /// The path's actor, alive.
@@ -148,12 +180,13 @@ impl Registry {
             return addr.clone();
         }
         let (record, registry, clock) = (shared.clone(), registry.clone(), self.directory.clock);
+        let relays = self.directory.relays.get().cloned();
         let actor = if self.actors.contains_key(path) {
             error!(%path, "path actor lost, rebuilding it");
             shared.pending.store(0, Ordering::Release);
-            PathActor::rebuild(record, registry, clock)
+            PathActor::rebuild(record, registry, clock, relays)
         } else {
-            PathActor::new(record, registry, clock)
+            PathActor::new(record, registry, clock, relays)
         };
         let addr = actor.start();
         self.actors.insert(path.clone(), addr.clone());
@@ -191,6 +224,23 @@ impl Registry {
 
 type Forward<M> = ResponseActFuture<Registry, Option<<M as Message>::Result>>;
 
+impl Registry {
+    /// Looks whether paths that have readers and no publisher are another node's by now.
+    fn follow(&mut self, ctx: &mut Context<Self>) {
+        let Some(relays) = self.directory.relays.get().cloned() else { return };
+        if !relays.has_news(&mut self.followed) {
+            return;
+        }
+        for shared in self.directory.list() {
+            if shared.publisher.lock().is_none() && relays.is_elsewhere(shared.stream.path()) {
+                let addr = self.actor(&shared, &ctx.address());
+                shared.pending.fetch_add(1, Ordering::AcqRel);
+                addr.do_send(OwnerChanged);
+            }
+        }
+    }
+}
+
 impl Actor for Registry {
     type Context = Context<Self>;
 
@@ -206,6 +256,7 @@ impl Actor for Registry {
                 }
             }
         });
+        ctx.run_interval(FOLLOW, Self::follow);
     }
 }
 
@@ -239,6 +290,17 @@ impl Handler<SubscribeRequest> for Registry {
             let slot = answer.unwrap_or(Err(SubscribeError::Unavailable))?;
             Ok((shared, slot))
         }))
+    }
+}
+
+impl Handler<RelayRequest> for Registry {
+    type Result = ResponseActFuture<Self, Result<Accepted, PublishError>>;
+
+    fn handle(&mut self, request: RelayRequest, ctx: &mut Self::Context) -> Self::Result {
+        let RelayRequest { shared, info, tracks } = request;
+        let id = self.session();
+        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: true };
+        Box::pin(self.forward(shared, make, ctx).map(|answer, _, _| answer.unwrap_or(Err(PublishError::Unavailable))))
     }
 }
 

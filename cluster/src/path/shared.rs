@@ -73,6 +73,8 @@ pub(crate) struct PublisherSlot {
     pub(crate) events: mpsc::Sender<PublisherEvent>,
     pub(crate) ended: OnceLock<EndReason>,
     pub(crate) last_push_micros: AtomicU64,
+    /// It is another node's, heard here.
+    pub(crate) relayed: bool,
 }
 
 impl PublisherSlot {

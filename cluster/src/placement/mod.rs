@@ -5,4 +5,5 @@
 
 mod plan;
 
+pub(crate) use plan::mix;
 pub use plan::{Candidate, Source, place, spread};

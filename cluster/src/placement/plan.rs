@@ -73,7 +73,7 @@ fn unit(hash: u64) -> f64 {
 }
 
 /// A hash that is the same on every node and in every version: FNV-1a, finished by the mixer of SplitMix64.
-fn mix(path: &str, NodeId(node): NodeId) -> u64 {
+pub(crate) fn mix(path: &str, NodeId(node): NodeId) -> u64 {
     let bytes = path.bytes().chain(node.to_le_bytes());
     let fnv = bytes
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));

@@ -19,8 +19,12 @@ pub struct Entry {
     pub marks: Option<Marks>,
     /// A group begins with it.
     pub group_start: bool,
+    /// The number of its group's first unit. A publisher's first unit begins one, wherever decoding can.
+    pub group: u64,
     /// Counts the publications of the path on this node; a change tells a reader that the publisher changed.
     pub generation: u32,
+    /// The same as the owner counts them; with the epoch it names the publisher on every node.
+    pub publication: u32,
     /// The tracks in force from this unit on.
     pub tracks: Tracks,
 }

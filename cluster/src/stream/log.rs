@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weft_proto::id::Position;
 use weft_proto::time::Now;
 
 use super::entry::Entry;
@@ -132,6 +133,18 @@ impl Log {
     /// The entry at `index`, if it is kept.
     pub fn get(&self, index: u64) -> Option<&Arc<Entry>> {
         self.entries.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The place of the last entry; `None` while nothing is kept.
+    pub fn last_position(&self) -> Option<Position> {
+        self.entries.back().map(|entry| entry.position)
+    }
+
+    /// Index of the first entry after a place, while that place is kept.
+    pub fn after(&self, position: Position) -> Option<u64> {
+        let first = self.entries.front()?;
+        let ahead = self.entries.partition_point(|entry| entry.position <= position);
+        (first.position <= position).then(|| self.first + ahead as u64)
     }
 
     /// The entries from `index` on.

@@ -4,13 +4,14 @@ mod budget;
 mod cursor;
 mod entry;
 mod log;
+mod relayed;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;
 mod wake;
 mod writer;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +19,7 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::marks::Cadence;
 use weft_proto::media::{Tracks, Unit};
 use weft_proto::time::{Now, WallClock};
+use weft_proto::wire::relay::Reached;
 
 pub use budget::{Budget, Holder};
 pub use cursor::{Cursor, Delivery, ReadState};
@@ -27,6 +29,7 @@ pub use start::{Join, Squeeze, Start, StartLimits, Times};
 pub use wake::{StreamKey, WakeGate};
 pub use writer::Writer;
 
+pub(crate) use relayed::RelayedUnit;
 pub(crate) use wake::Bells;
 
 /// What flowed through a stream since it was born.
@@ -46,8 +49,8 @@ pub struct Stream {
     key: StreamKey,
     path: PathName,
     epoch: AtomicU64,
-    born: Now,
-    born_wall: WallClock,
+    /// Microseconds of the node's clock, and since 1970.
+    born: (AtomicU64, AtomicI64),
     log: Mutex<Log>,
     writer: Mutex<Writer>,
     tracks: RwLock<Option<Tracks>>,
@@ -85,8 +88,7 @@ impl Stream {
             key,
             path,
             epoch: AtomicU64::new(epoch.0),
-            born: born.0,
-            born_wall: born.1,
+            born: (AtomicU64::new(born.0.micros()), AtomicI64::new(born.1.unix_micros())),
             log: Mutex::new(Log::new(settings.log)),
             writer: Mutex::new(Writer::new(epoch, born.0, settings.cadence)),
             tracks: RwLock::new(None),
@@ -123,13 +125,31 @@ impl Stream {
     }
 
     /// When the path was born: zero of path time.
-    pub const fn born(&self) -> Now {
-        self.born
+    pub fn born(&self) -> Now {
+        Now::from_micros(self.born.0.load(Ordering::Relaxed))
     }
 
     /// When the path was born, for people.
-    pub const fn born_wall(&self) -> WallClock {
-        self.born_wall
+    pub fn born_wall(&self) -> WallClock {
+        WallClock::from_unix_micros(self.born.1.load(Ordering::Relaxed))
+    }
+
+    /// The cluster remembers the path's birth. Of no effect once it has had a unit here.
+    pub(crate) fn set_born(&self, (born, wall): (Now, WallClock)) {
+        if self.writer.lock().set_birth(born) {
+            self.born.0.store(born.micros(), Ordering::Relaxed);
+            self.born.1.store(wall.unix_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// How far the path has come here; `None` before its first unit.
+    pub(crate) fn reached(&self) -> Option<Reached> {
+        self.writer.lock().reached()
+    }
+
+    /// Another node has come further: what this one publishes goes on from there.
+    pub(crate) fn reached_elsewhere(&self, reached: &Reached) {
+        self.writer.lock().reached_elsewhere(reached);
     }
 
     /// The tracks in force; `None` before the first publisher.
@@ -235,6 +255,11 @@ impl Stream {
     /// Takes the coalesced keyframe request.
     pub(crate) fn take_keyframe_wanted(&self) -> bool {
         self.keyframe_wanted.load(Ordering::Relaxed) && self.keyframe_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether somebody waits for a random access point.
+    pub(crate) fn is_keyframe_wanted(&self) -> bool {
+        self.keyframe_wanted.load(Ordering::Relaxed)
     }
 
     pub(crate) const fn bells(&self) -> &Bells {

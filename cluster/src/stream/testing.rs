@@ -29,7 +29,9 @@ pub(crate) fn entry_on(track: u8, n: u64, key: bool, bytes: usize) -> Arc<Entry>
         arrived: at(n),
         marks: None,
         group_start: key && track == 0,
+        group: 0,
         generation: 0,
+        publication: 0,
         tracks: tracks(),
     })
 }

@@ -5,6 +5,7 @@ use weft_proto::id::{Epoch, Position};
 use weft_proto::media::marks::{Cadence, Lead, Numbers, Stamper};
 use weft_proto::media::{Track, TrackId, Tracks, Unit};
 use weft_proto::time::Now;
+use weft_proto::wire::relay::Reached;
 
 use super::entry::Entry;
 
@@ -25,6 +26,8 @@ const FIRST_NUMBERS: Numbers = Numbers { segment: 0, part: 0, discontinuities: 0
 pub struct Writer {
     epoch: Epoch,
     next_seq: u64,
+    /// The number of the present group's first unit.
+    group: u64,
     birth: Now,
     generation: u32,
     stamper: Stamper,
@@ -59,6 +62,7 @@ impl Writer {
         Self {
             epoch,
             next_seq: 0,
+            group: 0,
             birth,
             generation: 0,
             stamper: Stamper::new(cadence, FIRST_NUMBERS, false),
@@ -77,12 +81,55 @@ impl Writer {
         self.session = Some(Session { tracks, leading, offset_micros: None, lines });
         self.stamper = Stamper::new(self.cadence, self.stamper.numbers(), self.latest_micros.is_some());
         self.last_group_micros = None;
+        self.group = self.next_seq;
         self.generation
+    }
+
+    /// What another node's publisher sends comes from now on, and no publisher's of this one; says its generation.
+    pub fn begin_relay(&mut self) -> u32 {
+        self.generation += 1;
+        self.session = None;
+        self.generation
+    }
+
+    /// Goes on after an entry that came from another node.
+    pub fn follow(&mut self, entry: &Entry) {
+        self.epoch = entry.position.epoch;
+        self.next_seq = entry.position.seq + 1;
+        self.group = entry.group;
+        self.latest_micros = Some(self.latest_micros.map_or(entry.dts_micros, |latest| latest.max(entry.dts_micros)));
+        if let Some(marks) = entry.marks {
+            self.stamper.follow(marks);
+        }
+    }
+
+    /// Goes on after what another node has reached, where that is further.
+    pub fn reached_elsewhere(&mut self, reached: &Reached) {
+        if self.latest_micros.is_none_or(|latest| reached.path_micros > latest) {
+            self.latest_micros = Some(reached.path_micros);
+            self.stamper = Stamper::new(self.cadence, reached.numbers, true);
+        }
+    }
+
+    /// Where another node may go on; `None` before the first unit.
+    pub fn reached(&self) -> Option<Reached> {
+        let path_micros = self.latest_micros?;
+        Some(Reached { epoch: self.epoch, path_micros, numbers: self.stamper.numbers() })
+    }
+
+    /// The path is older than was thought. Of no effect once it has had a unit.
+    pub const fn set_birth(&mut self, birth: Now) -> bool {
+        let is_new = self.latest_micros.is_none();
+        if is_new {
+            self.birth = birth;
+        }
+        is_new
     }
 
     /// Positions from now on are of this ownership. Their numbers go on.
     pub const fn set_epoch(&mut self, epoch: Epoch) {
         self.epoch = epoch;
+        self.group = self.next_seq;
     }
 
     /// Changes the parameters of the running publisher's tracks.
@@ -130,9 +177,23 @@ impl Writer {
         let marks = if leads { self.stamper.stamp(lead) } else { None };
         self.latest_micros = Some(self.latest_micros.map_or(dts_micros, |latest| latest.max(dts_micros)));
         let position = Position { epoch: self.epoch, seq: self.next_seq };
+        if group_start {
+            self.group = self.next_seq;
+        }
         self.next_seq += 1;
-        let generation = self.generation;
-        Some(Entry { position, unit, dts_micros, arrived: now, marks, group_start, generation, tracks })
+        let (group, generation, publication) = (self.group, self.generation, self.generation);
+        Some(Entry {
+            position,
+            unit,
+            dts_micros,
+            arrived: now,
+            marks,
+            group_start,
+            group,
+            generation,
+            publication,
+            tracks,
+        })
     }
 
     fn begins_group(&mut self, unit: &Unit, dependent: bool, dts_micros: i64) -> bool {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::error;
 use weft_cluster::liveness::Timings;
 use weft_cluster::membership::{
     Cluster, ClusterConfig, Ended, Host, LEVELS, MemberConfig, MemberTimings, SeatConfig, StoredIncarnations, Way,
@@ -12,11 +13,13 @@ use weft_cluster::membership::{
 use weft_cluster::mesh::faults::Faults;
 use weft_cluster::ownership::{MemberFacts, NodeId};
 use weft_cluster::raft::{Disk, MemoryDisk, Observer, RaftTimings};
-use weft_cluster::{Clock, NodeState, Storage};
+use weft_cluster::relay::{Congestion, RelayConfig, Relays};
+use weft_cluster::{Clock, Fabric, NodeState, Storage};
 use weft_proto::id::{Epoch, PathName};
 
 use super::{Failure, system};
 use crate::config::{ClusterTimings, Config, Mode};
+use crate::worker::Pool;
 
 /// Who serves what the node owns. The fabric is there a moment later than the cluster, and nothing is owned before.
 #[derive(Default)]
@@ -96,6 +99,39 @@ pub(super) async fn start(
         return Err(Failure::Cluster("the node does not come up: is its disk in order?".into()));
     }
     Ok((cluster, ended))
+}
+
+/// Opens the node's relays on all workers; nothing for a node that is alone.
+pub(super) fn open_relays(
+    config: &Config,
+    cluster: &Cluster,
+    fabric: &Fabric,
+    pool: &Pool,
+    clock: Clock,
+    faults: Option<Faults>,
+) -> Result<(), Failure> {
+    let Some(identity) = cluster.identity() else { return Ok(()) };
+    let mut address = bind(config)?;
+    let port = address.port().checked_add(1);
+    address.set_port(port.ok_or_else(|| Failure::Cluster("cluster.address: relays need the next port".into()))?);
+    let sockets = Relays::bind(address, pool.len())
+        .map_err(|error| Failure::Cluster(format!("cannot listen on UDP {address} for relays: {error}")))?;
+    let relays = Relays::new(RelayConfig {
+        me: cluster.id(),
+        identity: identity.clone(),
+        state: cluster.state().clone(),
+        clock,
+        latency_max: config.cluster.relay_latency_max,
+        congestion: Congestion::Bbr,
+        faults,
+    });
+    fabric.set_relays(&relays);
+    pool.run(sockets, move |_, socket| {
+        if let Err(error) = relays.open(socket) {
+            error!(%error, "a worker cannot open its relays");
+        }
+    });
+    Ok(())
 }
 
 /// How long a node that is alone may take.

@@ -149,6 +149,7 @@ impl Node {
         let chaos = config.chaos.then(|| Faults::new(clock));
         let (cluster, ended) =
             cluster::start(&config, storage, clock, tell.clone(), history.clone(), chaos.clone()).await?;
+        let relay_faults = chaos.clone();
         let faults = chaos.map(|faults| Arc::new(faults::Injected::new(faults, cluster.clone(), clock)));
         let view = Arc::new(cluster_api::View::new(cluster.clone(), history, node.clone()));
         sockets.announce();
@@ -164,6 +165,7 @@ impl Node {
         tell.set(fabric.host());
         let authenticator: Arc<dyn Authenticator> = Arc::new(OpenMedia);
         let pool = Pool::start(workers);
+        cluster::open_relays(&config, &cluster, &fabric, &pool, clock, relay_faults)?;
         let rtsp = Arc::new(crate::rtsp::door::Shared::new(
             fabric.clone(),
             authenticator.clone(),

@@ -160,6 +160,7 @@ fn cluster(layers: &Layers) -> ClusterConfig {
             claim_timeout: cluster.duration("claimTimeout"),
             voter_replace_after: cluster.duration("voterReplaceAfter"),
         },
+        relay_latency_max: cluster.duration("relayLatencyMax"),
         join: some(cluster.text("join")),
         bootstrap: some(bootstrap.text("secretFile")).map(|secret_file| BootstrapConfig {
             expect: usize::try_from(bootstrap.int("expect")).unwrap_or(1),

@@ -69,6 +69,8 @@ pub struct ClusterConfig {
     pub public_host: String,
     /// How fast.
     pub timings: ClusterTimings,
+    /// `relayLatencyMax`.
+    pub relay_latency_max: Duration,
     /// `join`: a token.
     pub join: Option<String>,
     /// `bootstrap`, where it has a secret.

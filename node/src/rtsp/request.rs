@@ -50,7 +50,7 @@ impl Session {
                 return Err(End::Teardown);
             }
             Action::Describe { pending, path, query, authorization } => {
-                let outcome = self.describe(&request, &path, &query, authorization.as_ref());
+                let outcome = self.describe(&request, &path, &query, authorization.as_ref()).await;
                 (pending, outcome)
             }
             Action::Announce { pending, path, query, authorization, sdp } => {
@@ -124,12 +124,12 @@ impl Session {
         }
     }
 
-    fn describe(&mut self, request: &Request, path: &str, query: &str, shown: Option<&Credentials>) -> Outcome {
+    async fn describe(&mut self, request: &Request, path: &str, query: &str, shown: Option<&Credentials>) -> Outcome {
         let path = match self.allow(request, auth::Action::Read, path, query, shown) {
             Ok(path) => path,
             Err(refused) => return refused,
         };
-        match self.live_tracks(&path) {
+        match self.live_tracks(&path).await {
             Ok(tracks) if !tracks.iter().any(|(_, track)| sdp::is_described(&track.codec)) => {
                 info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = %labels(&tracks), "reader refused: RTSP can carry none of the tracks");
                 Outcome::refused(Status::UNSUPPORTED_MEDIA_TYPE)
@@ -143,9 +143,9 @@ impl Session {
         }
     }
 
-    fn live_tracks(&self, path: &PathName) -> Result<Tracks, Outcome> {
-        let tracks = self.door.shared.fabric.describe(path).and_then(|description| description.tracks);
-        tracks.ok_or_else(|| Outcome::refused(Status::NOT_FOUND))
+    async fn live_tracks(&self, path: &PathName) -> Result<Tracks, Outcome> {
+        let tracks = self.door.shared.fabric.tracks(path, self.info()).await;
+        tracks.map_err(refuse_reader)
     }
 
     fn announce(
@@ -190,7 +190,7 @@ impl Session {
                 Ok(path) => path,
                 Err(refused) => return refused,
             };
-            let tracks = match self.live_tracks(&path) {
+            let tracks = match self.live_tracks(&path).await {
                 Ok(tracks) => tracks,
                 Err(refused) => return refused,
             };

@@ -145,6 +145,23 @@ impl Stamper {
         self.next
     }
 
+    /// Goes on after what another stamper has stamped.
+    pub fn follow(&mut self, marks: Marks) {
+        if let Some(segment) = marks.segment {
+            self.next.segment = segment.number + 1;
+            self.next.discontinuities = segment.discontinuities;
+            if segment.target_seconds > 0 {
+                self.next.target_seconds = segment.target_seconds;
+                self.next.settled = true;
+            }
+        }
+        if let Some(part) = marks.part {
+            self.next.part = part.number + 1;
+        }
+        // What comes next does not continue what was stamped elsewhere.
+        self.broken = true;
+    }
+
     /// Tracks or their parameters change with the next unit: the next random access point begins a segment of its own,
     /// after a discontinuity. Before the first segment there is nothing to separate.
     pub const fn parameters_changed(&mut self) {

@@ -312,12 +312,12 @@ pub(super) fn get(api: SocketAddr, path: &str) -> Option<Value> {
     serde_json::from_str(&answer.body).ok()
 }
 
-/// A port that is free for both.
+/// A port that is free for both, and the next one for UDP: relays listen there.
 fn tcp_and_udp() -> u16 {
     for _ in 0..1000 {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("bind to any TCP port");
         let port = tcp.local_addr().expect("a bound socket has an address").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+        if port < u16::MAX && [port, port + 1].iter().all(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok()) {
             return port;
         }
     }

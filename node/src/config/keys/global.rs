@@ -97,6 +97,14 @@ pub static CLUSTER: &[Key] = &[
         .shared()
         .served(),
     key("voterReplaceAfter", Duration(1_000, DAY), "10m", "How long a dead node keeps its vote.").shared().served(),
+    key(
+        "relayLatencyMax",
+        Duration(50, 10_000),
+        "500ms",
+        "Between nodes, media older than this gives way to the next group, where a connection cannot carry all.",
+    )
+    .shared()
+    .served(),
     key("join", Secret, "", "A token of `weft cluster token`, with which a node that is in no cluster joins one.")
         .served(),
     key("bootstrap", Section(BOOTSTRAP), "", "How a new cluster forms.").served(),

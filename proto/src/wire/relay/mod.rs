@@ -78,6 +78,8 @@ pub struct Accepted {
     pub tracks: Vec<u8>,
     /// The nodes between the owner and the parent, the owner first, the parent last.
     pub above: Vec<NodeId>,
+    /// The last unit that the parent has: when the child has that one it has caught up.
+    pub newest: Option<Position>,
 }
 
 /// Why no media follows.

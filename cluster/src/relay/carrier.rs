@@ -1,0 +1,249 @@
+//! All that one child gets over one connection: its subscriptions, written in turn.
+//!
+//! One task writes for all of them. While the connection takes what is written, units go out as they are rung; when it does
+//! not, what waits stays in the logs, sound is served before pictures and the older before the younger, and what has become
+//! too old is given up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use quinn::{Connection, ConnectionError, SendStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use weft_proto::media::TrackId;
+use weft_proto::time::Now;
+use weft_proto::wire::relay::{Dropped, ToChild};
+
+use super::lane::{Class, Closed, Lane, Outlet, Progress};
+use crate::clock::Clock;
+use crate::subscription::Attendance;
+
+/// A child's subscriptions on one connection.
+pub(super) struct Carrier {
+    connection: Connection,
+    clock: Clock,
+    patience: Duration,
+    inner: RefCell<Inner>,
+    /// Subscriptions whose stream has rung.
+    rung: RefCell<BTreeSet<u64>>,
+    waker: Cell<Option<Waker>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    subscriptions: BTreeMap<u64, Subscription>,
+    /// What waits to be written, in the order in which it is tried.
+    ready: BTreeSet<(Class, Now, u64, TrackId)>,
+    opening: Option<Opening>,
+    windowed: Option<Instant>,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<SendStream, ConnectionError>>>>;
+
+struct Subscription {
+    /// The child's place among the readers of the path.
+    attendance: Attendance,
+    ended: bool,
+    lanes: BTreeMap<TrackId, (Lane, Option<(Class, Now)>)>,
+    /// Where lanes begin that are not there yet.
+    from: u64,
+    words: mpsc::Sender<ToChild>,
+}
+
+/// Attempts in vain after which the connection is taken to be full: the rest would fare no better.
+const ATTEMPTS: usize = 4;
+
+/// How often what waits is looked at although nothing has become free: it may have become too old.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How often the window is fitted to the way.
+const FIT: Duration = Duration::from_millis(20);
+
+/// What may wait inside the connection beyond what is on its way: 50 ms at its rate, within these bounds.
+const SLACK: Duration = Duration::from_millis(50);
+const SLACK_MIN: u64 = 64 << 10;
+const SLACK_MAX: u64 = 1 << 20;
+
+impl Carrier {
+    /// For a child that has just connected.
+    pub(super) fn new(connection: Connection, clock: Clock, patience: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            connection,
+            clock,
+            patience,
+            inner: RefCell::default(),
+            rung: RefCell::default(),
+            waker: Cell::new(None),
+        })
+    }
+
+    /// Begins to send a stream from this index of its log on. `words` go to the child on the subscription's own stream.
+    pub(super) fn add(&self, id: u64, attendance: Attendance, from: u64, words: mpsc::Sender<ToChild>) {
+        let subscription = Subscription { attendance, ended: false, lanes: BTreeMap::new(), from, words };
+        self.inner.borrow_mut().subscriptions.insert(id, subscription);
+        self.ring(id);
+    }
+
+    /// Sends no more of a subscription. What has been written goes out.
+    pub(super) fn remove(&self, id: u64) {
+        let mut inner = self.inner.borrow_mut();
+        inner.ready.retain(|(_, _, subscription, _)| *subscription != id);
+        if let Some(mut subscription) = inner.subscriptions.remove(&id) {
+            subscription.lanes.values_mut().for_each(|(lane, _)| lane.finish());
+        }
+    }
+
+    /// A subscription's stream has more.
+    pub(super) fn ring(&self, id: u64) {
+        self.rung.borrow_mut().insert(id);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Writes until the connection ends.
+    pub(super) async fn run(&self) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll_fn(|cx| self.poll(&mut looks, cx)).await;
+    }
+
+    fn poll(&self, looks: &mut Interval, cx: &mut Context<'_>) -> Poll<()> {
+        self.waker.set(Some(cx.waker().clone()));
+        let now = self.clock.now();
+        let mut inner = self.inner.borrow_mut();
+        for id in core::mem::take(&mut *self.rung.borrow_mut()) {
+            inner.wake(id, now);
+        }
+        let written = inner.write(&self.connection, (now, self.patience), cx);
+        if written.is_err() {
+            return Poll::Ready(());
+        }
+        if !inner.ready.is_empty() {
+            inner.fit(&self.connection);
+            // Both: a tick that is due wakes this task again, and the next one is asked for.
+            while looks.poll_tick(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Inner {
+    /// All lanes of a subscription are to look into the log.
+    fn wake(&mut self, id: u64, now: Now) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
+        if subscription.attendance.ended().is_some() && !core::mem::replace(&mut subscription.ended, true) {
+            // When the child does not read what it is told, it finds out by its own means.
+            let _ = subscription.words.try_send(ToChild::Ended(()));
+        }
+        let tracks = subscription.attendance.stream().tracks();
+        for (track, kind) in tracks.iter().flatten().map(|(id, track)| (id, track.kind())) {
+            let from = subscription.from;
+            subscription.lanes.entry(track).or_insert_with(|| (Lane::new(id, track, kind, from), None));
+        }
+        for (track, (lane, waits)) in &mut subscription.lanes {
+            if waits.is_none() {
+                *waits = Some((lane.class(), now));
+                self.ready.insert((lane.class(), now, id, *track));
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        connection: &Connection,
+        (now, patience): (Now, Duration),
+        cx: &mut Context<'_>,
+    ) -> Result<(), Closed> {
+        let mut in_vain = 0;
+        let mut after = None;
+        while in_vain < ATTEMPTS {
+            let next = match after {
+                None => self.ready.first().copied(),
+                Some(last) => {
+                    self.ready.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next().copied()
+                }
+            };
+            let Some(turn) = next else { break };
+            after = Some(turn);
+            let (class, _, id, track) = turn;
+            let Self { subscriptions, ready, opening, .. } = self;
+            let Some((subscription, others)) = split(subscriptions, id, connection, opening) else {
+                ready.remove(&turn);
+                continue;
+            };
+            let Subscription { attendance, lanes, words, .. } = subscription;
+            let mut outlet = Writing { words, others };
+            let Some((lane, waits)) = lanes.get_mut(&track) else { continue };
+            match lane.poll(attendance.stream(), &mut outlet, (now, patience), cx)? {
+                Progress::Idle => {
+                    ready.remove(&turn);
+                    *waits = None;
+                }
+                Progress::Blocked(since) => {
+                    in_vain += 1;
+                    let again = (class, since, id, track);
+                    if again != turn {
+                        ready.remove(&turn);
+                        ready.insert(again);
+                        *waits = Some((class, since));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What may lie in the connection follows what is on its way: so little of a path waits where it cannot be dropped.
+    fn fit(&mut self, connection: &Connection) {
+        if self.windowed.is_some_and(|at| at.elapsed() < FIT) {
+            return;
+        }
+        self.windowed = Some(Instant::now());
+        let (window, rtt) = (connection.congestion_state().window(), connection.rtt().max(Duration::from_micros(100)));
+        let slack = (window as f64 * SLACK.as_secs_f64() / rtt.as_secs_f64()) as u64;
+        connection.set_send_window(window.saturating_add(slack.clamp(SLACK_MIN, SLACK_MAX)));
+    }
+}
+
+struct Others<'a> {
+    connection: &'a Connection,
+    opening: &'a mut Option<Opening>,
+}
+
+fn split<'a>(
+    subscriptions: &'a mut BTreeMap<u64, Subscription>,
+    id: u64,
+    connection: &'a Connection,
+    opening: &'a mut Option<Opening>,
+) -> Option<(&'a mut Subscription, Others<'a>)> {
+    Some((subscriptions.get_mut(&id)?, Others { connection, opening }))
+}
+
+struct Writing<'a> {
+    words: &'a mpsc::Sender<ToChild>,
+    others: Others<'a>,
+}
+
+impl Outlet for Writing<'_> {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, Closed>> {
+        let Others { connection, opening } = &mut self.others;
+        let connection = (*connection).clone();
+        let open = opening.get_or_insert_with(|| Box::pin(async move { connection.open_uni().await }));
+        let opened = std::task::ready!(open.as_mut().poll(cx));
+        **opening = None;
+        Poll::Ready(opened.map_err(|_| Closed))
+    }
+
+    fn dropped(&mut self, _: u64, dropped: Dropped) {
+        // When the child does not read what it is told, it finds out by waiting.
+        let _ = self.words.try_send(ToChild::Dropped(dropped));
+    }
+}

@@ -1,0 +1,315 @@
+//! One track of one subscription on its way out: read from the log, written to a stream for each group.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{SendStream, VarInt};
+use smallvec::SmallVec;
+use weft_proto::id::Epoch;
+use weft_proto::media::{Kind, TrackId};
+use weft_proto::time::Now;
+use weft_proto::wire::relay::{Dropped, GroupHead, UnitWriter};
+
+use crate::stream::{Entry, Stream};
+
+/// The order in which lanes are served: sound before pictures, for it is little and its gaps are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    Sound,
+    Pictures,
+}
+
+/// Bytes of units that are read from the log at once; the rest stays there, where it can be dropped.
+const AHEAD_BYTES: usize = 64 << 10;
+
+/// What a lane needs of the connection.
+pub(super) trait Outlet {
+    /// A new stream, when one may be opened.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, Closed>>;
+
+    /// Tells the child of units that do not come.
+    fn dropped(&mut self, subscription: u64, dropped: Dropped);
+}
+
+/// The connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closed;
+
+/// How far a lane came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All that is there is written.
+    Idle,
+    /// The unit that came then cannot be written yet.
+    Blocked(Now),
+}
+
+type After = SmallVec<[(TrackId, u64); 2]>;
+
+/// One track of one subscription.
+pub(super) struct Lane {
+    subscription: u64,
+    track: TrackId,
+    class: Class,
+    /// Index in the log of what comes next.
+    next: u64,
+    ahead: VecDeque<(Arc<Entry>, After)>,
+    ahead_bytes: usize,
+    passed: Passed,
+    out: Option<Out>,
+    /// The unit that is being written.
+    writing: Option<Arc<Entry>>,
+    chunks: SmallVec<[Bytes; 4]>,
+}
+
+/// Epoch, publisher and group of a unit: what has a stream of its own.
+type Key = (Epoch, u32, u64);
+
+struct Out {
+    send: SendStream,
+    key: Key,
+    writer: UnitWriter,
+}
+
+impl Lane {
+    /// A lane that begins at this index of the log.
+    pub(super) fn new(subscription: u64, track: TrackId, kind: Kind, next: u64) -> Self {
+        let class = if kind == Kind::Video { Class::Pictures } else { Class::Sound };
+        Self {
+            subscription,
+            track,
+            class,
+            next,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+            passed: Passed::default(),
+            out: None,
+            writing: None,
+            chunks: SmallVec::new(),
+        }
+    }
+
+    pub(super) const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Writes what can be written. `patience`: what is older is given up as soon as there is a newer group.
+    pub(super) fn poll(
+        &mut self,
+        stream: &Stream,
+        outlet: &mut impl Outlet,
+        (now, patience): (Now, Duration),
+        cx: &mut Context<'_>,
+    ) -> Result<Progress, Closed> {
+        loop {
+            self.give_up_old(stream, outlet, now, patience);
+            if let Some(entry) = &self.writing {
+                let arrived = entry.arrived;
+                match self.poll_write(cx) {
+                    Poll::Ready(Written::All) => self.writing = None,
+                    Poll::Ready(Written::Some) => {}
+                    // The child does not want this group: it has been taken from elsewhere.
+                    Poll::Ready(Written::Stopped) => self.forget_unit(),
+                    Poll::Ready(Written::Closed) => return Err(Closed),
+                    Poll::Pending => return Ok(Progress::Blocked(arrived)),
+                }
+                continue;
+            }
+            let Some((entry, _)) = self.ahead.front() else {
+                if !self.read(stream, outlet) {
+                    return Ok(Progress::Idle);
+                }
+                continue;
+            };
+            let (key, arrived) = (key_of(entry), entry.arrived);
+            if self.out.as_ref().is_none_or(|out| out.key != key) {
+                self.finish();
+                match outlet.poll_open(cx) {
+                    Poll::Ready(Ok(send)) => self.begin(send, key)?,
+                    Poll::Ready(Err(closed)) => return Err(closed),
+                    Poll::Pending => return Ok(Progress::Blocked(arrived)),
+                }
+            }
+            self.write_next();
+        }
+    }
+
+    fn begin(&mut self, send: SendStream, key: Key) -> Result<(), Closed> {
+        let (epoch, publication, group) = key;
+        let priority = if self.class == Class::Sound { SOUND } else { PICTURES };
+        send.set_priority(priority).map_err(|_| Closed)?;
+        let head = GroupHead { subscription: self.subscription, epoch, publication, group, track: self.track.0 };
+        self.chunks.clear();
+        self.chunks.push(head.encode());
+        self.out = Some(Out { send, key, writer: UnitWriter::new(group) });
+        Ok(())
+    }
+
+    fn write_next(&mut self) {
+        let (Some((entry, after)), Some(out)) = (self.ahead.pop_front(), &mut self.out) else { return };
+        self.ahead_bytes -= entry.unit.payload.len();
+        let head =
+            out.writer.write(entry.position.seq, &entry.unit, entry.marks, entry.group_start, &entry.tracks, after);
+        self.chunks.push(head);
+        self.chunks.extend(entry.unit.payload.frames().flat_map(|frame| frame.slices().iter().cloned()));
+        self.writing = Some(entry);
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Written> {
+        let Some(out) = &mut self.out else { return Poll::Ready(Written::All) };
+        if self.chunks.is_empty() {
+            return Poll::Ready(Written::All);
+        }
+        // Polled once: if it cannot write it has noted the waker, and nothing was written.
+        let result = std::task::ready!(pin!(out.send.write_chunks(&mut self.chunks)).poll(cx));
+        match result {
+            Ok(written) => {
+                self.chunks.drain(..written.chunks);
+                Poll::Ready(if self.chunks.is_empty() { Written::All } else { Written::Some })
+            }
+            Err(quinn::WriteError::Stopped(_) | quinn::WriteError::ClosedStream) => Poll::Ready(Written::Stopped),
+            Err(_) => Poll::Ready(Written::Closed),
+        }
+    }
+
+    /// Reads on in the log; false when there is nothing.
+    fn read(&mut self, stream: &Stream, outlet: &mut impl Outlet) -> bool {
+        let Self { track, ahead, ahead_bytes, passed, next, .. } = self;
+        let before = *next;
+        let read = stream.look(before, |entry| {
+            if *ahead_bytes >= AHEAD_BYTES {
+                return false;
+            }
+            if let Some(after) = passed.pass(entry, *track) {
+                *ahead_bytes += entry.unit.payload.len();
+                ahead.push_back((entry.clone(), after));
+            }
+            true
+        });
+        match read {
+            Some(next) => self.next = next,
+            // Trimmed: with the newest group it goes on.
+            None => self.jump(stream, outlet),
+        }
+        self.next != before
+    }
+
+    /// What has waited too long gives way to the newest group, when that is another one.
+    fn give_up_old(&mut self, stream: &Stream, outlet: &mut impl Outlet, now: Now, patience: Duration) {
+        let oldest = self.writing.as_ref().or_else(|| self.ahead.front().map(|(entry, _)| entry));
+        let Some(entry) = oldest.filter(|entry| now.since(entry.arrived) > patience) else { return };
+        let (epoch, _, group) = key_of(entry);
+        if stream.newest_group().is_some_and(|(_, newest)| (newest.position.epoch, newest.group) > (epoch, group)) {
+            self.jump(stream, outlet);
+        }
+    }
+
+    /// Gives up what has not been sent, and goes on with the newest group.
+    fn jump(&mut self, stream: &Stream, outlet: &mut impl Outlet) {
+        let mut given_up: Vec<Key> = Vec::new();
+        if let Some(mut out) = self.out.take() {
+            given_up.push(out.key);
+            // Fails when it is over already.
+            let _ = out.send.reset(VarInt::from_u32(GIVEN_UP));
+        }
+        let (first, head) = stream.bounds();
+        let (target, newest) =
+            stream.newest_group().map_or((head, None), |(index, entry)| (index, Some(key_of(&entry))));
+        let mut note = |key| {
+            if given_up.last() != Some(&key) && Some(key) != newest {
+                given_up.push(key);
+            }
+        };
+        self.writing.take().iter().for_each(|entry| note(key_of(entry)));
+        self.ahead.drain(..).for_each(|(entry, _)| note(key_of(&entry)));
+        let mut index = self.next.max(first);
+        stream.look(index, |entry| {
+            if entry.unit.track == self.track {
+                note(key_of(entry));
+            }
+            index += 1;
+            index < target
+        });
+        for (epoch, _, group) in given_up {
+            outlet.dropped(self.subscription, Dropped { epoch, group, track: self.track.0 });
+        }
+        self.chunks.clear();
+        self.ahead_bytes = 0;
+        self.next = target.max(first);
+        self.passed = Passed::default();
+    }
+
+    fn forget_unit(&mut self) {
+        self.writing = None;
+        self.chunks.clear();
+    }
+
+    /// Ends the group's stream.
+    pub(super) fn finish(&mut self) {
+        if let Some(mut out) = self.out.take() {
+            // Fails when the child has stopped it.
+            let _ = out.send.finish();
+        }
+    }
+}
+
+enum Written {
+    All,
+    Some,
+    Stopped,
+    Closed,
+}
+
+fn key_of(entry: &Entry) -> Key {
+    (entry.position.epoch, entry.publication, entry.group)
+}
+
+/// What a lane has passed in the log: its units tell the child what comes before them on other tracks.
+#[derive(Debug, Default)]
+struct Passed {
+    /// Of the last unit of the lane's own track.
+    key: Option<Key>,
+    /// The last unit of each track in that epoch, and whether it was told in the present stream.
+    last: SmallVec<[Option<(u64, bool)>; 4]>,
+}
+
+impl Passed {
+    /// Passes an entry. For the lane's own: what comes before it, as far as that is news in its stream.
+    fn pass(&mut self, entry: &Entry, track: TrackId) -> Option<After> {
+        let is_own = entry.unit.track == track;
+        let key = key_of(entry);
+        if self.key.is_some_and(|(epoch, ..)| epoch != key.0) {
+            self.last.clear();
+        }
+        if is_own && self.key != Some(key) {
+            // A stream's first unit names what comes before it on all tracks.
+            self.last.iter_mut().flatten().for_each(|(_, told)| *told = false);
+            self.key = Some(key);
+        }
+        let after = is_own.then(|| {
+            let untold = self.last.iter_mut().enumerate().filter_map(|(index, last)| {
+                let (seq, told) = last.as_mut().filter(|(_, told)| !*told)?;
+                *told = true;
+                Some((TrackId(index as u8), *seq))
+            });
+            untold.collect()
+        });
+        let index = usize::from(entry.unit.track.0);
+        if self.last.len() <= index {
+            self.last.resize(index + 1, None);
+        }
+        // The own track's units are in order in their stream anyway.
+        self.last[index] = Some((entry.position.seq, is_own));
+        after
+    }
+}
+
+const SOUND: i32 = 2;
+const PICTURES: i32 = 1;
+/// Why a stream is reset: what it carries is too old.
+const GIVEN_UP: u32 = 1;

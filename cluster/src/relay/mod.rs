@@ -1,0 +1,208 @@
+//! Relays: a path that lives on another node, carried here once for all who read it here.
+//!
+//! A relay is a reader at one end ([`parent`]) and a publisher at the other ([`upstream`]). Its log is a copy of the owner's,
+//! with the same positions, times and marks, and whoever reads it does not notice that it is one.
+//!
+//! All of it runs on the workers: each has a [`shard`] with sockets of its own, and a path belongs to one shard of the node
+//! that takes it.
+
+mod carrier;
+mod lane;
+mod merge;
+mod parent;
+mod peer;
+mod shard;
+mod tree;
+mod upstream;
+mod words;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use weft_proto::id::{Epoch, PathName};
+use weft_proto::time::WallClock;
+use weft_proto::wire::entry::NodeId;
+
+use self::shard::{Job, Shard};
+use crate::clock::Clock;
+use crate::fabric::Inner;
+use crate::identity::Current;
+use crate::mesh::faults::Faults;
+use crate::ownership::MemberState;
+use crate::path::{Identity, PathShared, SessionInfo};
+use crate::placement::mix;
+use crate::raft::SharedState;
+use crate::subscription::Attendance;
+
+pub use self::shard::RelaySocket;
+
+/// What relays are made of.
+#[derive(Clone)]
+pub struct RelayConfig {
+    /// Who the node is.
+    pub me: NodeId,
+    /// Its certificate.
+    pub identity: Current,
+    /// What is agreed.
+    pub state: SharedState,
+    /// The node's clock.
+    pub clock: Clock,
+    /// A group that is older than this is given up as soon as there is a newer one.
+    pub latency_max: Duration,
+    /// How much is sent before it is acknowledged.
+    pub congestion: Congestion,
+    /// The faults that are injected into the sockets; none where that is not enabled.
+    pub faults: Option<Faults>,
+}
+
+/// Who decides how much is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Congestion {
+    /// Measures what the way carries; single losses are no sign.
+    Bbr,
+    /// Takes each loss for a queue that is full.
+    Cubic,
+}
+
+/// The relays of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Relays(Arc<Shared>);
+
+struct Shared {
+    me: NodeId,
+    identity: Current,
+    state: SharedState,
+    clock: Clock,
+    latency_max: Duration,
+    congestion: Congestion,
+    faults: Option<Faults>,
+    fabric: OnceLock<Weak<Inner>>,
+    shards: Mutex<Vec<UnboundedSender<Job>>>,
+    /// Through whom paths come here, the owner first.
+    above: Mutex<HashMap<PathName, Vec<NodeId>>>,
+}
+
+/// The way that a path comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Route {
+    parent: NodeId,
+    epoch: Epoch,
+}
+
+impl Relays {
+    /// Relays without sockets: [`Self::open`] gives them some.
+    pub fn new(config: RelayConfig) -> Self {
+        let RelayConfig { me, identity, state, clock, latency_max, congestion, faults } = config;
+        Self(Arc::new(Shared {
+            me,
+            identity,
+            state,
+            clock,
+            latency_max,
+            congestion,
+            faults,
+            fabric: OnceLock::new(),
+            shards: Mutex::default(),
+            above: Mutex::default(),
+        }))
+    }
+
+    /// Binds a socket for each shard, all to this address. With port 0 the system chooses one.
+    pub fn bind(address: SocketAddr, shards: usize) -> io::Result<Vec<RelaySocket>> {
+        shard::bind(address, shards)
+    }
+
+    /// Opens a shard on this thread, which must run a `LocalSet`, for as long as that runs.
+    pub fn open(&self, socket: RelaySocket) -> io::Result<()> {
+        Shard::open(self.clone(), socket).map(drop)
+    }
+
+    pub(crate) fn set_fabric(&self, fabric: &Arc<Inner>) {
+        let _ = self.0.fabric.set(Arc::downgrade(fabric));
+    }
+
+    fn fabric(&self) -> Option<Arc<Inner>> {
+        self.0.fabric.get()?.upgrade()
+    }
+
+    /// Brings a path of another node here.
+    pub(crate) fn want(&self, path: Arc<PathShared>) {
+        self.tell(&path.stream.path().clone(), Job::Want(path));
+    }
+
+    /// Nobody reads the path here any more.
+    pub(crate) fn forget(&self, path: &PathName) {
+        self.tell(path, Job::Forget(path.clone()));
+    }
+
+    /// A path belongs to one shard.
+    fn tell(&self, path: &PathName, job: Job) {
+        let shards = self.0.shards.lock();
+        let index = mix(path.as_str(), self.0.me) as usize % shards.len().max(1);
+        if let Some(shard) = shards.get(index) {
+            // A worker that is gone carries nothing: the node is ending.
+            let _ = shard.send(job);
+        }
+    }
+
+    /// Whether another node owns the path.
+    pub(crate) fn is_elsewhere(&self, path: &PathName) -> bool {
+        let state = self.0.state.read();
+        state.paths().get(path).and_then(|ownership| ownership.owner_node()).is_some_and(|owner| owner != self.0.me)
+    }
+
+    /// Whether something was agreed since `seen`.
+    pub(crate) fn has_news(&self, seen: &mut Option<u64>) -> bool {
+        let applied = self.0.state.applied();
+        core::mem::replace(seen, applied) != applied
+    }
+
+    /// When a path was born, as it is agreed.
+    pub(crate) fn born(&self, path: &PathName) -> Option<WallClock> {
+        let state = self.0.state.read();
+        state.paths().get(path).map(|ownership| WallClock::from_unix_micros(ownership.born_micros))
+    }
+
+    /// From whom the path is to be taken; `None` when no other node owns it.
+    fn route(&self, path: &PathName) -> Option<Route> {
+        let state = self.0.state.read();
+        let ownership = state.paths().get(path)?;
+        let owner = ownership.owner_node().filter(|owner| *owner != self.0.me)?;
+        let candidates = state.members().iter().filter(|(_, member)| {
+            matches!(member.state, MemberState::Up | MemberState::Draining) && !member.facts.witness
+        });
+        let candidates = candidates.map(|(node, member)| tree::Candidate { node, zone: &member.facts.zone });
+        let parent = tree::parent(path, self.0.me, owner, candidates);
+        Some(Route { parent, epoch: ownership.epoch })
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        self.0.state.read().members().get(node).is_some()
+    }
+
+    /// Where a node's relays listen: the port after that of its control.
+    fn address(&self, node: NodeId) -> Option<String> {
+        let state = self.0.state.read();
+        let (host, port) = state.members().get(node)?.facts.address.rsplit_once(':')?;
+        let port = port.parse::<u16>().ok()?.checked_add(1)?;
+        Some(format!("{host}:{port}"))
+    }
+
+    /// A child's place among the readers of a path here.
+    async fn attend(&self, path: &PathName, child: NodeId) -> Option<Attendance> {
+        let identity = Identity { user: String::new(), address: None };
+        let info = SessionInfo { kind: upstream::RELAY_KIND, id: child.to_string(), identity };
+        self.fabric()?.attend_relay(path.clone(), info).await
+    }
+}
+
+impl std::fmt::Debug for Relays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relays").field("me", &self.0.me).finish_non_exhaustive()
+    }
+}

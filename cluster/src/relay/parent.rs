@@ -1,0 +1,119 @@
+//! The parent's end: hears what a child wants and sends it.
+
+use std::rc::Rc;
+
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tracing::{debug, info};
+use weft_proto::id::PathName;
+use weft_proto::wire::entry::NodeId;
+use weft_proto::wire::relay::{Accepted, RelayRefusal, Subscribe, ToChild, ToParent, encode_tracks};
+
+use super::carrier::Carrier;
+use super::shard::Shard;
+use super::{tree, words};
+use crate::limits::RELAY_DEADLINE;
+use crate::subscription::Attendance;
+
+/// Words for a child that wait: each is about a group that was given up.
+const WORDS_WAITING: usize = 256;
+
+/// Serves a child until its connection ends.
+pub(super) async fn serve(shard: &Rc<Shard>, connection: Connection, child: NodeId) {
+    info!(%child, "a node takes paths from here");
+    let relays = &shard.relays.0;
+    let carrier = Carrier::new(connection.clone(), relays.clock, relays.latency_max);
+    let subscriptions = async {
+        while let Ok((send, recv)) = connection.accept_bi().await {
+            let (shard, carrier) = (shard.clone(), carrier.clone());
+            spawn_local(async move {
+                if subscription(&shard, &carrier, child, send, recv).await.is_none() {
+                    debug!(%child, "a subscription ended before it began");
+                }
+            });
+        }
+    };
+    tokio::select! {
+        () = subscriptions => {}
+        () = carrier.run() => {}
+    }
+    info!(%child, reason = ?connection.close_reason().map(|reason| reason.to_string()), "a node takes no paths from here any more");
+}
+
+async fn subscription(
+    shard: &Rc<Shard>,
+    carrier: &Rc<Carrier>,
+    child: NodeId,
+    mut send: SendStream,
+    mut recv: RecvStream,
+) -> Option<()> {
+    let id = send.id().index();
+    let first = tokio::time::timeout(RELAY_DEADLINE, words::read(&mut recv, RELAY_DEADLINE)).await.ok()?.ok()?;
+    let Ok(Some(ToParent::Subscribe(wish))) = ToParent::decode(&first) else { return None };
+    let (attendance, accepted) = match accept(shard, child, &wish).await {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            debug!(%child, path = %wish.path, %refusal, "a node does not get a path from here");
+            words::write(&mut send, ToChild::Refused(refusal).encode()).await.ok()?;
+            let _ = send.finish();
+            return Some(());
+        }
+    };
+    words::write(&mut send, ToChild::Accepted(accepted).encode()).await.ok()?;
+    let stream = attendance.stream().clone();
+    let (to_child, mut waiting) = mpsc::channel(WORDS_WAITING);
+    let from = stream.find(wish.from);
+    carrier.add(id, attendance, from, to_child);
+    shard.listen_to(&stream, carrier, id);
+    loop {
+        tokio::select! {
+            word = words::read(&mut recv, RELAY_DEADLINE) => match word.map(|frame| ToParent::decode(&frame)) {
+                Ok(Ok(Some(ToParent::KeyframeWanted(())))) => stream.want_keyframe(),
+                // A newer child may say more.
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => break,
+            },
+            Some(word) = waiting.recv() => {
+                let is_last = matches!(word, ToChild::Ended(()));
+                if words::write(&mut send, word.encode()).await.is_err() || is_last {
+                    break;
+                }
+            }
+        }
+    }
+    shard.stop_listening(&stream, carrier, id);
+    carrier.remove(id);
+    let _ = send.finish();
+    Some(())
+}
+
+/// Whether the child may have the path from here. It may have to be brought here first.
+async fn accept(shard: &Shard, child: NodeId, wish: &Subscribe) -> Result<(Attendance, Accepted), RelayRefusal> {
+    let relays = &shard.relays;
+    let Subscribe { path, epoch, hops, .. } = wish;
+    if hops.first() != Some(&child) || hops.contains(&relays.0.me) {
+        return Err(RelayRefusal::Loop);
+    }
+    let attendance = relays.attend(path, child).await.ok_or(RelayRefusal::NoStream)?;
+    let above = above(shard, path);
+    if !tree::may_pass(&above, hops) {
+        return Err(RelayRefusal::Loop);
+    }
+    let stream = attendance.stream();
+    let tracks = stream.tracks().ok_or(RelayRefusal::NoStream)?;
+    if stream.epoch() < *epoch {
+        return Err(RelayRefusal::NoStream);
+    }
+    let (epoch, newest) = (stream.epoch(), stream.newest());
+    let accepted = Accepted { epoch, tracks: encode_tracks(&tracks), above, newest };
+    Ok((attendance, accepted))
+}
+
+/// Through whom this node gets the path, the owner first, itself last.
+fn above(shard: &Shard, path: &PathName) -> Vec<NodeId> {
+    let relays = &shard.relays.0;
+    let mut above = relays.above.lock().get(path).cloned().unwrap_or_default();
+    above.push(relays.me);
+    above
+}

@@ -1,0 +1,311 @@
+//! A worker's part in relays: its sockets, its connections both ways, and the paths that it carries here.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, TokioRuntime, TransportConfig,
+    VarInt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::task::spawn_local;
+use tracing::{debug, info};
+use weft_proto::id::PathName;
+use weft_proto::wire::entry::NodeId;
+
+use super::carrier::Carrier;
+use super::peer::Peer;
+use super::upstream::Upstream;
+use super::{Congestion, Relays, parent};
+use crate::identity::Current;
+use crate::limits::{
+    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX, RELAY_SUBSCRIPTIONS_MAX,
+    RELAY_WINDOW,
+};
+use crate::mesh::faults::{self, Faults};
+use crate::mesh::tls::{self, Clients, Servers};
+use crate::path::PathShared;
+use crate::stream::{StreamKey, WakeGate};
+
+/// The ALPN names (RFC 7301) of the versions of relay connections that this node speaks, the best first.
+const RELAY_PROTOCOLS: &[&str] = &["weft-relay/1"];
+
+/// The socket of one shard, bound. Those of all shards have the same port, and the system spreads connections over them.
+#[derive(Debug)]
+pub struct RelaySocket(UdpSocket);
+
+/// Sockets for so many shards, on one address. With port 0 the system chooses one for all.
+pub(super) fn bind(mut address: SocketAddr, shards: usize) -> io::Result<Vec<RelaySocket>> {
+    let mut sockets = Vec::with_capacity(shards);
+    for _ in 0..shards {
+        let socket = open(address, shards > 1)?;
+        address.set_port(socket.local_addr()?.port());
+        sockets.push(RelaySocket(socket));
+    }
+    Ok(sockets)
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    // The system may give less; it says so in no other way than by losing packets.
+    socket.set_recv_buffer_size(UDP_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(UDP_BUFFER_BYTES)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// What waits while a worker is held up for 20 ms at 2 Gbit/s.
+const UDP_BUFFER_BYTES: usize = 4 << 20;
+
+/// A worker's part.
+pub(super) struct Shard {
+    pub(super) relays: Relays,
+    pub(super) gate: Arc<WakeGate>,
+    /// Others connect here.
+    server: Endpoint,
+    /// This one dials from here: answers must come to this shard, and to no other one of the same port.
+    client: Endpoint,
+    config: ClientConfig,
+    peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
+    listeners: RefCell<HashMap<StreamKey, Vec<(Weak<Carrier>, u64)>>>,
+    upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
+    connections: Cell<usize>,
+}
+
+/// Something for a shard to do.
+pub(super) enum Job {
+    /// Somebody reads a path that is elsewhere.
+    Want(Arc<PathShared>),
+    /// Nobody does any more.
+    Forget(PathName),
+}
+
+impl Shard {
+    /// Opens it on this thread, which must run a `LocalSet`.
+    pub(super) fn open(relays: Relays, socket: RelaySocket) -> io::Result<Rc<Self>> {
+        let RelaySocket(socket) = socket;
+        let mut any = socket.local_addr()?;
+        any.set_port(0);
+        let (identity, faults) = (&relays.0.identity, relays.0.faults.clone());
+        let congestion = relays.0.congestion;
+        let server = server_config(identity, congestion)?;
+        let config = client_config(identity, congestion)?;
+        let shard = Rc::new(Self {
+            gate: WakeGate::new(),
+            server: endpoint(socket, Some(server), faults.clone())?,
+            client: endpoint(open(any, false)?, None, faults)?,
+            config,
+            relays,
+            peers: RefCell::default(),
+            listeners: RefCell::default(),
+            upstreams: RefCell::default(),
+            connections: Cell::new(0),
+        });
+        let (jobs, mut queue) = tokio::sync::mpsc::unbounded_channel();
+        shard.relays.0.shards.lock().push(jobs);
+        spawn_local(shard.clone().pump());
+        spawn_local(shard.clone().listen());
+        spawn_local(shard.clone().follow());
+        let this = shard.clone();
+        spawn_local(async move {
+            while let Some(job) = queue.recv().await {
+                match job {
+                    Job::Want(path) => this.want(path),
+                    Job::Forget(path) => this.forget(&path),
+                }
+            }
+        });
+        Ok(shard)
+    }
+
+    fn want(self: &Rc<Self>, path: Arc<PathShared>) {
+        let name = path.stream.path().clone();
+        let mut upstreams = self.upstreams.borrow_mut();
+        if upstreams.contains_key(&name) {
+            return;
+        }
+        let upstream = Upstream::new(path);
+        upstreams.insert(name.clone(), upstream.clone());
+        drop(upstreams);
+        let this = self.clone();
+        spawn_local(async move {
+            upstream.run(&this).await;
+            let mut upstreams = this.upstreams.borrow_mut();
+            if upstreams.get(&name).is_some_and(|present| Rc::ptr_eq(present, &upstream)) {
+                upstreams.remove(&name);
+            }
+        });
+    }
+
+    fn forget(&self, path: &PathName) {
+        // Its task ends; another one may be begun meanwhile.
+        if let Some(upstream) = self.upstreams.borrow_mut().remove(path) {
+            upstream.end();
+        }
+    }
+
+    /// Passes on what streams ring.
+    async fn pump(self: Rc<Self>) {
+        let mut keys = Vec::new();
+        loop {
+            self.gate.rung(&mut keys).await;
+            let listeners = self.listeners.borrow();
+            for (carrier, id) in keys.drain(..).filter_map(|key| listeners.get(&key)).flatten() {
+                if let Some(carrier) = carrier.upgrade() {
+                    carrier.ring(*id);
+                }
+            }
+        }
+    }
+
+    /// Rings a carrier for its subscription when the stream has more.
+    pub(super) fn listen_to(&self, stream: &crate::stream::Stream, carrier: &Rc<Carrier>, id: u64) {
+        stream.bells().add(&self.gate);
+        let mut listeners = self.listeners.borrow_mut();
+        listeners.entry(stream.key()).or_default().push((Rc::downgrade(carrier), id));
+    }
+
+    /// The end of [`Self::listen_to`].
+    pub(super) fn stop_listening(&self, stream: &crate::stream::Stream, carrier: &Rc<Carrier>, id: u64) {
+        stream.bells().remove(&self.gate);
+        let mut listeners = self.listeners.borrow_mut();
+        if let Some(list) = listeners.get_mut(&stream.key()) {
+            list.retain(|(other, number)| *number != id || other.as_ptr() != Rc::as_ptr(carrier));
+            if list.is_empty() {
+                listeners.remove(&stream.key());
+            }
+        }
+    }
+
+    /// Lets upstreams look again when something else is agreed.
+    async fn follow(self: Rc<Self>) {
+        let mut seen = None;
+        loop {
+            tokio::time::sleep(FOLLOW).await;
+            let applied = self.relays.0.state.applied();
+            if applied != seen {
+                seen = applied;
+                self.upstreams.borrow().values().for_each(|upstream| upstream.look(&self.relays));
+            }
+        }
+    }
+
+    async fn listen(self: Rc<Self>) {
+        while let Some(incoming) = self.server.accept().await {
+            if !incoming.remote_address_validated() && self.connections.get() >= RELAY_CONNECTIONS_MAX / 2 {
+                let _ = incoming.retry();
+                continue;
+            }
+            if self.connections.get() >= RELAY_CONNECTIONS_MAX {
+                incoming.refuse();
+                continue;
+            }
+            self.connections.set(self.connections.get() + 1);
+            let this = self.clone();
+            spawn_local(async move {
+                this.welcome(incoming).await;
+                this.connections.set(this.connections.get() - 1);
+            });
+        }
+    }
+
+    async fn welcome(self: &Rc<Self>, incoming: quinn::Incoming) {
+        let from = incoming.remote_address();
+        let Ok(connecting) = incoming.accept() else { return };
+        let Ok(Ok(connection)) = tokio::time::timeout(RELAY_DEADLINE, connecting).await else {
+            debug!(%from, "nobody came to an end with a relay's handshake");
+            return;
+        };
+        let Some(child) = tls::peer_of(&connection).filter(|node| self.relays.is_member(*node)) else {
+            info!(%from, "a relay was asked for by somebody who is no member");
+            return connection.close(VarInt::from_u32(NO_MEMBER), b"no member");
+        };
+        if let Some(faults) = &self.relays.0.faults {
+            faults.found(child, [from]);
+        }
+        parent::serve(self, connection, child).await;
+    }
+
+    /// The connection to a node, made when it is needed first.
+    pub(super) async fn peer(self: &Rc<Self>, node: NodeId) -> Option<Rc<Peer>> {
+        let known = self.peers.borrow().get(&node).filter(|peer| !peer.is_closed()).cloned();
+        if let Some(peer) = known {
+            return peer.ready().await.then_some(peer);
+        }
+        let peer = Peer::new(node);
+        self.peers.borrow_mut().insert(node, peer.clone());
+        let (this, dialed) = (self.clone(), peer.clone());
+        spawn_local(async move { dialed.run(&this).await });
+        peer.ready().await.then_some(peer)
+    }
+
+    /// Dials an address.
+    pub(super) fn dial(&self, address: SocketAddr, name: &str) -> Option<quinn::Connecting> {
+        self.client.connect_with(self.config.clone(), address, name).ok()
+    }
+}
+
+fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, faults: Option<Faults>) -> io::Result<Endpoint> {
+    let socket = TokioRuntime.wrap_udp_socket(socket)?;
+    let socket = match faults {
+        Some(faults) => faults::wrap(socket, faults),
+        None => socket,
+    };
+    Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, Arc::new(TokioRuntime))
+}
+
+fn server_config(identity: &Current, congestion: Congestion) -> io::Result<ServerConfig> {
+    let crypto = tls::server(identity, Clients::Certified, RELAY_PROTOCOLS).and_then(tls::quic_server);
+    let mut config = ServerConfig::with_crypto(crypto.map_err(io::Error::other)?);
+    config.transport_config(transport(congestion));
+    // Nodes do not move while they are connected.
+    config.migration(false);
+    Ok(config)
+}
+
+fn client_config(identity: &Current, congestion: Congestion) -> io::Result<ClientConfig> {
+    let crypto = tls::client(identity, Servers::Dialed, RELAY_PROTOCOLS).and_then(tls::quic_client);
+    let mut config = ClientConfig::new(crypto.map_err(io::Error::other)?);
+    config.transport_config(transport(congestion));
+    Ok(config)
+}
+
+fn transport(congestion: Congestion) -> Arc<TransportConfig> {
+    let mut transport = TransportConfig::default();
+    let controller: Arc<dyn ControllerFactory + Send + Sync> = match congestion {
+        Congestion::Bbr => Arc::new(BbrConfig::default()),
+        Congestion::Cubic => Arc::new(CubicConfig::default()),
+    };
+    transport
+        .congestion_controller_factory(controller)
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MILLIS))))
+        .initial_rtt(INITIAL_RTT)
+        .max_concurrent_uni_streams(VarInt::from_u32(RELAY_STREAMS_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(RELAY_SUBSCRIPTIONS_MAX))
+        .stream_receive_window(VarInt::from_u32(RELAY_STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(RELAY_WINDOW))
+        .datagram_receive_buffer_size(None);
+    Arc::new(transport)
+}
+
+/// How often what is agreed is looked at for changes. A reader's gap when a path moves is longer by this at most.
+const FOLLOW: Duration = Duration::from_millis(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+const IDLE_MILLIS: u32 = 3000;
+/// Nodes are seldom further apart.
+const INITIAL_RTT: Duration = Duration::from_millis(50);
+const NO_MEMBER: u32 = 1;

@@ -1,0 +1,424 @@
+//! The child's end: one path of another node, as it is heard here.
+//!
+//! As long as somebody reads the path here, it is subscribed to at the parent that the tree names. When another one is
+//! named (the path has moved, a node has come or gone), that one is subscribed to first, from the last unit on, and then the
+//! old one is let go.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{RecvStream, SendStream};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info};
+use weft_proto::id::{PathName, Position};
+use weft_proto::media::{TrackId, Tracks};
+use weft_proto::wire::relay::{
+    Accepted, Dropped, From, GroupHead, GroupReader, RelayRefusal, Relayed, Subscribe, ToChild, ToParent, decode_tracks,
+};
+
+use super::merge::{LaneKey, Merge};
+use super::peer::Peer;
+use super::shard::Shard;
+use super::{Relays, Route, words};
+use crate::clock::Clock;
+use crate::limits::RELAY_DEADLINE;
+use crate::path::{Identity, PathShared, PublisherEvent, SessionInfo};
+use crate::publication::Relaying;
+use crate::stream::RelayedUnit;
+
+/// How long readers wait at most for the rest of what a parent had when it was asked.
+const CATCH_UP: Duration = Duration::from_millis(150);
+
+/// Pause after an attempt in vain; it doubles up to a second.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_LAST: Duration = Duration::from_secs(1);
+
+/// One path of another node.
+pub(super) struct Upstream {
+    path: Arc<PathShared>,
+    state: RefCell<State>,
+    /// The route, the feed or the session may have changed.
+    changed: Notify,
+    route: Cell<Option<Route>>,
+    ended: Cell<bool>,
+}
+
+struct State {
+    merge: Option<Merge>,
+    /// Units that have their place and wait for readers to be let in.
+    units: Vec<RelayedUnit>,
+    feed: Option<Relaying>,
+    /// The parent's last unit when it was asked; until it is here, readers wait.
+    newest: Option<Position>,
+    tracks: Option<Tracks>,
+    timer: bool,
+}
+
+/// A subscription at a parent.
+struct Session {
+    route: Route,
+    peer: Rc<Peer>,
+    id: u64,
+    send: SendStream,
+    inbox: Rc<Inbox>,
+}
+
+/// Where the media of one subscription goes.
+pub(super) struct Inbox {
+    upstream: Rc<Upstream>,
+    clock: Clock,
+    phase: Cell<Phase>,
+    changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The parent has not answered, or the one before is still listened to.
+    Waiting,
+    /// Its media is the path's.
+    Active,
+    /// It is over.
+    Over,
+}
+
+impl Upstream {
+    pub(super) fn new(path: Arc<PathShared>) -> Rc<Self> {
+        let state = State { merge: None, units: Vec::new(), feed: None, newest: None, tracks: None, timer: false };
+        Rc::new(Self {
+            path,
+            state: RefCell::new(state),
+            changed: Notify::new(),
+            route: Cell::new(None),
+            ended: Cell::new(false),
+        })
+    }
+
+    fn name(&self) -> &PathName {
+        self.path.stream.path()
+    }
+
+    /// Nobody reads it any more.
+    pub(super) fn end(&self) {
+        self.ended.set(true);
+        self.changed.notify_one();
+    }
+
+    /// Something else is agreed: looks whether the path comes another way now.
+    pub(super) fn look(&self, relays: &Relays) {
+        let route = relays.route(self.name());
+        if self.route.replace(route) != route {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Carries the path for as long as it is read here and another node has it.
+    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let relays = &shard.relays;
+        self.route.set(relays.route(self.name()));
+        let mut session: Option<Session> = None;
+        let mut pause = RETRY_FIRST;
+        while !self.ended.get() {
+            if session.as_ref().is_some_and(|session| session.inbox.phase.get() == Phase::Over) {
+                self.leave(session.take());
+            }
+            let route = self.route.get();
+            match route {
+                None if session.is_none() => break,
+                Some(route) if session.as_ref().is_none_or(|session| session.route != route) => {
+                    match timeout(RELAY_DEADLINE, self.subscribe(shard, route)).await {
+                        Ok(Ok((next, accepted))) => {
+                            pause = RETRY_FIRST;
+                            self.leave(session.take());
+                            self.switch(relays, &next, accepted);
+                            session = Some(next);
+                        }
+                        failed => {
+                            debug!(path = %self.name(), ?route, refusal = ?failed.ok().and_then(Result::err), "no relay yet");
+                            let _ = timeout(pause, self.changed.notified()).await;
+                            pause = (pause * 2).min(RETRY_LAST);
+                            continue;
+                        }
+                    }
+                }
+                _ => {}
+            }
+            if !self.attend(shard, session.as_mut()).await {
+                break;
+            }
+        }
+        self.leave(session);
+        relays.0.above.lock().remove(self.name());
+        self.state.borrow_mut().feed = None;
+    }
+
+    /// Asks a parent for the path.
+    async fn subscribe(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        route: Route,
+    ) -> Result<(Session, Accepted), Option<RelayRefusal>> {
+        let peer = shard.peer(route.parent).await.ok_or(None)?;
+        let connection = peer.connection().ok_or(None)?;
+        let (send, mut recv) = connection.open_bi().await.map_err(|_| None)?;
+        let id = send.id().index();
+        let inbox = Rc::new(Inbox {
+            upstream: self.clone(),
+            clock: shard.relays.0.clock,
+            phase: Cell::new(Phase::Waiting),
+            changed: Notify::new(),
+        });
+        // Before it is asked for: media may be quicker than the answer.
+        peer.deliver(id, inbox.clone());
+        let session = Session { route, peer: peer.clone(), id, send, inbox };
+        let mut session = Opening(Some(session));
+        let from = self.path.stream.newest().map_or(From::NewestGroup, From::After);
+        let (path, epoch, hops) = (self.name().clone(), route.epoch, vec![shard.relays.0.me]);
+        let wish = ToParent::Subscribe(Subscribe { path, from, epoch, hops });
+        let send = &mut session.0.as_mut().ok_or(None)?.send;
+        words::write(send, wish.encode()).await.map_err(|_| None)?;
+        let answer = words::read(&mut recv, RELAY_DEADLINE).await.map_err(|_| None)?;
+        let accepted = match ToChild::decode(&answer) {
+            Ok(Some(ToChild::Accepted(accepted))) => accepted,
+            Ok(Some(ToChild::Refused(refusal))) => return Err(Some(refusal)),
+            _ => return Err(None),
+        };
+        let session = session.0.take().ok_or(None)?;
+        let inbox = session.inbox.clone();
+        spawn_local(async move { inbox.hear(recv).await });
+        Ok((session, accepted))
+    }
+
+    /// Listens to a session from now on.
+    fn switch(self: &Rc<Self>, relays: &Relays, session: &Session, accepted: Accepted) {
+        let Accepted { epoch, tracks, above, newest } = accepted;
+        info!(path = %self.name(), parent = %session.route.parent, ?epoch, "the path comes from another node");
+        relays.0.above.lock().insert(self.name().clone(), above);
+        let mut state = self.state.borrow_mut();
+        let patience = relays.0.latency_max;
+        let last = self.path.stream.newest();
+        // What the parent before has sent and not been passed on is asked for again.
+        state.merge = Some(Merge::new(last, patience));
+        state.units.clear();
+        state.newest = newest;
+        state.tracks = decode_tracks(&tracks).or(state.tracks.take());
+        drop(state);
+        session.inbox.phase.set(Phase::Active);
+        session.inbox.changed.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    fn leave(&self, session: Option<Session>) {
+        if let Some(mut session) = session {
+            session.inbox.phase.set(Phase::Over);
+            session.inbox.changed.notify_waiters();
+            session.peer.forget(session.id);
+            // Fails when the connection has ended.
+            let _ = session.send.finish();
+        }
+    }
+
+    /// Waits until something is to be done; false when the path is not to be carried any more.
+    async fn attend(self: &Rc<Self>, shard: &Rc<Shard>, session: Option<&mut Session>) -> bool {
+        if self.state.borrow().feed.is_none() && !self.let_in(shard).await {
+            return false;
+        }
+        let event = poll_fn(|cx| match &mut self.state.borrow_mut().feed {
+            Some(feed) => feed.poll_event(cx),
+            None => std::task::Poll::Pending,
+        });
+        tokio::select! {
+            () = self.changed.notified() => {}
+            event = event => match event {
+                PublisherEvent::Ended(reason) => {
+                    debug!(path = %self.name(), ?reason, "the relay of a path is over");
+                    return false;
+                }
+                PublisherEvent::DemandGone => return false,
+                PublisherEvent::KeyframeWanted | PublisherEvent::Drain => {}
+            },
+        }
+        if let Some(session) = session
+            && self.path.stream.take_keyframe_wanted()
+            && words::write(&mut session.send, ToParent::KeyframeWanted(()).encode()).await.is_err()
+        {
+            session.inbox.cut();
+        }
+        true
+    }
+
+    /// Lets readers in once what the parent had is here, so that all of them begin at its live edge.
+    async fn let_in(self: &Rc<Self>, shard: &Rc<Shard>) -> bool {
+        let caught_up = async {
+            while !self.has_caught_up() && !self.ended.get() {
+                self.changed.notified().await;
+            }
+        };
+        let _ = timeout(CATCH_UP, caught_up).await;
+        let Some(tracks) = self.state.borrow().tracks.clone() else { return true };
+        let Some(fabric) = shard.relays.fabric() else { return false };
+        let identity = Identity { user: String::new(), address: None };
+        let id = self.route.get().map_or_else(String::new, |route| route.parent.to_string());
+        let info = SessionInfo { kind: RELAY_KIND, id, identity };
+        match fabric.relay(self.path.clone(), info, tracks).await {
+            Ok(feed) => {
+                self.state.borrow_mut().feed = Some(feed);
+                self.pass_on();
+                true
+            }
+            // A publisher has come here meanwhile.
+            Err(error) => {
+                debug!(path = %self.name(), %error, "the relay of a path is not wanted");
+                false
+            }
+        }
+    }
+
+    fn has_caught_up(&self) -> bool {
+        let state = self.state.borrow();
+        let Some(newest) = state.newest else { return state.tracks.is_some() };
+        state.units.last().is_some_and(|unit| unit.position >= newest)
+    }
+
+    /// Puts what has come in order, and into the log.
+    fn flush(self: &Rc<Self>, clock: Clock) {
+        let now = clock.now();
+        let mut state = self.state.borrow_mut();
+        let State { merge, units, .. } = &mut *state;
+        let Some(merge) = merge else { return };
+        merge.take(now, units);
+        let wake_at = merge.wake_at();
+        let is_new = !units.is_empty();
+        let is_fed = state.feed.is_some();
+        if let Some(at) = wake_at.filter(|_| !core::mem::replace(&mut state.timer, true)) {
+            let this = self.clone();
+            spawn_local(async move {
+                sleep(at.since(now).max(Duration::from_millis(1))).await;
+                this.state.borrow_mut().timer = false;
+                this.flush(clock);
+            });
+        } else if wake_at.is_none() {
+            // The timer that runs finds nothing to do.
+        }
+        drop(state);
+        if is_new && is_fed {
+            self.pass_on();
+        } else if is_new {
+            self.changed.notify_one();
+        }
+    }
+
+    fn pass_on(&self) {
+        let mut state = self.state.borrow_mut();
+        let State { feed, units, .. } = &mut *state;
+        let Some(feed) = feed else { return };
+        // A feed that was replaced says so itself.
+        let _ = feed.push(units);
+        if self.path.stream.is_keyframe_wanted() {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Inbox {
+    pub(super) fn path(&self) -> &PathName {
+        self.upstream.name()
+    }
+
+    /// A stream of media begins: waits until it is this subscription's turn; false when that is over.
+    pub(super) async fn begin(&self, head: &GroupHead) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            match self.phase.get() {
+                Phase::Waiting => changed.await,
+                Phase::Active => break,
+                Phase::Over => return false,
+            }
+        }
+        self.with_merge(|merge| merge.begin(head)).unwrap_or(false)
+    }
+
+    /// Lets a reader know the tracks, so that equal ones stay one list.
+    pub(super) fn expect(&self, reader: &mut GroupReader) {
+        if let Some(tracks) = &self.upstream.state.borrow().tracks {
+            reader.expect(tracks);
+        }
+    }
+
+    pub(super) fn arrived(&self, key: LaneKey, relayed: Relayed) {
+        let now = self.clock.now();
+        let mut state = self.upstream.state.borrow_mut();
+        if self.phase.get() == Phase::Active {
+            if state.tracks.as_ref().is_none_or(|known| !known.is_same_list(&relayed.tracks)) {
+                state.tracks = Some(relayed.tracks.clone());
+            }
+            if let Some(merge) = &mut state.merge {
+                merge.arrived(key, relayed, now);
+            }
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        self.upstream.flush(self.clock);
+    }
+
+    pub(super) fn finished(&self, key: LaneKey) {
+        self.with_merge(|merge| merge.finished(key));
+        self.flush();
+    }
+
+    pub(super) fn dropped(&self, key: LaneKey) {
+        self.with_merge(|merge| merge.dropped(key));
+        self.flush();
+    }
+
+    fn with_merge<R>(&self, with: impl FnOnce(&mut Merge) -> R) -> Option<R> {
+        if self.phase.get() != Phase::Active {
+            return None;
+        }
+        self.upstream.state.borrow_mut().merge.as_mut().map(with)
+    }
+
+    /// The connection has ended, or the parent has nothing more.
+    pub(super) fn cut(&self) {
+        self.phase.set(Phase::Over);
+        self.changed.notify_waiters();
+        self.upstream.changed.notify_one();
+    }
+
+    /// What the parent says, until it says no more.
+    async fn hear(&self, mut recv: RecvStream) {
+        while let Ok(frame) = words::read(&mut recv, RELAY_DEADLINE).await {
+            match ToChild::decode(&frame) {
+                Ok(Some(ToChild::Dropped(Dropped { epoch, group, track }))) => {
+                    self.dropped(LaneKey { epoch, group, track: TrackId(track) });
+                }
+                Ok(Some(ToChild::Ended(()) | ToChild::Refused(_))) | Err(_) => break,
+                // A newer parent may say more.
+                Ok(_) => {}
+            }
+        }
+        self.cut();
+    }
+}
+
+/// A session whose parent has not answered: nothing is delivered to it when it fails.
+struct Opening(Option<Session>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(session) = &mut self.0 {
+            session.inbox.phase.set(Phase::Over);
+            session.inbox.changed.notify_waiters();
+            session.peer.forget(session.id);
+            let _ = session.send.finish();
+        }
+    }
+}
+
+/// What a relay is called among publishers and readers.
+pub(super) const RELAY_KIND: &str = "relay";
