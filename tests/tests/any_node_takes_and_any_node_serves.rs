@@ -1,6 +1,9 @@
 //! What is published to one node over one protocol is read from another over another one, byte for byte and at the same
 //! times, and travels between the two once, whoever reads it there.
 
+use std::process::Command;
+
+use serde_json::Value;
 use weft_tests::clients::Client::{Ffmpeg, Ffmpeg9, GStreamer};
 use weft_tests::clients::Way::{Rtmp, Tcp, Udp};
 use weft_tests::clients::{Client, Way, contents};
@@ -8,6 +11,9 @@ use weft_tests::cluster::{Cluster, Setup};
 use weft_tests::compare::{Tolerance, compare};
 use weft_tests::deadline::Deadline;
 use weft_tests::media::{Audio, Media, Video};
+use weft_tests::process::Process;
+use weft_tests::tools;
+use weft_tests::urls::Urls as _;
 
 /// RTMP has an application and a stream in it.
 const PATH: &str = "live/case";
@@ -66,4 +72,40 @@ fn from_rtsp_over_udp_to_everything() {
 #[test]
 fn from_rtmp_to_everything() {
     carry(Ffmpeg, Rtmp, Video::H264Reordered);
+}
+
+/// What a node says of the path.
+fn path(cluster: &Cluster, at: usize) -> Option<Value> {
+    cluster.nodes[at].get(&format!("/v3/paths/get/{PATH}"))
+}
+
+#[test]
+fn many_readers_of_three_protocols_make_one_upstream() {
+    const READERS: usize = 51;
+    let _limit = Deadline::seconds(120);
+    let cluster = three();
+    let (near, far) = (&cluster.nodes[0], &cluster.nodes[2]);
+    let mut chaos = Command::new(tools::chaos());
+    chaos.args(["load", "--publish", &near.rtsp(PATH), "--readers", &READERS.to_string(), "--no-audio", "--quiet"]);
+    for url in [far.rtsp(PATH), far.rtmp(PATH), far.hls(PATH)] {
+        chaos.args(["--read", &url]);
+    }
+    chaos.args(["--bitrate", "500k", "--duration", "5s", "--json"]);
+    let mut chaos = Process::start("weft-chaos", chaos);
+    let relays = serde_json::json!([{"from": "a", "to": "c"}]);
+    cluster.wait("all readers to be there", |cluster| {
+        [0, 1, 2].iter().all(|at| {
+            path(cluster, *at).is_some_and(|path| {
+                let readers = path["readers"].as_array().map_or(&[][..], Vec::as_slice);
+                let far = readers.iter().filter(|reader| reader["node"] == "c").count();
+                (far, readers.len(), &path["node"], &path["relays"]) == (READERS, READERS, &"a".into(), &relays)
+            })
+        })
+    });
+    // Of which the owner itself knows none.
+    let own = near.get(&format!("/v3/paths/get/{PATH}?local=1")).expect("a path");
+    assert_eq!((&own["readers"], &own["relays"]), (&serde_json::json!([]), &relays));
+    let why = cluster.nodes[1].get(&format!("/cluster/why/{PATH}")).expect("a reason");
+    assert!(why["why"].as_str().is_some_and(|why| why.ends_with("Relayed from a to c.")), "{why}");
+    assert!(chaos.wait(60).success(), "{}", chaos.log());
 }

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use uuid::Uuid;
 use weft_cluster::membership::Cluster;
+use weft_cluster::ownership::NodeId;
 use weft_cluster::{Fabric, PathDescription, SessionDescription};
 use weft_proto::bitstream::{Prop, codec_props};
 use weft_proto::id::PathName;
@@ -17,7 +18,8 @@ use weft_proto::time::WallClock;
 
 use crate::http::{
     ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, ReaderRef, Readiness,
-    RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
+    RelayRef, RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo,
+    Tunnel,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -46,6 +48,42 @@ impl Source {
     fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
         let secure = server == RtspServer::Secure;
         self.rtsp.list().into_iter().filter(move |record| record.secure == secure)
+    }
+
+    /// What people call a node.
+    fn label(&self, node: NodeId) -> String {
+        let state = self.cluster.state().read();
+        state.members().get(node).map_or_else(|| node.to_string(), |member| member.facts.name.clone())
+    }
+
+    fn path_info(&self, path: &PathDescription) -> PathInfo {
+        let here = self.fabric.node();
+        let relay = |to: &NodeId| RelayRef { from: here.to_owned(), to: self.label(*to) };
+        let peer = |session: &SessionDescription| PeerRef { kind: session.kind, id: session.id.clone() };
+        let reader = |session: &SessionDescription| ReaderRef {
+            kind: session.kind,
+            id: session.id.clone(),
+            node: here.to_owned(),
+        };
+        PathInfo {
+            name: path.name.to_string(),
+            conf_name: path.conf_name.clone(),
+            available: path.tracks.is_some().then(|| timestamp(path.available_since)),
+            online: path.online_since.map(timestamp),
+            source: path.publisher.as_ref().map(peer),
+            tracks: path
+                .tracks
+                .iter()
+                .flat_map(|tracks| tracks.iter())
+                .map(|(_, track)| track_info(&track.codec))
+                .collect(),
+            readers: path.readers.iter().map(reader).collect(),
+            relays: path.relays.iter().map(relay).collect(),
+            inbound_bytes: path.inbound_bytes,
+            outbound_bytes: path.outbound_bytes,
+            inbound_frames_in_error: path.inbound_units_in_error,
+            node: path.node.clone(),
+        }
     }
 }
 
@@ -76,7 +114,7 @@ impl ApiSource for Source {
 
     fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>> {
         let described = self.fabric.describe(&name);
-        ready(Ok(described.map(|path| path_info(&path, self.fabric.node())))).boxed()
+        ready(Ok(described.map(|path| self.path_info(&path)))).boxed()
     }
 
     fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>> {
@@ -121,30 +159,6 @@ impl ApiSource for Source {
             connection.kick();
         }
         ready(Ok(found.is_some())).boxed()
-    }
-}
-
-fn path_info(path: &PathDescription, here: &str) -> PathInfo {
-    let peer = |session: &SessionDescription| PeerRef { kind: session.kind, id: session.id.clone() };
-    let reader =
-        |session: &SessionDescription| ReaderRef { kind: session.kind, id: session.id.clone(), node: here.to_owned() };
-    PathInfo {
-        name: path.name.to_string(),
-        conf_name: path.conf_name.clone(),
-        available: path.tracks.is_some().then(|| timestamp(path.available_since)),
-        online: path.online_since.map(timestamp),
-        source: path.publisher.as_ref().map(peer),
-        tracks: path
-            .tracks
-            .iter()
-            .flat_map(|tracks| tracks.iter())
-            .map(|(_, track)| track_info(&track.codec))
-            .collect(),
-        readers: path.readers.iter().map(reader).collect(),
-        inbound_bytes: path.inbound_bytes,
-        outbound_bytes: path.outbound_bytes,
-        inbound_frames_in_error: path.inbound_units_in_error,
-        node: path.node.clone(),
     }
 }
 

@@ -45,7 +45,8 @@ pub use hls::{HlsMuxerInfo, HlsSessionInfo};
 pub use part::answer;
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
-    CodecProps, PathInfo, PeerRef, ReaderRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
+    CodecProps, PathInfo, PeerRef, ReaderRef, RelayRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo,
+    Tunnel,
 };
 pub use source::{ApiError, ApiFuture, ApiSource, Info, Readiness, RtspServer};
 pub use whole::Others;
@@ -96,7 +97,9 @@ impl Default for Access {
 /// The routes of the API.
 pub fn router(source: Arc<dyn ApiSource>, access: Access) -> Router {
     let protected = v3::routes(source.clone(), &access)
-        .merge(access.cluster.clone().map(cluster::routes).unwrap_or_default())
+        .merge(
+            access.cluster.clone().map(|cluster| cluster::routes(cluster, source.clone(), &access)).unwrap_or_default(),
+        )
         .merge(access.faults.clone().map(faults::routes).unwrap_or_default())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

@@ -50,6 +50,15 @@ pub struct ReaderRef {
     pub node: String,
 }
 
+/// A path on its way from one node to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RelayRef {
+    /// The name of the node that sends.
+    pub from: String,
+    /// The name of the node that takes it.
+    pub to: String,
+}
+
 /// A track of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +107,8 @@ pub struct PathInfo {
     pub tracks: Vec<TrackInfo>,
     /// Who reads it on this node.
     pub readers: Vec<ReaderRef>,
+    /// To which nodes this one passes it on.
+    pub relays: Vec<RelayRef>,
     /// Bytes received.
     pub inbound_bytes: u64,
     /// Bytes sent to readers by this node.
@@ -129,6 +140,8 @@ struct PathBody<'a> {
     bytes_received: u64,
     bytes_sent: u64,
     node: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    relays: &'a [RelayRef],
 }
 
 impl Serialize for PathInfo {
@@ -152,6 +165,7 @@ impl Serialize for PathInfo {
             bytes_received: self.inbound_bytes,
             bytes_sent: self.outbound_bytes,
             node: &self.node,
+            relays: &self.relays,
         }
         .serialize(serializer)
     }

@@ -48,6 +48,7 @@ fn a_path() -> PathInfo {
             TrackInfo { codec: "Generic", codec_props: None },
         ],
         readers: vec![ReaderRef { kind: "rtspSession", id: "r".into(), node: "a".into() }],
+        relays: vec![],
         inbound_bytes: 10,
         outbound_bytes: 20,
         inbound_frames_in_error: 3,

@@ -169,13 +169,16 @@ fn grouped(kind: Kind, mut all: Vec<(Place, String, Found)>) -> Vec<Entry> {
     entries
 }
 
-/// What several nodes say of one thing as one: of a path, the owner's word, with the readers and the bytes sent of all.
+/// What several nodes say of one thing as one: of a path, the owner's word, with the readers, the relays and the bytes sent of
+/// all.
 fn together(kind: Kind, mut parts: Vec<(String, Value)>) -> Option<Value> {
     if kind != Kind::Paths || parts.len() < 2 {
         return parts.into_iter().next().map(|(_, value)| value);
     }
-    let readers: Vec<Value> =
-        parts.iter().filter_map(|(_, value)| value["readers"].as_array()).flatten().cloned().collect();
+    let all = |key: &str| -> Vec<Value> {
+        parts.iter().filter_map(|(_, value)| value[key].as_array()).flatten().cloned().collect()
+    };
+    let (readers, relays) = (all("readers"), all("relays"));
     let sum = |key: &str| parts.iter().filter_map(|(_, value)| value[key].as_u64()).sum::<u64>();
     let (sent, sent_as_before, omitted) = (sum("outboundBytes"), sum("bytesSent"), sum("readersOmitted"));
     let owner = parts.iter().position(|(node, value)| value["node"] == node.as_str()).unwrap_or(0);
@@ -183,6 +186,9 @@ fn together(kind: Kind, mut parts: Vec<(String, Value)>) -> Option<Value> {
     path["readers"] = readers.into();
     path["outboundBytes"] = sent.into();
     path["bytesSent"] = sent_as_before.into();
+    if !relays.is_empty() {
+        path["relays"] = relays.into();
+    }
     if omitted > 0 {
         path["readersOmitted"] = omitted.into();
     }
