@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
 use weft_proto::time::{Now, WallClock};
+use weft_proto::wire::relay::Reached;
 
 use crate::clock::Clock;
 use crate::membership::Host;
@@ -414,6 +415,10 @@ impl Host for Inner {
     fn assigned(&self, _: &PathName, _: Epoch) -> bool {
         // This node pulls no sources yet, and has no standbys: what it is given it lets go.
         false
+    }
+
+    fn reached(&self, path: &PathName) -> Option<Reached> {
+        self.directory.find(path)?.stream.reached()
     }
 }
 

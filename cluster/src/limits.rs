@@ -31,7 +31,7 @@ pub const CLAIMS_REMEMBERED: usize = 16 << 10;
 /// Standbys of one path.
 pub const STANDBYS_MAX: usize = 8;
 
-/// Join tokens that have not been used.
+/// Join tokens that have not been used, and as many that have: their nodes may ask again.
 pub const TOKENS_MAX: usize = 256;
 
 /// Bytes of the configuration that all nodes share. 10,000 paths of ten keys are 3 MB.

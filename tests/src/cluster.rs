@@ -44,22 +44,31 @@ impl Cluster {
     pub fn with(setups: &[Setup]) -> Self {
         // A port that was free may have been taken meanwhile, and only then is starting again allowed.
         for _ in 0..5 {
-            let folder = TempDir::new().expect("make a temporary folder");
-            std::fs::write(folder.path().join("secret"), "a secret of thirty-two characters").expect("write a secret");
-            let mut nodes: Vec<Node> = setups.iter().map(|setup| Node::new(setup, folder.path())).collect();
-            let peers: Vec<String> = nodes.iter().map(Node::peer).collect();
-            for node in &mut nodes {
-                node.bootstrap(&peers);
-                node.start();
-            }
-            let watch = Watch::start(&nodes);
-            let mut cluster = Self { nodes, watch, folder };
+            let mut cluster = Self::begin_with(setups);
             if !cluster.port_was_taken() {
                 cluster.wait_formed();
                 return cluster;
             }
         }
         panic!("no port stays free");
+    }
+
+    /// Nodes with these labels that share a secret and have just begun to look for each other.
+    pub fn begin(names: &[&str]) -> Self {
+        Self::begin_with(&names.iter().map(|name| Setup::new(name)).collect::<Vec<_>>())
+    }
+
+    fn begin_with(setups: &[Setup]) -> Self {
+        let folder = TempDir::new().expect("make a temporary folder");
+        std::fs::write(folder.path().join("secret"), "a secret of thirty-two characters").expect("write a secret");
+        let mut nodes: Vec<Node> = setups.iter().map(|setup| Node::new(setup, folder.path())).collect();
+        let peers: Vec<String> = nodes.iter().map(Node::peer).collect();
+        for node in &mut nodes {
+            node.bootstrap(&peers);
+            node.start();
+        }
+        let watch = Watch::start(&nodes);
+        Self { nodes, watch, folder }
     }
 
     /// Whether a node has ended, because a port of it was taken.
@@ -157,13 +166,19 @@ impl Cluster {
     /// Publishes at a node, trying again while the node starts or the cluster cannot agree.
     pub fn publish(&self, at: usize, path: &str) -> Publisher {
         let what = fmt::from_fn(|f| write!(f, "{path} to be published\n{}", Logs(self)));
-        wait::until(what, SECONDS, || match Publisher::start(self.nodes[at].rtsp_address(), path) {
+        wait::until(what, SECONDS, || match self.try_publish(at, path) {
             Ok(publisher) => Some(publisher),
             Err(Refused::Status(503)) => None,
             // It is about to start.
             Err(Refused::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => None,
             Err(error) => panic!("{path}: {error:?}\n{}", Logs(self)),
         })
+    }
+
+    /// Asks once to publish at a node.
+    pub fn try_publish(&self, at: usize, path: &str) -> Result<Publisher, Refused> {
+        let node = &self.nodes[at];
+        node.inside(|| Publisher::start(node.rtsp_address(), path))
     }
 
     /// Whether a node sees another one like that: `up`, `down`.

@@ -20,6 +20,7 @@ pub mod hls;
 pub mod http;
 pub mod media;
 pub mod namespace;
+pub mod network;
 pub mod ports;
 pub mod process;
 pub mod publisher;

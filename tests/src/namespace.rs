@@ -10,7 +10,8 @@ const INSIDE: &str = "WEFT_TEST_NAMESPACE";
 /// Runs `test`, whose full name is `name`, in a network namespace of its own, in a process of its own.
 ///
 /// Multicast leaves the machine by its default route, which a test must not do; here the loopback is all there is.
-/// Panics, with what the inner run said, when that fails.
+/// Panics, with what the inner run said, when that fails; what it said otherwise is said on.
+#[expect(clippy::print_stdout, reason = "figures are for people")]
 pub fn alone(name: &str, test: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         for arguments in ["link set lo up multicast on", "route add 224.0.0.0/4 dev lo"] {
@@ -28,6 +29,7 @@ pub fn alone(name: &str, test: impl FnOnce()) {
     }
     inner.args(["--net", "--"]).arg(itself).args(["--exact", name, "--nocapture"]);
     let output = inner.env(INSIDE, "1").output().unwrap_or_else(|error| panic!("unshare (util-linux): {error}"));
-    let said = [output.stdout, output.stderr].concat();
+    let said = [&output.stdout[..], &output.stderr].concat();
     assert!(output.status.success(), "in a namespace of its own:\n{}", String::from_utf8_lossy(&said));
+    print!("{}", String::from_utf8_lossy(&output.stdout));
 }

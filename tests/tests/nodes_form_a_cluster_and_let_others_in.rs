@@ -48,6 +48,28 @@ fn a_token_lets_one_node_in_once() {
 }
 
 #[test]
+fn a_token_is_good_for_a_node_that_dies_before_it_has_read_the_answer() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    for run in 0..3 {
+        let token = cluster.nodes[0].token(60);
+        let asked = |cluster: &Cluster| {
+            cluster.nodes.iter().map(|node| node.log().matches("a node wants to join").count()).sum::<usize>()
+        };
+        let before = asked(&cluster);
+        let joins = cluster.add(&Setup::new(&format!("d{run}")));
+        cluster.nodes[joins].start_with(&["--join", &token]);
+        while asked(&cluster) == before {
+            std::thread::yield_now();
+        }
+        cluster.nodes[joins].kill();
+        // Whether its first life was let in or not: the second comes with the same token, and is.
+        cluster.nodes[joins].start_with(&["--join", &token]);
+        cluster.wait("the node to be up", |cluster| cluster.sees(0, joins, "up"));
+    }
+}
+
+#[test]
 fn a_token_that_is_too_old_or_of_another_cluster_lets_nobody_in() {
     let _limit = Deadline::seconds(120);
     let mut cluster = Cluster::form(&["a"]);
@@ -92,4 +114,37 @@ fn a_removed_node_stays_out_and_a_wiped_one_is_another() {
     cluster.nodes[2].start();
     let said = refused(&mut cluster, 2);
     assert!(said.contains("removed"), "{said}");
+}
+
+#[test]
+fn a_cluster_goes_on_when_its_founder_dies_as_soon_as_it_is_there() {
+    let _limit = Deadline::seconds(120);
+    // Formed, and nothing waited for but the first word of the founder.
+    let mut cluster = Cluster::begin(&["a", "b", "c"]);
+    let founder = wait::until("a founder that is ready", 20, || {
+        let founds = |at: &usize| cluster.nodes[*at].log().contains("this one founds the cluster");
+        (0..3).find(founds).filter(|at| cluster.nodes[*at].ready() == Some(200))
+    });
+    cluster.nodes[founder].kill();
+    let (other, third) = ((founder + 1) % 3, (founder + 2) % 3);
+    let publisher = cluster.publish(other, "cam");
+    let name = cluster.nodes[other].name.clone();
+    cluster.wait_owner("cam", Some(&name));
+    cluster.wait("the third to be up", |cluster| cluster.sees(other, third, "up"));
+    cluster.nodes[founder].start();
+    cluster.wait_formed();
+    assert!(publisher.is_going());
+}
+
+#[test]
+fn a_founder_that_dies_before_the_others_are_there_founds_the_same_cluster_again() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = Cluster::begin(&["a", "b", "c"]);
+    let founder = wait::until("a founder", 20, || {
+        (0..3).find(|at| cluster.nodes[*at].log().contains("this one founds the cluster"))
+    });
+    cluster.nodes[founder].kill();
+    cluster.nodes[founder].start();
+    cluster.wait_formed();
+    let _publisher = cluster.publish(founder, "cam");
 }

@@ -48,8 +48,26 @@ impl LeafKey {
         Ok(request.map_err(|error| IdentityError::Signing(error.to_string()))?.der().to_vec())
     }
 
+    /// The contents of a file in which it waits.
+    pub fn pem(&self) -> String {
+        self.0.serialize_pem()
+    }
+
+    /// From such a file.
+    pub fn from_pem(key: &[u8]) -> Result<Self, IdentityError> {
+        match PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::BadKey)? {
+            PrivateKeyDer::Pkcs8(key) => Self::from_pkcs8(&key),
+            _ => Err(IdentityError::BadKey),
+        }
+    }
+
+    fn from_pkcs8(key: &PrivatePkcs8KeyDer<'_>) -> Result<Self, IdentityError> {
+        let pair = KeyPair::from_pkcs8_der_and_sign_algo(key, &rcgen::PKCS_ED25519);
+        pair.map(Self).map_err(|_| IdentityError::BadKey)
+    }
+
     /// With the certificate that was issued for it.
-    pub fn certified(self, certificate: CertificateDer<'static>) -> Result<Leaf, IdentityError> {
+    pub fn certified(&self, certificate: CertificateDer<'static>) -> Result<Leaf, IdentityError> {
         let node = node_of(&certificate).ok_or(IdentityError::BadCertificate)?;
         let (_, parsed) =
             x509_parser::parse_x509_certificate(&certificate).map_err(|_| IdentityError::BadCertificate)?;
@@ -57,7 +75,8 @@ impl LeafKey {
             return Err(IdentityError::OtherKey);
         }
         let validity = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
-        Ok(Leaf { node, certificate, key: self.0, validity })
+        let key = Self::from_pkcs8(&PrivatePkcs8KeyDer::from(self.0.serialize_der()))?.0;
+        Ok(Leaf { node, certificate, key, validity })
     }
 
     pub(super) fn pair(&self) -> &KeyPair {
@@ -79,12 +98,7 @@ impl Leaf {
     /// From the contents of `node.pem` and `node.key`.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
         let certificate = CertificateDer::from_pem_slice(certificate).map_err(|_| IdentityError::BadCertificate)?;
-        let key = match PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::BadKey)? {
-            PrivateKeyDer::Pkcs8(key) => key,
-            _ => return Err(IdentityError::BadKey),
-        };
-        let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519);
-        LeafKey(key.map_err(|_| IdentityError::BadKey)?).certified(certificate)
+        LeafKey::from_pem(key)?.certified(certificate)
     }
 
     /// Whose.

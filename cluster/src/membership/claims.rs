@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weft_proto::id::{Epoch, PathName};
 
+use super::holdings::View;
 use super::member::{Member, PROPOSE};
 use crate::mesh::Transport;
 use crate::ownership::{Answer, ClaimError, Entry, Kind, MemberState, Refusal};
@@ -118,7 +119,8 @@ impl<T: Transport> Member<T> {
     pub fn is_settled(&self) -> bool {
         let state = self.shared.consensus.state().read();
         let inner = self.shared.inner.lock();
-        inner.holdings.look(self.shared.id, inner.incarnation, &state).is_empty()
+        let view = View { node: self.shared.id, incarnation: inner.incarnation, state: &state };
+        inner.holdings.look_at_all(view).is_empty()
     }
 
     /// Lets a path go: it is released a little later, all together with others.

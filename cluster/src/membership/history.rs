@@ -105,15 +105,7 @@ impl Observer for History {
             }
             return;
         };
-        match entry {
-            Entry::Release { path, .. } | Entry::Claim { path, .. } | Entry::Promote { path, .. } => {
-                self.look(path, state, reason);
-            }
-            _ => {
-                let all: Vec<PathName> = state.paths().iter().map(|(path, _)| path.clone()).collect();
-                all.iter().for_each(|path| self.look(path, state, reason));
-            }
-        }
+        state.paths().changed().iter().for_each(|path| self.look(path, state, reason));
     }
 
     fn installed(&self, state: &State) {

@@ -1,10 +1,11 @@
 //! What this node serves, and what becomes of it when the cluster sees it differently. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::wire::relay::Reached;
 
-use crate::ownership::{ClaimId, Kind, NodeId, State};
+use crate::ownership::{ClaimId, Kind, NodeId, Ownership, State};
 
 /// Who serves what this node owns, and hears when that changes. Must not wait.
 pub trait Host: Send + Sync + 'static {
@@ -16,6 +17,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// The node was made the owner of a path whose owner died. Says whether it will serve it; if not, it lets it go.
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool;
+
+    /// How far a path has come here, for the node that has become its owner.
+    fn reached(&self, _: &PathName) -> Option<Reached> {
+        None
+    }
 }
 
 /// The paths that this node serves.
@@ -25,6 +31,12 @@ pub(super) struct Holdings {
     /// Paths that this node waits for, with the claims that are granted when its turn comes.
     waiting: BTreeMap<PathName, ClaimId>,
     next_number: u64,
+    /// Paths about which something has changed since the last look.
+    changed: BTreeSet<PathName>,
+    /// Anything may have changed.
+    all_changed: bool,
+    /// Paths at which the last look found something. What was done about it may fail, so they are looked at again.
+    doubtful: BTreeSet<PathName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +58,21 @@ pub(super) enum Finding {
     Unserved(PathName, Epoch, ClaimId),
 }
 
+/// What is agreed, and for whom it is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) node: NodeId,
+    pub(super) incarnation: u64,
+    pub(super) state: &'a State,
+}
+
 impl Holdings {
     /// A new claim on a path, instead of any before.
     pub(super) fn begin(&mut self, path: &PathName, kind: Kind, node: NodeId, incarnation: u64) -> ClaimId {
         self.next_number += 1;
         let claim = ClaimId { node, incarnation, number: self.next_number };
         self.served.insert(path.clone(), Holding { claim, kind, epoch: None });
+        self.changed.insert(path.clone());
         claim
     }
 
@@ -60,11 +81,13 @@ impl Holdings {
         self.next_number += 1;
         let claim = ClaimId { node, incarnation, number: self.next_number };
         self.waiting.insert(path.clone(), claim);
+        self.changed.insert(path.clone());
         claim
     }
 
     /// The node waits no longer; under which claim it did.
     pub(super) fn stop_waiting(&mut self, path: &PathName) -> Option<ClaimId> {
+        self.changed.insert(path.clone());
         self.waiting.remove(path)
     }
 
@@ -75,6 +98,8 @@ impl Holdings {
 
     /// A claim was granted. False when it is no longer the one that this node serves the path under.
     pub(super) fn granted(&mut self, path: &PathName, claim: ClaimId, epoch: Epoch) -> bool {
+        // The log may have been faster than the answer, and may already say something else.
+        self.changed.insert(path.clone());
         let holding = self.served.get_mut(path).filter(|holding| holding.claim == claim);
         holding.map(|holding| holding.epoch = Some(epoch)).is_some()
     }
@@ -82,11 +107,13 @@ impl Holdings {
     /// A path that was planned for this node is served.
     pub(super) fn take(&mut self, path: &PathName, claim: ClaimId, epoch: Epoch) {
         self.waiting.remove(path);
+        self.changed.insert(path.clone());
         self.served.insert(path.clone(), Holding { claim, kind: Kind::Pulled, epoch: Some(epoch) });
     }
 
     /// A claim came to nothing.
     pub(super) fn abandon(&mut self, path: &PathName, claim: ClaimId) {
+        self.changed.insert(path.clone());
         if self.served.get(path).is_some_and(|holding| holding.claim == claim) {
             self.served.remove(path);
         }
@@ -94,7 +121,18 @@ impl Holdings {
 
     /// The path is not served any more. That it is released follows from [`Self::look`].
     pub(super) fn let_go(&mut self, path: &PathName) {
+        self.changed.insert(path.clone());
         self.served.remove(path);
+    }
+
+    /// What is agreed about these paths has changed.
+    pub(super) fn note(&mut self, changed: impl IntoIterator<Item = PathName>) {
+        self.changed.extend(changed);
+    }
+
+    /// Anything may have changed: another incarnation, another state.
+    pub(super) const fn note_all(&mut self) {
+        self.all_changed = true;
     }
 
     /// The epoch under which the node serves a path, when the state says the same.
@@ -109,37 +147,68 @@ impl Holdings {
         self.served.contains_key(path)
     }
 
-    /// Compares with what is agreed.
-    pub(super) fn look(&self, node: NodeId, incarnation: u64, state: &State) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for (path, holding) in &self.served {
-            let Some(held) = holding.epoch else { continue };
-            let ownership = state.paths().get(path);
-            let is_of_older = holding.claim.incarnation != incarnation;
-            match ownership {
-                Some(ownership) if ownership.owner.is_some_and(|owner| owner.claim == holding.claim) => {}
-                // Not there yet: the answer to a claim may be faster than the log.
-                Some(ownership) if ownership.epoch < held => {}
-                // An older incarnation's paths are released when a new one is up; then they are claimed again.
-                Some(ownership) if ownership.owner.is_none() && ownership.epoch == held && is_of_older => {
-                    findings.push(Finding::Reclaim(path.clone(), holding.kind));
-                }
-                Some(ownership) if ownership.owner.is_none() && ownership.epoch == held => {}
-                Some(ownership) => {
-                    findings.push(Finding::Lost(path.clone(), ownership.epoch, ownership.owner_node()));
-                }
-                None if is_of_older => {
-                    findings.push(Finding::Reclaim(path.clone(), holding.kind));
-                }
-                None => {}
-            }
+    /// Compares with what is agreed what has changed since the last time; with `again` also that which was found then.
+    pub(super) fn look(&mut self, view: View<'_>, again: bool) -> Vec<Finding> {
+        let changed = std::mem::take(&mut self.changed);
+        if std::mem::take(&mut self.all_changed) {
+            let findings = self.look_at_all(view);
+            self.doubtful = findings.iter().map(|finding| finding.path().clone()).collect();
+            return findings;
         }
-        for (path, ownership) in state.paths().owned_by(node) {
-            let Some(owner) = ownership.owner.filter(|owner| owner.claim.incarnation == incarnation) else { continue };
-            if self.served.get(path).is_none_or(|holding| holding.claim != owner.claim) {
-                findings.push(Finding::Unserved(path.clone(), ownership.epoch, owner.claim));
+        let paths = if again { &std::mem::take(&mut self.doubtful) | &changed } else { changed };
+        let mut findings = Vec::new();
+        for path in &paths {
+            let found = self.look_at(path, view);
+            if found.is_some() {
+                self.doubtful.insert(path.clone());
+            } else if !again {
+                self.doubtful.remove(path);
             }
+            findings.extend(found);
         }
         findings
+    }
+
+    /// Compares all of it with what is agreed.
+    pub(super) fn look_at_all(&self, view: View<'_>) -> Vec<Finding> {
+        let owned = view.state.paths().owned_by(view.node).map(|(path, _)| path);
+        let unserved = owned.filter(|path| !self.served.contains_key(*path));
+        self.served.keys().chain(unserved).filter_map(|path| self.look_at(path, view)).collect()
+    }
+
+    fn look_at(&self, path: &PathName, view: View<'_>) -> Option<Finding> {
+        let ownership = view.state.paths().get(path);
+        self.served.get(path).and_then(|holding| is_missing(path, holding, ownership, view)).or_else(|| {
+            let ownership = ownership?;
+            let owner = ownership.owner.filter(|owner| owner.claim.node == view.node)?;
+            let is_served = self.served.get(path).is_some_and(|holding| holding.claim == owner.claim);
+            let is_its = owner.claim.incarnation == view.incarnation && !is_served;
+            is_its.then(|| Finding::Unserved(path.clone(), ownership.epoch, owner.claim))
+        })
+    }
+}
+
+impl Finding {
+    fn path(&self) -> &PathName {
+        match self {
+            Self::Lost(path, ..) | Self::Reclaim(path, _) | Self::Unserved(path, ..) => path,
+        }
+    }
+}
+
+/// Whether a path that is served is this node's.
+fn is_missing(path: &PathName, holding: &Holding, ownership: Option<&Ownership>, view: View<'_>) -> Option<Finding> {
+    let held = holding.epoch?;
+    let is_of_older = holding.claim.incarnation != view.incarnation;
+    match ownership {
+        Some(ownership) if ownership.owner.is_some_and(|owner| owner.claim == holding.claim) => None,
+        // Not there yet: the answer to a claim may be faster than the log.
+        Some(ownership) if ownership.epoch < held => None,
+        // An older incarnation's paths are released when a new one is up; then they are claimed again.
+        Some(ownership) if ownership.owner.is_none() && ownership.epoch == held => {
+            is_of_older.then(|| Finding::Reclaim(path.clone(), holding.kind))
+        }
+        Some(ownership) => Some(Finding::Lost(path.clone(), ownership.epoch, ownership.owner_node())),
+        None => is_of_older.then(|| Finding::Reclaim(path.clone(), holding.kind)),
     }
 }

@@ -8,22 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
-use weft_proto::id::{Epoch, PathName};
+use weft_proto::id::PathName;
 use weft_proto::time::{Now, WallClock};
 use weft_proto::wire::control::{Proposed, Request, Response, Signal};
 
 use super::beats::Beats;
-use super::holdings::{Finding, Holdings, Host};
+use super::holdings::{Holdings, Host};
 use super::steward::{Duty, Steward};
 use super::voters::Change;
+use super::wake::Wake;
 use crate::clock::Clock;
 use crate::liveness::Timings;
 use crate::mesh::{Incoming, PeerAddress, Transport};
-use crate::ownership::{Answer, ClaimError, Entry, MemberFacts, NodeId, Refusal, State};
+use crate::ownership::{Answer, Entry, MemberFacts, NodeId, Refusal};
 use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, RaftTimings, StartError};
 
 /// How fast things happen in a cluster. All nodes should have the same.
@@ -108,7 +109,7 @@ pub(super) struct Shared<T> {
     pub(super) consensus: Consensus<T>,
     pub(super) transport: T,
     pub(super) clock: Clock,
-    host: Arc<dyn Host>,
+    pub(super) host: Arc<dyn Host>,
     pub(super) inner: Mutex<Inner>,
     pub(super) wake: Arc<Wake>,
 }
@@ -120,7 +121,9 @@ pub(super) struct Inner {
     pub(super) holdings: Holdings,
     /// Tasks that run, so that none is started twice.
     pub(super) running: BTreeSet<Task>,
-    peers: BTreeMap<NodeId, PeerAddress>,
+    pub(super) peers: BTreeMap<NodeId, PeerAddress>,
+    /// Where nodes were before it was agreed that they are members.
+    pub(super) remembered: BTreeMap<NodeId, PeerAddress>,
     pub(super) removed_since: Option<Now>,
     /// When somebody was last told that the nodes are too far apart for the timings.
     too_far_said: Option<Now>,
@@ -152,32 +155,10 @@ pub(super) enum Task {
     Path(PathName),
 }
 
-/// Wakes the member when something has been agreed, and lets others look.
-pub(super) struct Wake {
-    pub(super) notify: Notify,
-    observer: Option<Arc<dyn Observer>>,
-}
-
-impl Observer for Wake {
-    fn applied(&self, index: u64, entry: &Entry, answer: Answer, state: &State) {
-        if let Some(observer) = &self.observer {
-            observer.applied(index, entry, answer, state);
-        }
-        self.notify.notify_one();
-    }
-
-    fn installed(&self, state: &State) {
-        if let Some(observer) = &self.observer {
-            observer.installed(state);
-        }
-        self.notify.notify_one();
-    }
-}
-
 impl<T: Transport> Member<T> {
     /// Starts with what is on the disk; `image` is what [`Disk::load`] gave. [`Self::run`] must follow.
     pub async fn start(config: MemberConfig<T>, image: &Image) -> Result<Self, StartError> {
-        let wake = Arc::new(Wake { notify: Notify::new(), observer: config.observer });
+        let wake = Arc::new(Wake::new(config.id, config.observer));
         let consensus = Consensus::start(
             ConsensusConfig {
                 id: config.id,
@@ -196,6 +177,7 @@ impl<T: Transport> Member<T> {
             holdings: Holdings::default(),
             running: BTreeSet::new(),
             peers: BTreeMap::new(),
+            remembered: BTreeMap::new(),
             removed_since: None,
             too_far_said: None,
             ended: None,
@@ -230,17 +212,38 @@ impl<T: Transport> Member<T> {
         self.shared.inner.lock().incarnation
     }
 
-    /// Makes this node the first of a new cluster: its only voter, its first member, with epochs above `base`.
-    pub async fn found(&self, base: u64) -> Result<(), StartError> {
-        self.shared.consensus.initialize().await?;
+    /// Begins a new cluster with these voters, of whom this node is one, and with epochs above `base`. Alone, it is done when
+    /// this returns. With others nobody leads, and nothing is agreed, before a majority of them has come and has written who
+    /// they are; then the leader raises the base, and each of them says that it is a member.
+    pub async fn found(&self, base: u64, voters: &BTreeSet<NodeId>) -> Result<(), StartError> {
+        self.shared.consensus.initialize(voters).await?;
         self.shared.consensus.campaign().await;
+        if voters.len() > 1 {
+            return Ok(());
+        }
         let within = Duration::from_secs(10);
-        let join = Entry::Join { node: self.shared.id, facts: self.shared.facts.clone(), token: None };
-        for entry in [Entry::RaiseBase { base }, join] {
+        for entry in [Entry::RaiseBase { base }, self.own_join()] {
             let done = self.shared.consensus.propose(entry, within).await;
             done.map_err(|error| StartError::Raft(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// This node is a member.
+    pub(super) fn own_join(&self) -> Entry {
+        Entry::Join { node: self.shared.id, facts: self.shared.facts.clone(), token: None }
+    }
+
+    /// Where others are who were there when the cluster was formed, or when this node joined: voters that are no members yet
+    /// are found there.
+    pub fn remember(&self, addresses: &[(NodeId, String)]) {
+        let others = addresses.iter().filter(|(node, _)| *node != self.shared.id);
+        let peer =
+            |(node, address): &(NodeId, String)| (*node, PeerAddress { address: address.clone(), incarnation: 0 });
+        let known: BTreeMap<NodeId, PeerAddress> = others.map(peer).collect();
+        let mut inner = self.shared.inner.lock();
+        inner.peers.clone_from(&known);
+        inner.remembered = known;
     }
 
     /// Lives until it is told to end, or must.
@@ -251,7 +254,7 @@ impl<T: Transport> Member<T> {
             tokio::select! {
                 biased;
                 _ = tick.tick() => self.tick(),
-                () = self.shared.wake.notify.notified() => self.review(),
+                () = self.shared.wake.notify.notified() => self.review(false),
                 Some(event) = incoming.recv() => self.take(event),
             }
             if let Some(ended) = self.shared.inner.lock().ended {
@@ -275,10 +278,21 @@ impl<T: Transport> Member<T> {
         self.shared.consensus.state().read().members().get(node).is_some()
     }
 
-    /// Where the members are.
+    /// Whether a node is to vote that is no member yet: one of the formation.
+    pub fn awaits(&self, node: NodeId) -> bool {
+        let is_gone = self.shared.consensus.state().read().members().was_removed(node);
+        !is_gone && self.shared.consensus.standing().voters.contains(&node)
+    }
+
+    /// Where the members are, and those that are to be.
     pub fn addresses(&self) -> Vec<(NodeId, String)> {
+        let mut addresses = BTreeMap::from([(self.shared.id, self.shared.facts.address.clone())]);
+        let remembered = self.shared.inner.lock().remembered.clone();
+        let awaited = remembered.into_iter().filter(|(node, _)| self.awaits(*node));
+        addresses.extend(awaited.map(|(node, peer)| (node, peer.address)));
         let state = self.shared.consensus.state().read();
-        state.members().iter().map(|(node, member)| (node, member.facts.address.clone())).collect()
+        addresses.extend(state.members().iter().map(|(node, member)| (node, member.facts.address.clone())));
+        addresses.into_iter().collect()
     }
 
     pub(super) fn now(&self) -> Now {
@@ -313,7 +327,7 @@ impl<T: Transport> Member<T> {
         let incarnation = inner.incarnation;
         let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
         let Inner { steward, beats: seen, .. } = &mut *inner;
-        let duties = steward.duties(&state, &standing, seen, now);
+        let duties = steward.duties(&state, &standing, seen, now, wall_micros);
         self.check_distance(&mut inner, now);
         drop(inner);
         drop(state);
@@ -323,7 +337,7 @@ impl<T: Transport> Member<T> {
         for duty in duties {
             self.perform(duty);
         }
-        self.review();
+        self.review(true);
     }
 
     /// Timings that are shorter than the way cost elections and false alarms: somebody has to know.
@@ -379,6 +393,10 @@ impl<T: Transport> Member<T> {
                 debug!(%node, incarnation, "lifeline cut");
                 self.shared.inner.lock().beats.cut(node, incarnation);
             }
+            Incoming::Call { request: Request::Reached(path), reply, .. } => {
+                // Who asked may have gone.
+                let _ = reply.send(Response::Reached(self.shared.host.reached(&path)));
+            }
             Incoming::Call { from, request, reply } => {
                 if let Some(refusal) = self.refuses(from, &request) {
                     // Who asked may have gone.
@@ -409,81 +427,12 @@ impl<T: Transport> Member<T> {
         }
         let state = self.shared.consensus.state().read();
         let stranger = state.members().iter().len() > 0 && state.members().get(from).is_none();
-        stranger.then_some(Response::Unable(()))
+        // A voter of the formation says itself that it is a member.
+        let joins = matches!(entry, Entry::Join { node, token: None, .. } if *node == from)
+            && !state.members().was_removed(from)
+            && self.shared.consensus.standing().voters.contains(&from);
+        (stranger && !joins).then_some(Response::Unable(()))
     }
-
-    /// Compares what is agreed with what this node does.
-    fn review(&self) {
-        self.check_up();
-        let state = self.shared.consensus.state().read();
-        let (peers, findings) = {
-            let inner = self.shared.inner.lock();
-            // A node that has joined knows where the others are before it has read that in the log.
-            let known = state.members().get(self.shared.id).is_some();
-            let peers = known.then(|| peers(self.shared.id, &state));
-            let changed = peers.filter(|peers| *peers != inner.peers);
-            let changed = changed.map(|peers| (peers, state.members().removed().clone()));
-            (changed, { inner.holdings.look(self.shared.id, inner.incarnation, &state) })
-        };
-        drop(state);
-        if let Some((peers, removed)) = peers {
-            // First: those that are let go come back at once, and are to hear why.
-            self.shared.transport.set_removed(removed);
-            self.set_peers(peers);
-        }
-        for finding in findings {
-            self.act(finding);
-        }
-    }
-
-    fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>) {
-        let mut inner = self.shared.inner.lock();
-        let gone: Vec<NodeId> = inner.peers.keys().filter(|node| !peers.contains_key(node)).copied().collect();
-        gone.into_iter().for_each(|node| inner.beats.forget(node));
-        inner.peers.clone_from(&peers);
-        drop(inner);
-        self.shared.transport.set_peers(peers);
-    }
-
-    fn act(&self, finding: Finding) {
-        match finding {
-            Finding::Lost(path, epoch, owner) => {
-                self.shared.inner.lock().holdings.let_go(&path);
-                info!(%path, epoch = epoch.0, ?owner, "the path is another node's");
-                self.shared.host.lost(&path, epoch, owner);
-            }
-            Finding::Reclaim(path, kind) => self.once(Task::Path(path.clone()), |member| async move {
-                match member.claim_once(&path, kind, false).await {
-                    Ok(epoch) => member.shared.host.renewed(&path, epoch),
-                    Err(ClaimError::Owned(node)) => member.shared.host.lost(&path, Epoch::default(), Some(node)),
-                    Err(error) => {
-                        debug!(%path, %error, "the path could not be claimed again");
-                        member.shared.host.lost(&path, Epoch::default(), None);
-                    }
-                }
-            }),
-            Finding::Unserved(path, epoch, claim) => {
-                let given = self.shared.inner.lock().holdings.was_given(&path, claim);
-                if given && self.shared.host.assigned(&path, epoch) {
-                    self.shared.inner.lock().holdings.take(&path, claim, epoch);
-                    return;
-                }
-                self.once(Task::Path(path.clone()), |member| async move {
-                    let release = Entry::Release { path, epoch };
-                    // What fails is seen again.
-                    let _ = member.shared.consensus.propose(release, PROPOSE).await;
-                });
-            }
-        }
-    }
-}
-
-fn peers(id: NodeId, state: &State) -> BTreeMap<NodeId, PeerAddress> {
-    let others = state.members().iter().filter(|(node, _)| *node != id);
-    let peer = |(node, member): (NodeId, &crate::ownership::Member)| {
-        (node, PeerAddress { address: member.facts.address.clone(), incarnation: member.incarnation })
-    };
-    others.map(peer).collect()
 }
 
 /// How often what somebody should change is said.

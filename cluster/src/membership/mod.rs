@@ -10,12 +10,15 @@ mod history;
 mod holdings;
 mod link;
 mod member;
+mod reached;
+mod review;
 mod seat;
 mod status;
 mod steward;
 mod thread;
 mod up;
 mod voters;
+mod wake;
 
 pub use beats::{Beats, LinkClock};
 pub use history::{History, Reason, Story};

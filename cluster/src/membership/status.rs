@@ -58,7 +58,7 @@ impl<T: Transport> Member<T> {
             state: member.state,
             suspect: inner.beats.verdict(id, member.incarnation, &standing.voters, now) != Sight::Lives,
             voter: standing.voters.contains(&id),
-            owned: state.paths().owned_by(id).count(),
+            owned: state.paths().owned_count(id),
             link: inner.beats.link(id),
         };
         let heard = |id: &&NodeId| {

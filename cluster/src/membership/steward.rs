@@ -1,7 +1,7 @@
 //! What the leader has to do for the cluster beside answering: say who is down, promote standbys, see to it that enough
 //! nodes vote. Pure: what it sees in, what it is to do out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use weft_proto::id::{Epoch, PathName};
@@ -30,12 +30,19 @@ pub struct Steward {
     down_since: BTreeMap<NodeId, Now>,
     /// Paths without an owner, and since when.
     idle: BTreeMap<PathName, (Epoch, Now)>,
+    /// Of these, those that are to be forgotten.
+    forgotten: VecDeque<(PathName, Epoch)>,
+    /// When they were looked at last.
+    looked: Option<Now>,
     /// Counts the claims that this node has made for others.
     planned: u32,
 }
 
 /// A path's birth is kept so long without an owner: its publisher may come back, and its readers wait no longer.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// How often paths without an owner are looked for: among 100,000 that takes 20 ms.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// So many are forgotten with one tick, in which claims have to wait for them.
 const FORGET_AT_ONCE: usize = 16;
@@ -46,18 +53,35 @@ const SOURCE_COST: f64 = 0.01;
 impl Steward {
     /// A steward of a node that does not lead yet.
     pub const fn new(replace_after: Duration) -> Self {
-        Self { replace_after, down_since: BTreeMap::new(), idle: BTreeMap::new(), planned: 0 }
+        Self {
+            replace_after,
+            down_since: BTreeMap::new(),
+            idle: BTreeMap::new(),
+            forgotten: VecDeque::new(),
+            looked: None,
+            planned: 0,
+        }
     }
 
     /// What is to be done now. Called with every tick, on every node; one that does not lead has nothing to do.
-    pub fn duties(&mut self, state: &State, standing: &Standing, beats: &Beats, now: Now) -> Vec<Duty> {
+    pub fn duties(
+        &mut self,
+        state: &State,
+        standing: &Standing,
+        beats: &Beats,
+        now: Now,
+        wall_micros: i64,
+    ) -> Vec<Duty> {
         if !standing.leads {
             self.down_since.clear();
             self.idle.clear();
+            self.forgotten.clear();
+            self.looked = None;
             return Vec::new();
         }
-        self.note_down(state, now);
-        let mut duties: Vec<Duty> = self.deaths(state, standing, beats, now);
+        self.note_down(state, standing, now);
+        let mut duties: Vec<Duty> = base(state, wall_micros).into_iter().collect();
+        duties.extend(self.deaths(state, standing, beats, now));
         duties.extend(self.forget(state, now));
         duties.extend(self.level(state));
         let replicated = standing.replicated.iter().filter_map(|(node, at)| Some((*node, (*at)?))).collect();
@@ -75,10 +99,16 @@ impl Steward {
         duties
     }
 
-    fn note_down(&mut self, state: &State, now: Now) {
-        let is_down = |node| state.members().get(node).is_some_and(|member| member.state == MemberState::Down);
+    /// Voters of a formation that have never come are missed like those that are down.
+    fn note_down(&mut self, state: &State, standing: &Standing, now: Now) {
+        let members = state.members();
+        let is_down = |node| match members.get(node) {
+            Some(member) => member.state == MemberState::Down,
+            None => standing.voters.contains(&node) && !members.was_removed(node),
+        };
         self.down_since.retain(|node, _| is_down(*node));
-        for (node, _) in state.members().iter().filter(|(node, _)| is_down(*node)) {
+        let all = members.iter().map(|(node, _)| node).chain(standing.voters.iter().copied());
+        for node in all.filter(|node| is_down(*node)) {
             self.down_since.entry(node).or_insert(now);
         }
     }
@@ -132,15 +162,27 @@ impl Steward {
 
     /// Paths that nobody has owned for long are forgotten, so that names that were used once do not stay for ever.
     fn forget(&mut self, state: &State, now: Now) -> Vec<Duty> {
-        self.idle.retain(|path, (epoch, _)| {
-            state.paths().get(path).is_some_and(|ownership| ownership.owner.is_none() && ownership.epoch == *epoch)
-        });
-        for (path, ownership) in state.paths().iter().filter(|(_, ownership)| ownership.owner.is_none()) {
-            self.idle.entry(path.clone()).or_insert((ownership.epoch, now));
+        if self.looked.is_none_or(|looked| now.since(looked) >= LOOK_EVERY) {
+            self.looked = Some(now);
+            self.look_for_idle(state, now);
         }
+        let some = self.forgotten.len().min(FORGET_AT_ONCE);
+        self.forgotten.drain(..some).map(|(path, epoch)| Duty::Propose(Entry::Forget { path, epoch })).collect()
+    }
+
+    fn look_for_idle(&mut self, state: &State, now: Now) {
+        let is_idle = |path: &PathName, epoch: Epoch| {
+            state.paths().get(path).is_some_and(|ownership| ownership.owner.is_none() && ownership.epoch == epoch)
+        };
+        self.idle.retain(|path, (epoch, _)| is_idle(path, *epoch));
+        for (path, ownership) in state.paths().idle() {
+            if !self.idle.contains_key(path) {
+                self.idle.insert(path.clone(), (ownership.epoch, now));
+            }
+        }
+        // What could not be said is still there, and said again.
         let long = self.idle.iter().filter(|(_, (_, since))| now.since(*since) >= FORGET_AFTER);
-        let forget = long.map(|(path, (epoch, _))| Duty::Propose(Entry::Forget { path: path.clone(), epoch: *epoch }));
-        forget.take(FORGET_AT_ONCE).collect()
+        self.forgotten = long.map(|(path, (epoch, _))| (path.clone(), *epoch)).collect();
     }
 
     /// The cluster speaks the highest level that all of its members know.
@@ -148,6 +190,12 @@ impl Steward {
         let level = state.members().common_level().filter(|level| *level > state.level())?;
         Some(Duty::Propose(Entry::RaiseLevel { level }))
     }
+}
+
+/// The first that is agreed in a cluster of several: whoever leads first says it, for the founder may be gone by then.
+fn base(state: &State, wall_micros: i64) -> Option<Duty> {
+    let base = u64::try_from(wall_micros).unwrap_or(0).max(1);
+    (state.base() == 0).then_some(Duty::Propose(Entry::RaiseBase { base }))
 }
 
 /// A node that two observers suspect loses the paths for which somebody waits: a wrong guess costs one splice.
@@ -163,7 +211,7 @@ fn candidates(state: &State, dead: NodeId) -> Vec<Candidate> {
     let serving = state.members().iter().filter(|(node, member)| *node != dead && member.is_serving());
     serving
         .map(|(node, member)| {
-            let owned = state.paths().owned_by(node).count();
+            let owned = state.paths().owned_count(node);
             // Until nodes report their load: each path is taken for a hundredth of a node.
             let load = (owned as f64 * SOURCE_COST).min(0.99);
             Candidate { node, zone: member.facts.zone.clone(), load }

@@ -19,10 +19,11 @@ use super::link::Link;
 use super::member::{Ended, Member, MemberConfig};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
+use super::voters::Electorate;
 use crate::identity::{Current, draw_token};
 use crate::inquiry::Inquirer;
 use crate::mesh::{Incoming, Inquiry};
-use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId};
+use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId, Reaching};
 use crate::raft::{ProposeError, SharedState, StartError};
 
 /// How a node comes into a cluster.
@@ -231,11 +232,13 @@ async fn begin(config: ClusterConfig) -> Result<Begun, SeatError> {
     let storage = seat.storage.clone();
     let image = part.disk.load()?;
     let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
-    let Seat { link, joining, incoming, door } = seat.take(&part.facts, part.clock, is_new).await?;
+    let Seat { link, joining, incoming, door, members } = seat.take(&part.facts, part.clock, is_new).await?;
     let member = Member::start(part.over(link.clone()), &image).await?;
+    member.remember(&members);
     match joining {
         Joining::Found(base) if is_new => {
-            let founding = tokio::time::timeout(ALONE_WITHIN, member.found(base)).await;
+            let voters = Electorate::first(member.id(), members.iter().map(|(node, _)| *node));
+            let founding = tokio::time::timeout(ALONE_WITHIN, member.found(base, &voters)).await;
             founding.map_err(|_| StartError::Raft("the cluster could not be founded".into()))??;
         }
         // A node that is its only voter need not wait to see whether another one leads.
@@ -253,6 +256,11 @@ impl Claimant for Cluster {
             let asked = this.ask(move |member| async move { member.claim(&path, Kind::Pushed, take_over).await }).await;
             asked.unwrap_or(Err(ClaimError::NotServing))
         })
+    }
+
+    fn reached(&self, path: &PathName) -> Reaching {
+        let (this, path) = (self.clone(), path.clone());
+        Box::pin(async move { this.ask(move |member| async move { member.reached(&path).await }).await.flatten() })
     }
 
     fn let_go(&self, path: &PathName) {

@@ -60,10 +60,22 @@ impl<T: Transport> Member<T> {
     /// Looks whether the node has to say that it is up, or has to end.
     pub(super) fn check_up(&self) {
         match self.record() {
-            Record::Unknown | Record::Up => {}
+            Record::Up => {}
+            Record::Unknown => self.check_joined(),
             Record::Older | Record::Down => self.once(Task::Up, |member| async move { member.come_up().await }),
             Record::Newer => self.end(Ended::Superseded),
             Record::Removed => self.give_up_vote(),
+        }
+    }
+
+    /// A voter of the formation becomes a member by its own word, once the cluster has its base: no epoch is given before.
+    fn check_joined(&self) {
+        let votes = self.shared.consensus.standing().voters.contains(&self.shared.id);
+        if votes && self.shared.consensus.state().read().base() > 0 {
+            self.once(Task::Up, |member| async move {
+                // What fails is seen again with the next tick.
+                let _ = member.shared.consensus.propose(member.own_join(), ATTEMPT).await;
+            });
         }
     }
 
@@ -119,7 +131,10 @@ impl<T: Transport> Member<T> {
         match self.shared.incarnations.next().await {
             Ok(incarnation) => {
                 warn!(incarnation, "the cluster thought this node dead; it comes up again");
-                self.shared.inner.lock().incarnation = incarnation;
+                let mut inner = self.shared.inner.lock();
+                inner.incarnation = incarnation;
+                inner.holdings.note_all();
+                drop(inner);
                 self.shared.transport.set_incarnation(incarnation);
                 true
             }

@@ -62,7 +62,8 @@ impl Electorate<'_> {
             return Some(Change::Leave(*gone));
         }
         let mut voters = self.voters.clone();
-        voters.retain(|node| self.members.get(*node).is_some());
+        // Voters of the formation that have not come yet stay: they are expected.
+        voters.retain(|node| !self.members.was_removed(*node));
         let missing = self.wanted().saturating_sub(voters.len());
         let added = self.choose(&voters, missing);
         // Two at once where the number must stay odd: one more voter alone makes nothing safer.
@@ -74,10 +75,18 @@ impl Electorate<'_> {
         self.replacement(now)
     }
 
+    /// Who votes first where these nodes form a cluster: an odd number, this one among them.
+    pub fn first(me: NodeId, nodes: impl IntoIterator<Item = NodeId>) -> BTreeSet<NodeId> {
+        let mut voters: Vec<NodeId> = nodes.into_iter().filter(|node| *node != me).collect();
+        voters.insert(0, me);
+        voters.truncate(odd(voters.len().min(VOTERS_MAX)));
+        voters.into_iter().collect()
+    }
+
     /// As many voters as the members allow: an odd number.
     fn wanted(&self) -> usize {
         let most = self.members.iter().len().min(VOTERS_MAX);
-        most - (most + 1) % 2
+        odd(most)
     }
 
     /// Members that could vote at once, those of zones with few voters first.
@@ -112,6 +121,11 @@ impl Electorate<'_> {
         voters.insert(*self.choose(&voters, 1).first()?);
         Some(Change::Vote(voters))
     }
+}
+
+/// The odd number below or at this one; 0 for none.
+const fn odd(number: usize) -> usize {
+    number.saturating_sub((number + 1) % 2)
 }
 
 #[cfg(test)]
@@ -175,6 +189,30 @@ mod tests {
         assert_eq!(Leader::of(4, [1, 2, 3]).next(0), None);
         assert_eq!(Leader::of(5, [1, 2, 3]).next(0), Some(Change::Vote(nodes(1..=5))));
         assert_eq!(Leader::of(9, 1..=5).next(0), None);
+    }
+
+    #[test]
+    fn the_first_voters_are_the_founder_and_as_many_others_as_make_an_odd_number() {
+        let first = |count: u64| Electorate::first(NodeId(2), (1..=count).map(NodeId));
+        assert_eq!(first(0), nodes([2]));
+        assert_eq!(first(2), nodes([2]));
+        assert_eq!(first(3), nodes([1, 2, 3]));
+        assert_eq!(first(4), nodes([1, 2, 3]));
+        assert_eq!(first(7), nodes([1, 2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn a_voter_of_the_formation_stays_until_it_is_missed_for_long() {
+        let mut leader = Leader::of(2, [1, 2, 9]);
+        leader.learners = nodes([]);
+        assert_eq!(leader.next(0), None, "it is expected");
+        leader.down_since.insert(NodeId(9), Now::from_micros(0));
+        assert_eq!(leader.next(600), None, "nobody can take its place");
+        let mut leader = Leader { voters: nodes([1, 2, 9]), ..Leader::of(3, [1, 2]) };
+        leader.learners = nodes([3]);
+        leader.down_since.insert(NodeId(9), Now::from_micros(0));
+        assert_eq!(leader.next(599), None);
+        assert_eq!(leader.next(600), Some(Change::Vote(nodes([1, 2, 3]))));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) const MEMORY_UNIT: usize = 1 << 10;
 const LARGE_KINDS: [u16; 3] = [1, 4, 16];
 
 /// Kinds of answers that are long: `Inquired`.
-const LONG_ANSWERS: [u16; 1] = [24];
+const LONG_ANSWERS: [u16; 1] = [25];
 
 /// A datagram is a packet at most.
 const SIGNAL_BYTES_MAX: usize = 64 << 10;

@@ -74,9 +74,9 @@ pub enum JoinError {
     Identity(#[from] IdentityError),
 }
 
-/// Asks the nodes that a token names, one after the other, to be let in under an id that was drawn for this.
-pub async fn join(token: &Token, node: NodeId, facts: MemberFacts) -> Result<JoinedCluster, JoinError> {
-    let key = LeafKey::draw()?;
+/// Asks the nodes that a token names, one after the other, to be let in under an id that was drawn for this. Whoever has
+/// lost the answer gets it again with the same key, and only with that.
+pub async fn join(token: &Token, node: NodeId, key: &LeafKey, facts: MemberFacts) -> Result<JoinedCluster, JoinError> {
     let request = JoinRequest { secret: token.secret.0, node, csr: key.request()?, facts };
     let ask = JoinAsk::Join(request).encode();
     let config = tls::newcomer(token.authority).and_then(tls::quic_client);
@@ -170,7 +170,7 @@ pub(super) async fn hear(shared: &Arc<Shared>, connection: &Connection, from: So
         to.finish().ok()?;
         Some(connection.closed().await)
     };
-    // A newcomer that does not listen has to ask again, and is told then that its token is used.
+    // A newcomer that does not listen has to ask again.
     let _ = timeout(NEWCOMER_DEADLINE, told).await;
     Ok(())
 }

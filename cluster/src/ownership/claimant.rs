@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::wire::relay::Reached;
 
 use super::NodeId;
 
@@ -27,6 +28,9 @@ pub enum ClaimError {
 /// A future of a [`Claimant`].
 pub type Claiming = Pin<Box<dyn Future<Output = Result<Epoch, ClaimError>> + Send>>;
 
+/// Another future of a [`Claimant`].
+pub type Reaching = Pin<Box<dyn Future<Output = Option<Reached>> + Send>>;
+
 /// Owns paths on behalf of this node.
 pub trait Claimant: Send + Sync + 'static {
     /// Makes this node the path's owner, or says under which epoch it is that already. With `take_over` also from another
@@ -35,6 +39,11 @@ pub trait Claimant: Send + Sync + 'static {
 
     /// The path is not served any more. It is released a little later, unless it is claimed again before.
     fn let_go(&self, path: &PathName);
+
+    /// How far others have come with a path that this node owns now; nothing where nobody says so in time.
+    fn reached(&self, _: &PathName) -> Reaching {
+        Box::pin(std::future::ready(None))
+    }
 
     /// The label of the node that owns a path, if any is known to, and the epoch.
     fn owner(&self, path: &PathName) -> Option<(String, Epoch)>;

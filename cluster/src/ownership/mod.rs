@@ -12,6 +12,7 @@
 mod claimant;
 mod claims;
 mod fence;
+mod index;
 mod members;
 mod paths;
 mod state;
@@ -21,9 +22,11 @@ mod tokens;
 
 #[cfg(test)]
 pub(crate) use claimant::Alone;
-pub use claimant::{ClaimError, Claimant, Claiming};
+pub use claimant::{ClaimError, Claimant, Claiming, Reaching};
 pub use fence::Fence;
 pub use members::{Member, MemberState, Members};
 pub use paths::{Owner, Ownership, Paths, Standby};
 pub use state::State;
-pub use weft_proto::wire::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
+pub use weft_proto::wire::entry::{
+    Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash,
+};

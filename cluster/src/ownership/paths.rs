@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use weft_proto::id::{Epoch, PathName};
 
 use weft_proto::wire::entry::{ClaimId, Kind, NodeId, Refusal};
 
+use super::index::Index;
 use crate::limits::{PATHS_MAX, STANDBYS_MAX};
 
 /// A node that owns a path.
@@ -41,10 +45,38 @@ pub struct Ownership {
 }
 
 /// All paths that are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default)]
 pub struct Paths {
     paths: BTreeMap<PathName, Ownership>,
+    index: Index,
+    /// What the last entry has changed.
+    changed: Vec<PathName>,
 }
+
+/// Two are the same when their paths are: the index is made of these, and what has changed last is no part of it.
+impl PartialEq for Paths {
+    fn eq(&self, other: &Self) -> bool {
+        self.paths == other.paths
+    }
+}
+
+impl Eq for Paths {}
+
+impl Encode for Paths {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.paths.encode(encoder)
+    }
+}
+
+impl<Context> Decode<Context> for Paths {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let paths = BTreeMap::decode(decoder)?;
+        let index = Index::of(&paths);
+        Ok(Self { paths, index, changed: Vec::new() })
+    }
+}
+
+bincode::impl_borrow_decode!(Paths);
 
 impl Ownership {
     /// The node that owns it.
@@ -64,28 +96,71 @@ impl Paths {
         self.paths.iter()
     }
 
-    /// Those of a node.
+    /// Those of a node, by name.
     pub fn owned_by(&self, node: NodeId) -> impl Iterator<Item = (&PathName, &Ownership)> {
-        self.paths.iter().filter(move |(_, ownership)| ownership.owner_node() == Some(node))
+        self.index.owned_by(node).filter_map(|path| self.paths.get_key_value(path))
+    }
+
+    /// How many a node owns.
+    pub fn owned_count(&self, node: NodeId) -> usize {
+        self.index.count(node)
+    }
+
+    /// Those that nobody owns, by name.
+    pub fn idle(&self) -> impl Iterator<Item = (&PathName, &Ownership)> {
+        self.index.idle().filter_map(|path| self.paths.get_key_value(path))
+    }
+
+    /// The paths that the last entry has changed, or forgotten.
+    pub fn changed(&self) -> &[PathName] {
+        &self.changed
+    }
+
+    /// An entry is about to be applied.
+    pub(super) fn begin(&mut self) {
+        self.changed.clear();
+    }
+
+    /// Changes a path that is known; the index with it.
+    fn edit<R>(&mut self, path: &PathName, change: impl FnOnce(&mut Ownership) -> R) -> Option<R> {
+        let Self { paths, index, changed } = self;
+        let ownership = paths.get_mut(path)?;
+        index.remove(path, ownership);
+        let result = change(ownership);
+        index.add(path, ownership);
+        changed.push(path.clone());
+        Some(result)
     }
 
     /// Gives a path to a claimant. Whoever owned it does no longer.
     pub(super) fn own(&mut self, path: &PathName, owner: Owner, epoch: Epoch, now_micros: i64) -> Result<(), Refusal> {
-        if !self.paths.contains_key(path) && self.paths.len() >= PATHS_MAX {
-            return Err(Refusal::TooMany);
+        if !self.paths.contains_key(path) {
+            if self.paths.len() >= PATHS_MAX {
+                return Err(Refusal::TooMany);
+            }
+            let fresh = Ownership { epoch, owner: None, born_micros: now_micros, standbys: Vec::new() };
+            self.index.add(path, &fresh);
+            self.paths.insert(path.clone(), fresh);
         }
-        let fresh = || Ownership { epoch, owner: None, born_micros: now_micros, standbys: Vec::new() };
-        let ownership = self.paths.entry(path.clone()).or_insert_with(fresh);
-        ownership.epoch = epoch;
-        ownership.owner = Some(owner);
-        // Who owns the path does not wait for it.
-        ownership.standbys.retain(|standby| standby.claim.node != owner.claim.node);
+        self.edit(path, |ownership| {
+            ownership.epoch = epoch;
+            ownership.owner = Some(owner);
+            // Who owns the path does not wait for it.
+            ownership.standbys.retain(|standby| standby.claim.node != owner.claim.node);
+        });
         Ok(())
     }
 
     /// The path, if it has this epoch.
-    pub(super) fn at(&mut self, path: &PathName, epoch: Epoch) -> Result<&mut Ownership, Refusal> {
-        self.paths.get_mut(path).filter(|ownership| ownership.epoch == epoch).ok_or(Refusal::OtherEpoch)
+    pub(super) fn at(&self, path: &PathName, epoch: Epoch) -> Result<&Ownership, Refusal> {
+        self.paths.get(path).filter(|ownership| ownership.epoch == epoch).ok_or(Refusal::OtherEpoch)
+    }
+
+    /// Nobody owns the path any more.
+    pub(super) fn release(&mut self, path: &PathName, epoch: Epoch) -> Result<(), Refusal> {
+        self.at(path, epoch)?;
+        self.edit(path, |ownership| ownership.owner = None);
+        Ok(())
     }
 
     /// Forgets a path that nobody owns.
@@ -93,38 +168,55 @@ impl Paths {
         if self.at(path, epoch)?.owner.is_some() {
             return Err(Refusal::OtherEpoch);
         }
-        self.paths.remove(path);
+        if let Some(ownership) = self.paths.remove(path) {
+            self.index.remove(path, &ownership);
+            self.changed.push(path.clone());
+        }
         Ok(())
     }
 
     /// Takes everything from a node: what it owned has no owner, and it waits for nothing.
     pub(super) fn take_from(&mut self, node: NodeId) {
-        for ownership in self.paths.values_mut() {
-            ownership.owner = ownership.owner.filter(|owner| owner.claim.node != node);
-            ownership.standbys.retain(|standby| standby.claim.node != node);
+        let its: Vec<PathName> = self.index.owned_by(node).chain(self.index.awaited_by(node)).cloned().collect();
+        for path in its {
+            self.edit(&path, |ownership| {
+                ownership.owner = ownership.owner.filter(|owner| owner.claim.node != node);
+                ownership.standbys.retain(|standby| standby.claim.node != node);
+            });
         }
     }
 
     /// Lets somebody wait; a second claim of the same node replaces its first.
     pub(super) fn add_standby(&mut self, path: &PathName, standby: Standby) -> Result<(), Refusal> {
-        let ownership = self.paths.get_mut(path).ok_or(Refusal::OtherEpoch)?;
+        let ownership = self.paths.get(path).ok_or(Refusal::OtherEpoch)?;
         let Some(owner) = ownership.owner_node() else { return Err(Refusal::OtherEpoch) };
         if owner == standby.claim.node {
             return Err(Refusal::Owned(owner));
         }
-        ownership.standbys.retain(|known| known.claim.node != standby.claim.node);
-        if ownership.standbys.len() >= STANDBYS_MAX {
+        let others = ownership.standbys.iter().filter(|known| known.claim.node != standby.claim.node);
+        if others.count() >= STANDBYS_MAX {
             return Err(Refusal::TooMany);
         }
-        let at = ownership.standbys.partition_point(|known| known.rank <= standby.rank);
-        ownership.standbys.insert(at, standby);
+        self.edit(path, |ownership| {
+            ownership.standbys.retain(|known| known.claim.node != standby.claim.node);
+            let at = ownership.standbys.partition_point(|known| known.rank <= standby.rank);
+            ownership.standbys.insert(at, standby);
+        });
         Ok(())
     }
 
     pub(super) fn remove_standby(&mut self, path: &PathName, id: ClaimId) -> Result<(), Refusal> {
-        let ownership = self.paths.get_mut(path).ok_or(Refusal::OtherEpoch)?;
-        let before = ownership.standbys.len();
-        ownership.standbys.retain(|standby| standby.claim != id);
-        if ownership.standbys.len() < before { Ok(()) } else { Err(Refusal::OtherEpoch) }
+        let ownership = self.paths.get(path).ok_or(Refusal::OtherEpoch)?;
+        if ownership.standbys.iter().all(|standby| standby.claim != id) {
+            return Err(Refusal::OtherEpoch);
+        }
+        self.edit(path, |ownership| ownership.standbys.retain(|standby| standby.claim != id));
+        Ok(())
+    }
+
+    /// Whether what is found by the index is what is found by going through all.
+    #[cfg(test)]
+    pub(super) fn is_indexed(&self) -> bool {
+        self.index == Index::of(&self.paths)
     }
 }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use bincode::{Decode, Encode};
 use weft_proto::id::{Epoch, PathName};
-use weft_proto::wire::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
+use weft_proto::wire::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal};
 
 use super::claims::Claims;
-use super::members::Members;
+use super::members::{MemberState, Members};
 use super::paths::{Owner, Paths, Standby};
 use super::tokens::Tokens;
 use crate::limits::{DOCUMENT_BYTES_MAX, REVISIONS_BYTES_MAX, REVISIONS_KEPT};
@@ -34,6 +34,11 @@ impl State {
     /// Who owns what.
     pub const fn paths(&self) -> &Paths {
         &self.paths
+    }
+
+    /// What all epochs are above; 0 before it was raised for the first time, and nothing is owned before that.
+    pub const fn base(&self) -> u64 {
+        self.base
     }
 
     /// The level that the cluster speaks.
@@ -82,6 +87,7 @@ impl State {
 
     /// Applies the entry at `index`, which is higher than all before. Never fails: what cannot be done changes nothing.
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Answer {
+        self.paths.begin();
         match entry {
             Entry::RaiseBase { base } => {
                 self.base = self.base.max(*base);
@@ -102,7 +108,7 @@ impl State {
             Entry::Claim { id, path, kind, now_micros, take_over } => {
                 self.once(*id, |state| state.claim(index, *id, path, *kind, *now_micros, *take_over))
             }
-            Entry::Release { path, epoch } => done(self.paths.at(path, *epoch).map(|ownership| ownership.owner = None)),
+            Entry::Release { path, epoch } => done(self.paths.release(path, *epoch)),
             Entry::Forget { path, epoch } => done(self.paths.forget(path, *epoch)),
             Entry::AddStandby { id, path, rank } => self.add_standby(*id, path, *rank),
             Entry::RemoveStandby { id, path } => done(self.paths.remove_standby(path, *id)),
@@ -210,18 +216,23 @@ impl State {
         answer
     }
 
-    fn join(&mut self, node: NodeId, facts: &MemberFacts, token: Option<(TokenHash, i64)>) -> Answer {
-        if let Some((hash, now_micros)) = token
-            && let Err(refusal) = self.tokens.check(hash, now_micros)
-        {
-            return Answer::Refused(refusal);
+    fn join(&mut self, node: NodeId, facts: &MemberFacts, token: Option<Invitation>) -> Answer {
+        if let Some(invitation) = token {
+            // The same node asks again: it was let in, and has not heard of it.
+            let waits = self.members.get(node).is_some_and(|member| member.state == MemberState::Joined);
+            if waits && self.tokens.was_spent(&invitation, node) {
+                return Answer::Done;
+            }
+            if let Err(refusal) = self.tokens.check(&invitation) {
+                return Answer::Refused(refusal);
+            }
         }
         if facts.level < self.level {
             return Answer::Refused(Refusal::BadLevel);
         }
         let answer = self.members.join(node, facts);
-        if let (Answer::Done, Some((hash, _))) = (answer, token) {
-            self.tokens.spend(hash);
+        if let (Answer::Done, Some(invitation)) = (answer, token) {
+            self.tokens.spend(&invitation, node);
         }
         answer
     }

@@ -193,7 +193,10 @@ fn a_draining_node_keeps_what_it_has_and_gets_nothing_new() {
 fn a_token_lets_one_node_in_until_it_expires() {
     let mut log = Log::of_three();
     let hash = TokenHash([7; 32]);
-    let join = |node, now| Entry::Join { node: NodeId(node), facts: MemberFacts::default(), token: Some((hash, now)) };
+    let join = |node, now_micros| {
+        let token = Some(Invitation { hash, request: [node as u8; 32], now_micros });
+        Entry::Join { node: NodeId(node), facts: MemberFacts::default(), token }
+    };
     assert_eq!(log.apply(&join(9, 50)), refused(Refusal::BadToken));
     log.apply(&Entry::AddToken { hash, expires_micros: 100 });
     assert_eq!(log.apply(&join(9, 100)), refused(Refusal::BadToken), "expired");
@@ -205,6 +208,27 @@ fn a_token_lets_one_node_in_until_it_expires() {
         log.apply(&Entry::Join { node: NodeId(9), facts: MemberFacts::default(), token: None }),
         refused(Refusal::IdUsed)
     );
+}
+
+#[test]
+fn who_has_lost_the_answer_of_a_token_gets_it_again_and_nobody_else_does() {
+    let mut log = Log::of_three();
+    let hash = TokenHash([7; 32]);
+    let join = |node, request, now_micros| {
+        let token = Some(Invitation { hash, request: [request; 32], now_micros });
+        Entry::Join { node: NodeId(node), facts: MemberFacts::default(), token }
+    };
+    log.apply(&Entry::AddToken { hash, expires_micros: 100 });
+    assert_eq!(log.apply(&join(7, 1, 50)), Answer::Done);
+    let before = log.state.clone();
+    assert_eq!(log.apply(&join(7, 1, 60)), Answer::Done, "asked again");
+    assert_eq!(log.apply(&join(8, 1, 60)), refused(Refusal::BadToken), "another node");
+    assert_eq!(log.apply(&join(7, 2, 60)), refused(Refusal::BadToken), "another key");
+    assert_eq!(log.apply(&join(7, 1, 100)), refused(Refusal::BadToken), "too late");
+    assert!(log.state == before, "none of them changes anything");
+    // It has come up, so it has its papers: whoever asks now is somebody else.
+    log.apply(&up(NodeId(7), 1));
+    assert_eq!(log.apply(&join(7, 1, 61)), refused(Refusal::BadToken));
 }
 
 #[test]
@@ -265,6 +289,7 @@ fn entry() -> impl Strategy<Value = Draft> {
             rank
         }),
         (0..3u8, any::<bool>()).prop_map(|(path, stale)| Draft::Promote { path, stale }),
+        (0..3u8).prop_map(|path| Draft::Leave { path }),
     ]
 }
 
@@ -278,6 +303,7 @@ enum Draft {
     Forget { path: u8 },
     Wait { node: u64, number: u64, path: u8, rank: u8 },
     Promote { path: u8, stale: bool },
+    Leave { path: u8 },
 }
 
 fn name(path: u8) -> PathName {
@@ -319,6 +345,10 @@ impl Draft {
                 let id = state.paths().get(&name(path))?.standbys.first()?.claim;
                 Entry::Promote { path: name(path), epoch: epoch(path, stale)?, id }
             }
+            Self::Leave { path } => {
+                let id = state.paths().get(&name(path))?.standbys.last()?.claim;
+                Entry::RemoveStandby { id, path: name(path) }
+            }
         })
     }
 }
@@ -355,6 +385,10 @@ impl Witness {
             prop_assert!(nodes.len() == ownership.standbys.len(), "{path}: a node waits twice");
             prop_assert!(ownership.owner_node().is_none_or(|owner| !nodes.contains(&owner)), "the owner waits");
         }
+        prop_assert!(after.paths().is_indexed(), "the index is another one than that of all paths");
+        for path in (0..3).map(name).filter(|path| before.paths().get(path) != after.paths().get(path)) {
+            prop_assert!(after.paths().changed().contains(&path), "{path} is not among what has changed");
+        }
         Ok(())
     }
 }
@@ -377,6 +411,9 @@ proptest! {
                 prop_assert!(before == log.state, "refused ({refusal}) and changed all the same");
             }
         }
+        let bytes = weft_proto::wire::to_bytes(&log.state);
+        let read: State = weft_proto::wire::from_bytes(&bytes).expect("what was written can be read");
+        prop_assert!(read == log.state && read.paths().is_indexed());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! own round once a second), rebuilds the core from [`PathShared`] and goes on: publishers and readers feel nothing.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +26,9 @@ use crate::stream::{Stream, StreamKey};
 
 /// How often lost actors are looked for.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// A path is new while it is younger: nobody can have taken it over from anybody.
+const NEW_FOR: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether something else is agreed.
 const FOLLOW: Duration = Duration::from_millis(20);
@@ -138,7 +142,6 @@ impl Registry {
         claimed: Result<Epoch, ClaimError>,
         info: SessionInfo,
         tracks: Tracks,
-        ctx: &Context<Self>,
     ) -> ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>> {
         if let Some(count) = self.claiming.get_mut(path) {
             *count -= 1;
@@ -155,13 +158,22 @@ impl Registry {
             self.directory.claimant.let_go(path);
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
+        // Whoever had the path before may have come further than is known here; of one that is new nobody knows anything.
+        let is_new = born.is_none_or(|(born, _)| self.directory.clock.now().since(born) < NEW_FOR);
+        let reaching = if is_new { Box::pin(ready(None)) } else { self.directory.claimant.reached(path) };
         born.into_iter().for_each(|born| shared.stream.set_born(born));
         let id = self.session();
         let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: false };
-        let answer = self.forward(shared.clone(), make, ctx);
-        Box::pin(answer.map(|answer, _, _| {
-            let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
-            Ok((shared, accepted))
+        // While others are asked the path must stay.
+        shared.pending.fetch_add(1, Ordering::AcqRel);
+        Box::pin(reaching.into_actor(self).then(move |reached, this, ctx| {
+            reached.iter().for_each(|reached| shared.stream.reached_elsewhere(reached));
+            shared.pending.fetch_sub(1, Ordering::AcqRel);
+            let answer = this.forward(shared.clone(), make, ctx);
+            answer.map(|answer, _, _| {
+                let accepted = answer.unwrap_or(Err(PublishError::Unavailable))?;
+                Ok((shared, accepted))
+            })
         }))
     }
 
@@ -271,7 +283,7 @@ impl Handler<PublishRequest> for Registry {
         *self.claiming.entry(path.clone()).or_default() += 1;
         // Owned before it is published, on whichever node.
         let claim = self.directory.claimant.claim(&path, policy.life.override_publisher).into_actor(self);
-        Box::pin(claim.then(move |claimed, this, ctx| this.claimed(&path, claimed, info, tracks, ctx)))
+        Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
     }
 }
 

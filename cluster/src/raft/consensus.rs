@@ -1,6 +1,6 @@
 //! One node's part in Raft.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,10 +158,11 @@ impl<T: Transport> Consensus<T> {
         Ok(Self { id, raft, transport, state, incoming_snapshot: Arc::default() })
     }
 
-    /// Makes this node the only voter of a new cluster. To be called once in the life of a cluster, on one node.
-    pub async fn initialize(&self) -> Result<(), StartError> {
-        let only = std::collections::BTreeMap::from([(self.id, EmptyNode::new())]);
-        self.raft.initialize(only).await.map_err(|error| StartError::Raft(error.to_string()))
+    /// Makes these nodes the voters of a new cluster, this one among them. To be called once in the life of a cluster, on
+    /// one node: it leads when a majority of them is there.
+    pub async fn initialize(&self, voters: &BTreeSet<NodeId>) -> Result<(), StartError> {
+        let voters: BTreeMap<NodeId, EmptyNode> = voters.iter().map(|node| (*node, EmptyNode::new())).collect();
+        self.raft.initialize(voters).await.map_err(|error| StartError::Raft(error.to_string()))
     }
 
     /// Asks for votes now: a node that is its only voter need not wait to see whether another one leads.
@@ -200,6 +201,13 @@ impl<T: Transport> Consensus<T> {
         }
     }
 
+    /// Who leads, so far as this node knows: of [`Self::standing`] what each proposal needs.
+    fn leader(&self) -> Result<Option<NodeId>, ProposeError> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.running_state.is_ok() { Ok(metrics.current_leader) } else { Err(ProposeError::Stopped) }
+    }
+
     /// Brings an entry into the log, from whichever node, and says what came of it and at which index. It is tried until it
     /// succeeds or the time is over; so it may come into the log more than once, and what is proposed must bear that.
     pub async fn propose(&self, entry: Entry, within: Duration) -> Result<(u64, Answer), ProposeError> {
@@ -221,12 +229,9 @@ impl<T: Transport> Consensus<T> {
 
     /// At the node that is said to lead, or else at the one that this node follows.
     async fn propose_once(&self, hint: Option<NodeId>, entry: &Entry) -> Result<Proposed, ProposeError> {
-        let standing = self.standing();
-        if standing.stopped.is_some() {
-            // Others may agree, but this node would not hear what becomes of it.
-            return Err(ProposeError::Stopped);
-        }
-        let Some(leader) = hint.or(standing.leader).filter(|leader| *leader != self.id) else {
+        // Others may agree when it has stopped, but this node would not hear what becomes of it.
+        let known = self.leader()?;
+        let Some(leader) = hint.or(known).filter(|leader| *leader != self.id) else {
             return self.propose_here(entry).await;
         };
         match self.ask(leader, Request::Propose(entry.clone())).await {
@@ -292,7 +297,7 @@ impl<T: Transport> Consensus<T> {
     }
 
     async fn read_index(&self) -> Result<ReadIndex, ProposeError> {
-        let leader = self.standing().leader;
+        let leader = self.leader()?;
         let Some(leader) = leader.filter(|leader| *leader != self.id) else { return self.read_index_here().await };
         match self.ask(leader, Request::ReadIndex(())).await {
             Some(Response::ReadIndex(index)) => Ok(index),
@@ -360,8 +365,10 @@ impl<T: Transport> Consensus<T> {
                 let proposed = self.propose_here(&entry).await;
                 proposed.map_or(Response::Unable(()), Response::Proposed)
             }
-            // Papers and inquiries are not Raft's: they are answered before they come here.
-            Request::AuthorityKey(()) | Request::Certificate(_) | Request::Inquire(_) => Response::Unsupported(()),
+            // These are not Raft's: they are answered before they come here.
+            Request::AuthorityKey(()) | Request::Certificate(_) | Request::Reached(_) | Request::Inquire(_) => {
+                Response::Unsupported(())
+            }
             Request::ReadIndex(()) => self.read_index_here().await.map_or(Response::Unable(()), Response::ReadIndex),
         }
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use weft_proto::id::{Epoch, PathName};
 
-use crate::ownership::{Answer, ClaimId, Entry, NodeId, State};
+use crate::ownership::{Answer, ClaimId, Entry, Invitation, NodeId, State, TokenHash};
 use crate::raft::Observer;
 
 /// What happened in a run that must happen in some, or the runs prove nothing.
@@ -45,6 +45,8 @@ struct Inner {
     owners: BTreeMap<PathName, (Epoch, Option<ClaimId>)>,
     granted: BTreeMap<ClaimId, Epoch>,
     incarnations: BTreeMap<NodeId, u64>,
+    /// Whom each token let in, and with which request.
+    let_in: BTreeMap<TokenHash, (NodeId, [u8; 32])>,
     /// What clients were told.
     acknowledged: Vec<(u64, Told)>,
     /// The highest index that was acknowledged to anybody.
@@ -186,11 +188,26 @@ impl Checker {
         {
             broken.push(format!("{node}.{incarnation} went down although another process is up"));
         }
+        if let Entry::Join { node, token: Some(Invitation { hash, request, .. }), .. } = entry {
+            let known = inner.let_in.get(hash).copied();
+            let is_up = inner.incarnations.contains_key(node);
+            match (known, answer) {
+                (None, Answer::Done) => drop(inner.let_in.insert(*hash, (*node, *request))),
+                (Some(known), Answer::Done) if known != (*node, *request) => {
+                    broken.push(format!("a token let in {known:?}, and then {node}"));
+                }
+                (Some(_), Answer::Done) => *inner.coverage.entry("lost answers told again").or_default() += 1,
+                (Some(known), _) if known == (*node, *request) && !is_up => {
+                    broken.push(format!("{node} was let in, and then refused: {answer}"));
+                }
+                _ => {}
+            }
+        }
         match entry {
             Entry::NodeUp { node, incarnation, .. } if answer == Answer::Done => {
                 inner.incarnations.insert(*node, *incarnation);
             }
-            Entry::RaiseBase { base } => inner.base = *base,
+            Entry::RaiseBase { base } => inner.base = inner.base.max(*base),
             _ => {}
         }
         for (path, ownership) in state.paths().iter() {

@@ -76,7 +76,7 @@ fn revive(world: &mut World) {
             continue;
         }
         if world.machines[n].process.is_none() {
-            world.start(n, false);
+            world.start(n);
         } else if world.machines[n].stopped {
             world.machines[n].stopped = false;
             if let Some(process) = &world.machines[n].process {
@@ -103,7 +103,7 @@ async fn strike(world: &mut World, fault: Fault) {
         Fault::KillAll => {
             (0..count).for_each(|n| world.kill(n, lose));
             world.checker.count("all killed at once");
-            (0..count).for_each(|n| world.start(n, false));
+            (0..count).for_each(|n| world.start(n));
         }
         Fault::Stop => stop(world, n),
         Fault::StopLeader => leader(world).into_iter().for_each(|leader| stop(world, leader)),
@@ -122,7 +122,7 @@ async fn strike(world: &mut World, fault: Fault) {
             // Somebody makes room, and the process is started again.
             world.machines[n].disk.set_full(false);
             world.kill(n, lose);
-            world.start(n, false);
+            world.start(n);
         }
         Fault::ClockJump => {
             let seconds = world.chance.random_range(-3_600..3_600);
@@ -145,7 +145,7 @@ async fn strike(world: &mut World, fault: Fault) {
 async fn restart(world: &mut World, n: usize, lose: bool) {
     world.kill(n, lose);
     sleep(Duration::from_millis(world.chance.random_range(0..100))).await;
-    world.start(n, false);
+    world.start(n);
     world.checker.count("restarts within 100 ms");
 }
 
@@ -225,11 +225,11 @@ async fn replace(world: &mut World, n: usize) {
     };
     world.wait_until("a removed voter votes no more", is_out).await;
     world.kill(n, true);
-    world.machines[n].disk.wipe();
+    world.forget(n);
     world.machines[n].id = NodeId(world.next_id);
     world.next_id += 1;
     world.checker.count("machines replaced");
-    world.start(n, false);
+    world.start(n);
     let id = world.machines[n].id;
     world.let_in(id).await;
 }
@@ -253,7 +253,7 @@ async fn late_verdict(world: &mut World, n: usize, lose: bool) {
     };
     let Some((_, incarnation)) = known(world) else { return };
     world.kill(n, lose);
-    world.start(n, false);
+    world.start(n);
     sleep(Duration::from_millis(world.chance.random_range(0..800))).await;
     if let Some((other, _)) = known(world) {
         let down = Entry::NodeDown { node, incarnation, plan: Vec::new() };

@@ -1,7 +1,7 @@
 //! A cluster and its machines.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,8 +19,10 @@ use super::faults;
 use super::net::{Net, SimTransport};
 use super::process::Process;
 use crate::clock::Clock;
-use crate::membership::{Ended, Incarnations, Member, MemberConfig, MemberTimings};
-use crate::ownership::{ClaimError, Entry, Kind, MemberFacts, MemberState, NodeId};
+use crate::membership::{Electorate, Ended, Incarnations, Member, MemberConfig, MemberTimings};
+use crate::ownership::{
+    Answer, ClaimError, Entry, Invitation, Kind, MemberFacts, MemberState, NodeId, Refusal, TokenHash,
+};
 use crate::raft::Disk;
 
 /// What is different from an ordinary run.
@@ -47,6 +49,8 @@ pub(super) struct Machine {
     pub(super) wall_start: &'static AtomicI64,
     pub(super) process: Option<Process>,
     pub(super) stopped: bool,
+    /// It founds the cluster with these voters, unless it has done so.
+    founds: Option<BTreeSet<NodeId>>,
     member: Rc<RefCell<Option<Member<SimTransport>>>>,
 }
 
@@ -114,6 +118,7 @@ impl World {
             wall_start: Box::leak(Box::new(AtomicI64::new(EPOCH_MICROS))),
             process: None,
             stopped: false,
+            founds: None,
             member: Rc::default(),
         };
         self.machines.push(machine);
@@ -130,20 +135,49 @@ impl World {
         self.checker.nothing_is_lost();
     }
 
-    /// The first node founds the cluster, the others are let in.
+    /// The first node founds the cluster with the others as voters; who does not vote is let in. It may be killed meanwhile.
     async fn form(&mut self) {
-        for n in 0..self.machines.len() {
-            self.start(n, n == 0);
+        let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id).collect();
+        self.machines[0].founds = Some(Electorate::first(ids[0], ids.iter().copied()));
+        (0..self.machines.len()).for_each(|n| self.start(n));
+        match self.chance.random_range(0..4) {
+            0 => {
+                sleep(Duration::from_millis(self.chance.random_range(0..400))).await;
+                let lose = self.chance.random_range(0..2) == 0;
+                self.kill(0, lose);
+                self.checker.count("founders killed while they found");
+                sleep(Duration::from_millis(self.chance.random_range(0..1_000))).await;
+                self.start(0);
+            }
+            1 => self.lose_founder().await,
+            _ => {}
         }
-        for n in 1..self.machines.len() {
-            self.let_in(self.machines[n].id).await;
+        for id in ids {
+            self.let_in(id).await;
         }
         self.wait_until("the cluster forms", |world| world.is_well()).await;
     }
 
+    /// The founder dies as soon as it says that it is up: the others go on without it.
+    async fn lose_founder(&mut self) {
+        let founder = self.machines[0].id;
+        let is_up = |world: &Self| world.members().any(|member| member.id() == founder && member.is_up());
+        let deadline = Instant::now() + WELL_WITHIN;
+        while !is_up(self) && Instant::now() < deadline {
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.kill(0, true);
+        self.checker.count("founders killed when they had founded");
+        let go_on = |world: &Self| world.members().any(|member| member.is_up() && member.id() != founder);
+        self.wait_until("the others go on without their founder", go_on).await;
+        self.start(0);
+    }
+
     /// A node is made a member by whoever can.
     pub(super) async fn let_in(&mut self, node: NodeId) {
-        let join = Entry::Join { node, facts: facts(node), token: None };
+        let invited = self.chance.random_range(0..2) == 0;
+        let token = if invited { self.invite(node).await } else { None };
+        let join = Entry::Join { node, facts: facts(node), token };
         let deadline = Instant::now() + Duration::from_secs(10);
         let knows =
             |member: &Member<SimTransport>, node| member.consensus().state().read().members().get(node).is_some();
@@ -159,8 +193,30 @@ impl World {
         }
     }
 
+    /// A token that was used once already, by a request whose answer was lost. Others who come with it are not let in.
+    async fn invite(&mut self, node: NodeId) -> Option<Invitation> {
+        let hash = TokenHash(self.chance.random());
+        let member = self.members().find(|member| member.is_up())?;
+        let add = Entry::AddToken { hash, expires_micros: i64::MAX };
+        member.consensus().propose(add, Duration::from_secs(1)).await.ok()?;
+        let invitation = Invitation { hash, request: self.chance.random(), now_micros: EPOCH_MICROS };
+        let join = |node, invitation| Entry::Join { node, facts: facts(node), token: Some(invitation) };
+        let patience = Duration::from_millis(self.chance.random_range(0..20));
+        // Nobody reads the first answer.
+        let _ = member.consensus().propose(join(node, invitation), patience).await;
+        let again = member.consensus().propose(join(node, invitation), Duration::from_secs(1)).await;
+        if matches!(again, Ok((_, Answer::Done))) {
+            let thief = Invitation { request: [0; 32], ..invitation };
+            let stolen = member.consensus().propose(join(THIEF, thief), Duration::from_secs(1)).await;
+            if matches!(stolen, Ok((_, Answer::Refused(Refusal::BadToken)))) {
+                self.checker.count("tokens used twice");
+            }
+        }
+        Some(invitation)
+    }
+
     /// Starts the process of a machine.
-    pub(super) fn start(&mut self, n: usize, founder: bool) {
+    pub(super) fn start(&mut self, n: usize) {
         self.processes += 1;
         let process = self.processes;
         let seed = self.chance.random();
@@ -183,7 +239,7 @@ impl World {
             host: doors.clone(),
             observer: Some(self.checker.observer(id)),
         };
-        let (disk, place) = (machine.disk.clone(), machine.member.clone());
+        let (disk, place, founds) = (machine.disk.clone(), machine.member.clone(), machine.founds.clone());
         let (net, checker, readers) = (self.net.clone(), self.checker.clone(), self.readers.clone());
         machine.stopped = false;
         machine.process = Some(Process::start(async move {
@@ -193,11 +249,12 @@ impl World {
                 Ok(member) => member,
                 Err(error) => return checker.violation(format_args!("{id} does not start: {error}")),
             };
-            if founder {
+            let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
+            if let Some(voters) = founds.filter(|_| is_new) {
                 let founding = member.clone();
                 spawn_local(async move {
                     let base = u64::try_from(EPOCH_MICROS).unwrap_or_default();
-                    if let Err(error) = founding.found(base).await {
+                    if let Err(error) = founding.found(base, &voters).await {
                         panic!("the cluster is not founded: {error}");
                     }
                 });
@@ -231,6 +288,12 @@ impl World {
         self.net.close(machine.id);
     }
 
+    /// A machine burns down.
+    pub(super) fn forget(&mut self, n: usize) {
+        self.machines[n].disk.wipe();
+        self.machines[n].founds = None;
+    }
+
     /// The members whose processes run.
     pub(super) fn members(&self) -> impl Iterator<Item = Member<SimTransport>> + '_ {
         let running = self.machines.iter().filter(|machine| !machine.stopped);
@@ -254,7 +317,7 @@ impl World {
                 self.kill(n, true);
             }
             if self.machines[n].process.is_none() {
-                self.start(n, false);
+                self.start(n);
             }
         }
     }
@@ -334,6 +397,9 @@ impl World {
         self.machines[n].wall_start.fetch_add(micros, Ordering::Relaxed);
     }
 }
+
+/// Somebody who has found a token that was used.
+const THIEF: NodeId = NodeId(u64::MAX);
 
 /// The bound for being well again after everything is healed.
 const WELL_WITHIN: Duration = Duration::from_secs(15);

@@ -16,6 +16,7 @@ use weft_cluster::raft::{Disk, MemoryDisk, Observer, RaftTimings};
 use weft_cluster::relay::{Congestion, RelayConfig, Relays};
 use weft_cluster::{Clock, Fabric, NodeState, Storage};
 use weft_proto::id::{Epoch, PathName};
+use weft_proto::wire::relay::Reached;
 
 use super::{Failure, system};
 use crate::config::{ClusterTimings, Config, Mode};
@@ -47,6 +48,10 @@ impl Host for LateHost {
 
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
         self.0.get().is_some_and(|host| host.assigned(path, epoch))
+    }
+
+    fn reached(&self, path: &PathName) -> Option<Reached> {
+        self.0.get()?.reached(path)
     }
 }
 

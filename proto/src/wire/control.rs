@@ -5,6 +5,8 @@ use bincode::{Decode, Encode};
 use super::entry::{Answer, Entry, NodeId};
 use super::messages;
 use super::raft::{Append, Appended, SnapshotPart, Transfer, Vote, VoteRequest, VoteResponse};
+use super::relay::Reached;
+use crate::id::PathName;
 
 messages! {
     /// Something that one node asks of another.
@@ -27,8 +29,10 @@ messages! {
         18 => AuthorityKey(()),
         /// My certificate runs out: sign this request for another one (PKCS #10, DER).
         19 => Certificate(Vec<u8>),
+        /// I have become the owner of this path: how far has it come where you are?
+        24 => Reached(PathName),
         /// What do you have? Asked by those above, in words that only they know.
-        24 => Inquire(Vec<u8>),
+        25 => Inquire(Vec<u8>),
     }
 }
 
@@ -51,8 +55,10 @@ messages! {
         18 => AuthorityKey(String),
         /// To `Certificate`, as DER.
         19 => Certificate(Vec<u8>),
+        /// To `Reached`; nothing where the path is not known.
+        24 => Reached(Option<Reached>),
         /// To `Inquire`, in words of those above.
-        24 => Inquired(Vec<u8>),
+        25 => Inquired(Vec<u8>),
         /// The node cannot answer: it is shutting down, or has lost its disk.
         32 => Unable(()),
         /// The node does not know this kind of request.

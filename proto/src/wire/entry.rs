@@ -73,6 +73,18 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct TokenHash(pub [u8; 32]);
 
+/// A token that is shown, by whom and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Invitation {
+    /// Of the token.
+    pub hash: TokenHash,
+    /// The SHA-256 of the request for a certificate that came with it: whoever has lost the answer asks again with the same,
+    /// and is not taken for somebody else with the same token.
+    pub request: [u8; 32],
+    /// By the proposer's clock, microseconds since 1970.
+    pub now_micros: i64,
+}
+
 /// Something that is agreed on.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Entry {
@@ -93,8 +105,8 @@ pub enum Entry {
         node: NodeId,
         /// What it says of itself.
         facts: MemberFacts,
-        /// The token that lets it in, and the time by the proposer's clock; none for the nodes of a formation.
-        token: Option<(TokenHash, i64)>,
+        /// What lets it in; none for the nodes of a formation.
+        token: Option<Invitation>,
     },
     /// A node does not belong to the cluster any more.
     Remove {

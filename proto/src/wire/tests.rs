@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::control::{Echo, Goodbye, Heartbeat, Proposed, ReadIndex, Request, Response, Sighting, Signal};
-use super::entry::{Answer, ClaimId, Entry, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
+use super::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
 use super::raft::{
     Append, Appended, LogEntry, LogId, Membership, Payload, SnapshotPart, Transfer, Vote, VoteRequest, VoteResponse,
 };
+use super::relay::{Accepted, Dropped, From, Reached, RelayRefusal, Subscribe, ToChild, ToParent};
 use super::{Frame, FrameError, from_bytes, to_bytes};
-use crate::id::{Epoch, PathName};
+use crate::id::{Epoch, PathName, Position};
+use crate::media::marks::Numbers;
 
 const LONGEST: usize = 1 << 20;
 
@@ -45,7 +47,11 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry::RaiseBase { base: 1_700_000_000_000_000 },
         Entry::RaiseLevel { level: 1 },
-        Entry::Join { node, facts: facts.clone(), token: Some((TokenHash([5; 32]), -1)) },
+        Entry::Join {
+            node,
+            facts: facts.clone(),
+            token: Some(Invitation { hash: TokenHash([5; 32]), request: [7; 32], now_micros: -1 }),
+        },
         Entry::Remove { node },
         Entry::NodeUp { node, incarnation, facts },
         Entry::NodeDown { node, incarnation, plan: vec![Move { path: path(), epoch, to: NodeId(7), claim: id }] },
@@ -91,6 +97,7 @@ fn requests() -> Vec<Request> {
         Request::ReadIndex(()),
         Request::AuthorityKey(()),
         Request::Certificate(vec![0x30, 3]),
+        Request::Reached(PathName::new("cam/front").unwrap()),
         Request::Inquire(b"who?".to_vec()),
     ]
 }
@@ -121,9 +128,50 @@ fn responses() -> Vec<Response> {
         Response::Busy(()),
         Response::AuthorityKey("-----BEGIN".into()),
         Response::Certificate(vec![0x30, 3]),
+        Response::Reached(None),
+        Response::Reached(Some(reached())),
         Response::Inquired(b"me".to_vec()),
     ];
     proposed.into_iter().chain(others).collect()
+}
+
+fn reached() -> Reached {
+    let numbers = Numbers { segment: 70, part: 350, discontinuities: 2, target_seconds: 2, settled: true };
+    Reached { epoch: Epoch(1_700_000_000_000_042), path_micros: 70_000_000, numbers }
+}
+
+fn relay_words() -> (Vec<ToParent>, Vec<ToChild>) {
+    let epoch = Epoch(1_700_000_000_000_042);
+    let position = Position { epoch, seq: 3000 };
+    let path = || PathName::new("cam/front").unwrap();
+    let from = [From::NewestGroup, From::After(position), From::Everything];
+    let wishes = from.map(|from| Subscribe { path: path(), from, epoch, hops: vec![NodeId(7), NodeId(9)] });
+    let accepted = Accepted { epoch, tracks: vec![1, 2, 3], above: vec![NodeId(7)], newest: Some(position) };
+    let to_child = [
+        ToChild::Accepted(accepted),
+        ToChild::Refused(RelayRefusal::NoStream),
+        ToChild::Refused(RelayRefusal::Loop),
+        ToChild::Refused(RelayRefusal::Busy(vec![NodeId(9)])),
+        ToChild::Dropped(Dropped { epoch, group: 2900, track: 1 }),
+        ToChild::Ended(()),
+    ];
+    let to_parent = wishes.map(ToParent::Subscribe).into_iter().chain([ToParent::KeyframeWanted(())]);
+    (to_parent.collect(), to_child.into())
+}
+
+#[test]
+fn words_of_relays_are_written_as_they_were_released_and_read_again() {
+    let (to_parent, to_child) = relay_words();
+    for (n, word) in to_parent.into_iter().enumerate() {
+        let bytes = word.encode();
+        is_as_kept(&format!("to-parent-{}-{n}.bin", word.kind()), &bytes);
+        assert_eq!(ToParent::decode(&frame(&bytes)), Ok(Some(word)));
+    }
+    for (n, word) in to_child.into_iter().enumerate() {
+        let bytes = word.encode();
+        is_as_kept(&format!("to-child-{}-{n}.bin", word.kind()), &bytes);
+        assert_eq!(ToChild::decode(&frame(&bytes)), Ok(Some(word)));
+    }
 }
 
 fn signals() -> Vec<Signal> {

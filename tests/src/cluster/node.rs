@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::doors::Doors;
+use crate::network::Machine;
 use crate::process::Process;
 use crate::{http, ports, tools};
 
@@ -21,13 +22,21 @@ pub struct Setup {
     name: String,
     more: String,
     disk_megabytes: Option<u32>,
+    machine: Option<Arc<Machine>>,
     all_doors: bool,
 }
 
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None, all_doors: false }
+        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None, machine: None, all_doors: false }
+    }
+
+    /// On a machine of its own.
+    #[must_use]
+    pub fn on(mut self, machine: Arc<Machine>) -> Self {
+        self.machine = Some(machine);
+        self
     }
 
     /// With a data folder on a disk of its own, so large, which is new at each start and which only the node sees.
@@ -60,6 +69,7 @@ pub struct Node {
     pub name: String,
     more: String,
     disk_megabytes: Option<u32>,
+    machine: Option<Arc<Machine>>,
     rtsp: u16,
     rtmp: u16,
     doors: Option<Doors>,
@@ -84,6 +94,7 @@ impl Node {
             name: setup.name.clone(),
             more: setup.more.clone(),
             disk_megabytes: setup.disk_megabytes,
+            machine: setup.machine.clone(),
             rtsp: ports::tcp(),
             rtmp: ports::tcp(),
             doors: setup.all_doors.then(Doors::free),
@@ -99,7 +110,20 @@ impl Node {
 
     /// Where others dial it.
     pub fn peer(&self) -> String {
-        format!("127.0.0.1:{}", self.mesh)
+        let host = self.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, |machine| machine.address());
+        format!("{host}:{}", self.mesh)
+    }
+
+    /// Does something on its machine, where its clients are.
+    pub fn inside<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &self.machine {
+            Some(machine) => machine.inside(work),
+            None => work(),
+        }
+    }
+
+    pub(super) fn machine(&self) -> Option<Arc<Machine>> {
+        self.machine.clone()
     }
 
     pub(super) fn bootstrap(&mut self, peers: &[String]) {
@@ -108,12 +132,13 @@ impl Node {
     }
 
     fn configuration(&self) -> String {
-        let Self { name, more, rtsp, rtmp, api, mesh, bootstrap, .. } = self;
+        let Self { name, more, rtsp, rtmp, api, bootstrap, .. } = self;
+        let mesh = self.peer();
         format!(
             "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\nworkers: 1\nchaos: yes\n\
              rtspTransports: [tcp]\nrtspAddress: 127.0.0.1:{rtsp}\nrtmpAddress: 127.0.0.1:{rtmp}\n\
              hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\
-             cluster:\n  node: {name}\n  address: 127.0.0.1:{mesh}\n{bootstrap}paths:\n  all_others:\n"
+             cluster:\n  node: {name}\n  address: {mesh}\n{bootstrap}paths:\n  all_others:\n"
         )
     }
 
@@ -177,7 +202,7 @@ impl Node {
         let mut command = self.command();
         command.args(arguments);
         self.lives.fetch_add(1, Ordering::AcqRel);
-        self.process = Some(Process::start(format!("node {}", self.name), command));
+        self.process = Some(self.inside(|| Process::start(format!("node {}", self.name), command)));
     }
 
     fn end(&mut self) {
@@ -268,12 +293,13 @@ impl Node {
 
     /// What it says, if it answers in time and well.
     pub fn get(&self, path: &str) -> Option<Value> {
-        get(self.api_address(), path)
+        self.inside(|| get(self.api_address(), path))
     }
 
     /// Sends it something.
     pub fn send(&self, method: &str, path: &str, body: &Value) -> http::Answer {
-        let answer = http::send(method, self.api_address(), path, &body.to_string(), Duration::from_secs(10));
+        let limit = Duration::from_secs(10);
+        let answer = self.inside(|| http::send(method, self.api_address(), path, &body.to_string(), limit));
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}; {} said:\n{}", self.name, self.log()))
     }
 
@@ -284,7 +310,8 @@ impl Node {
 
     /// What it says of its readiness.
     pub fn ready(&self) -> Option<u16> {
-        http::send("GET", self.api_address(), "/ready", "", ANSWER).ok().map(|answer| answer.status)
+        let asked = self.inside(|| http::send("GET", self.api_address(), "/ready", "", ANSWER));
+        asked.ok().map(|answer| answer.status)
     }
 
     /// A token for one node.

@@ -41,7 +41,13 @@ impl Watch {
 
     pub(super) fn add(&mut self, node: &Node) {
         let (shared, name, api, lives) = (self.shared.clone(), node.name.clone(), node.api_address(), node.lives());
-        self.threads.push(std::thread::spawn(move || follow(&shared, &name, api, &lives)));
+        let machine = node.machine();
+        self.threads.push(std::thread::spawn(move || {
+            if let Some(machine) = machine {
+                machine.stay();
+            }
+            follow(&shared, &name, api, &lives);
+        }));
     }
 
     pub(super) fn violations(&self) -> Vec<String> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_local;
 use tracing::{info, warn};
 use weft_proto::wire::control::{Request, Response};
-use weft_proto::wire::entry::{Answer, Entry, NodeId, Refusal, TokenHash};
+use weft_proto::wire::entry::{Answer, Entry, Invitation, NodeId, Refusal, TokenHash};
 use weft_proto::wire::hello::ClusterId;
 use weft_proto::wire::join::{JoinAnswer, JoinRefusal, JoinRequest, Joined};
 use weft_proto::wire::token::TokenSecret;
@@ -157,11 +158,17 @@ async fn let_in(
     now_micros: i64,
 ) -> Result<(), JoinRefusal> {
     let hash = TokenSecret(request.secret).hash();
-    let token = (welcome != Some(hash)).then_some((hash, now_micros));
+    let asked = Sha256::digest(&request.csr).into();
+    let token = (welcome != Some(hash)).then_some(Invitation { hash, request: asked, now_micros });
     let node = request.node;
-    if member.knows(node) && token.is_none() {
-        // It was let in before, and the answer was lost: it has the secret, and the id is its own.
+    if token.is_none() && (member.knows(node) || member.awaits(node)) {
+        // It was let in before, and the answer was lost: it has the secret, and the id is its own. Or it is to vote from the
+        // beginning: then nothing can be agreed before it comes, and it says itself that it is a member.
         return Ok(());
+    }
+    if member.consensus().state().read().base() == 0 {
+        // Nobody is a member before the first voters are.
+        return Err(JoinRefusal::NotNow);
     }
     let join = Entry::Join { node, facts: request.facts, token };
     match member.consensus().propose(join, AGREE).await {

@@ -8,7 +8,7 @@ use weft_proto::time::WallClock;
 use weft_proto::wire::entry::NodeId;
 
 use super::SeatError;
-use crate::identity::{Authority, AuthoritySeed, CaCertificate, Current, Leaf};
+use crate::identity::{Authority, AuthoritySeed, CaCertificate, Current, Leaf, LeafKey};
 use crate::storage::Storage;
 
 const AUTHORITY: &str = "ca.pem";
@@ -16,6 +16,8 @@ const AUTHORITY_KEY: &str = "ca.key";
 const CERTIFICATE: &str = "node.pem";
 const KEY: &str = "node.key";
 const MEMBERS: &str = "members";
+/// Of a node that waits to be let in.
+const WAITING_KEY: &str = "join.key";
 
 /// What proves who a node is.
 pub(in crate::membership) struct Papers {
@@ -88,6 +90,26 @@ impl Papers {
         self.authority = Some(authority);
         Ok(())
     }
+}
+
+/// The key with which the node asks to be let in. It is on the disk before anybody is asked: a token lets in one key, and a
+/// node that ends before it has read the answer asks again.
+pub(super) async fn waiting_key(folder: &Path, storage: &Storage) -> Result<LeafKey, SeatError> {
+    match fs::read(folder.join(WAITING_KEY)) {
+        Ok(pem) => Ok(LeafKey::from_pem(&pem)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = LeafKey::draw()?;
+            write(storage, WAITING_KEY, key.pem()).await?;
+            Ok(key)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The node has been let in, and the key stands beside its certificate.
+pub(super) fn forget_waiting_key(folder: &Path) {
+    // A file that stays is in nobody's way.
+    let _ = fs::remove_file(folder.join(WAITING_KEY));
 }
 
 /// Where the members were when the node joined: until it has read the log, it knows nobody else.

@@ -14,7 +14,7 @@ use weft_proto::wire::token::{Token, TokenSecret};
 
 use super::files::Papers;
 use super::{Seat, SeatConfig, SeatError, Way, files, greet, seat};
-use crate::identity::{Authority, AuthoritySeed};
+use crate::identity::{Authority, AuthoritySeed, LeafKey};
 use crate::membership::thread::Joining;
 use crate::mesh::{JoinError, JoinedCluster, Mesh, join};
 use crate::storage::Storage;
@@ -43,10 +43,11 @@ pub(super) fn welcome(way: &Way) -> Option<TokenHash> {
 pub(super) async fn join_until_decided(
     token: &Token,
     node: NodeId,
+    key: &LeafKey,
     facts: &MemberFacts,
 ) -> Result<JoinedCluster, JoinError> {
     loop {
-        match join(token, node, facts.clone()).await {
+        match join(token, node, key, facts.clone()).await {
             Err(error @ (JoinError::Unreachable(_) | JoinError::Refused(JoinRefusal::NotNow))) => {
                 warn!("not in the cluster yet: {error}");
                 sleep(JOIN_AGAIN).await;
@@ -83,6 +84,7 @@ impl SeatConfig {
         let papers = Papers::under(authority, self.state.id, storage.clone(), now).await?;
         let (mesh, output) = self.start_mesh(&papers.current, ClusterId::NONE)?;
         let welcome = welcome(&self.way);
+        let key = LeafKey::draw()?;
         info!(expect, ?peers, "looking for the nodes of the cluster");
         loop {
             let seen = look(&mesh, peers).await;
@@ -90,14 +92,14 @@ impl SeatConfig {
             if let Some((_, (address, _))) = clustered {
                 let secret = secret_of(secret);
                 let token = Token { secret, authority: trusted, addresses: vec![address.clone()] };
-                match join(&token, self.state.id, facts.clone()).await {
+                match join(&token, self.state.id, &key, facts.clone()).await {
                     Ok(joined) => {
                         files::keep_members(&storage, &joined.members).await?;
                         self.settle(&storage, joined.cluster, false).await?;
                         mesh.set_cluster(joined.cluster);
-                        greet(&mesh, joined.members);
+                        greet(&mesh, joined.members.clone());
                         info!("the cluster has let this node in");
-                        return Ok(seat(mesh, output, papers, welcome, Joining::LetIn));
+                        return Ok(seat(mesh, output, papers, welcome, Joining::LetIn).among(joined.members));
                     }
                     Err(error @ JoinError::Refused(refusal)) if refusal != JoinRefusal::NotNow => {
                         return Err(error.into());
@@ -106,10 +108,16 @@ impl SeatConfig {
                 }
             } else if seen.len() >= expect && is_founder(self.state.id, &seen) {
                 let cluster = ClusterId(rand::random());
+                let members: Vec<(NodeId, String)> =
+                    seen.into_iter().map(|(node, (address, _))| (node, address)).collect();
+                // First: started again, it founds the same cluster with the same voters.
+                files::keep_members(&storage, &members).await?;
                 self.settle(&storage, cluster, true).await?;
                 mesh.set_cluster(cluster);
+                greet(&mesh, members.clone());
                 info!("all nodes are here; this one founds the cluster");
-                return Ok(seat(mesh, output, papers, welcome, Joining::Found(self.state.epoch_base)));
+                let joining = Joining::Found(self.state.epoch_base);
+                return Ok(seat(mesh, output, papers, welcome, joining).among(members));
             }
             sleep(LOOK).await;
         }

@@ -4,7 +4,9 @@
 //! - One that was in a cluster comes back with the certificate that it has.
 //! - One with a **token** asks the nodes that the token names to be let in.
 //! - Nodes with a **secret** find each other: whoever finds a cluster joins it, and when all are there and none is in one,
-//!   the one with the lowest id founds it. A node that has data never founds again, and clusters never merge.
+//!   the one with the lowest id founds it, with all of them as its voters (up to five, an odd number): nothing is agreed
+//!   before a majority of them is there, and from then on any minority may die. A node that has data never founds again, and
+//!   clusters never merge.
 //! - One that has none of these founds a cluster for others to join.
 
 mod doorkeeper;
@@ -110,6 +112,8 @@ pub(super) struct Seat {
     pub(super) incoming: mpsc::Receiver<Incoming>,
     /// What is to run beside the member, if there is a mesh.
     pub(super) door: Option<Door>,
+    /// Where the others were when the cluster was formed, or when the node joined.
+    pub(super) members: Vec<(NodeId, String)>,
 }
 
 /// What the doorkeeper needs.
@@ -129,7 +133,7 @@ impl SeatConfig {
         let founding = Joining::Found(self.state.epoch_base);
         if matches!(self.way, Way::Alone) && self.state.cluster.is_none() {
             let (_, incoming) = mpsc::channel(1);
-            return Ok(Seat { link: Link::Alone, joining: founding, incoming, door: None });
+            return Ok(Seat { link: Link::Alone, joining: founding, incoming, door: None, members: Vec::new() });
         }
         let storage = self.storage.clone().ok_or(SeatError::NoDisk)?;
         let welcome = formation::welcome(&self.way);
@@ -137,8 +141,9 @@ impl SeatConfig {
             let papers = Papers::read(&self.folder, storage, clock.wall()).await?;
             let joining = if self.state.founder { founding } else { Joining::LetIn };
             let (mesh, output) = self.start_mesh(&papers.current, cluster)?;
-            greet(&mesh, files::members(&self.folder));
-            return Ok(seat(mesh, output, papers, welcome, joining));
+            let members = files::members(&self.folder);
+            greet(&mesh, members.clone());
+            return Ok(seat(mesh, output, papers, welcome, joining).among(members));
         }
         match &self.way {
             Way::Alone | Way::Found => self.found(storage, clock.wall()).await,
@@ -180,14 +185,23 @@ impl SeatConfig {
     }
 
     async fn join(&self, token: &Token, facts: &MemberFacts, storage: Storage) -> Result<Seat, SeatError> {
-        let joined = formation::join_until_decided(token, self.state.id, facts).await?;
+        let key = files::waiting_key(&self.folder, &storage).await?;
+        let joined = formation::join_until_decided(token, self.state.id, &key, facts).await?;
         let papers = Papers::of(joined.leaf, joined.authority, storage.clone()).await?;
         files::keep_members(&storage, &joined.members).await?;
         self.settle(&storage, joined.cluster, false).await?;
+        files::forget_waiting_key(&self.folder);
         info!("the cluster has let this node in");
         let (mesh, output) = self.start_mesh(&papers.current, joined.cluster)?;
-        greet(&mesh, joined.members);
-        Ok(seat(mesh, output, papers, None, Joining::LetIn))
+        greet(&mesh, joined.members.clone());
+        Ok(seat(mesh, output, papers, None, Joining::LetIn).among(joined.members))
+    }
+}
+
+impl Seat {
+    /// With these around.
+    fn among(self, members: Vec<(NodeId, String)>) -> Self {
+        Self { members, ..self }
     }
 }
 
@@ -206,7 +220,8 @@ fn seat(
 ) -> Seat {
     let (to_member, incoming) = mpsc::channel(crate::limits::INCOMING_MAX);
     let link = Link::Mesh(mesh.clone());
-    Seat { link, joining, incoming, door: Some(Door { mesh, output, papers, welcome, to_member }) }
+    let door = Some(Door { mesh, output, papers, welcome, to_member });
+    Seat { link, joining, incoming, door, members: Vec::new() }
 }
 
 /// Counts incarnations in the node's file.

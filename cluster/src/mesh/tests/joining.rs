@@ -14,9 +14,9 @@ use weft_proto::wire::token::{Token, TokenSecret};
 
 use super::hostile::{closed, connect};
 use super::{Node, authority, introduce, now, pair, until};
-use crate::identity::{Authority, Current, draw_token};
+use crate::identity::{Authority, Current, LeafKey, draw_token};
 use crate::mesh::tls;
-use crate::mesh::{JoinAsked, JoinError, Mesh, Refusal, Transport as _, join};
+use crate::mesh::{JoinAsked, JoinError, JoinedCluster, Mesh, Refusal, Transport as _};
 
 struct Porter {
     asked: Arc<AtomicU64>,
@@ -61,6 +61,10 @@ fn porter(node: &mut Node, authority: Authority, mut secret: Option<TokenSecret>
         }
     });
     Porter { asked, task }
+}
+
+async fn join(token: &Token, node: NodeId, facts: MemberFacts) -> Result<JoinedCluster, JoinError> {
+    crate::mesh::join(token, node, &LeafKey::draw()?, facts).await
 }
 
 fn facts() -> MemberFacts {
