@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::probe::ProbeError;
 use crate::probe::clock::{now_ns, sleep_until, thread_cpu};
 use crate::probe::door::{Media, Seat, Transport};
-use crate::probe::reader::ReaderThread;
+use crate::probe::reader::{ReaderThread, Ticket};
 use crate::probe::rtp::{PACKET_MAX, Packer, PacketBuf};
 use crate::probe::stamp::Stamp;
 
@@ -62,7 +62,7 @@ pub struct Bare {
 /// Measures. Takes a little longer than `config.duration`.
 pub fn measure(config: &Config) -> Result<Bare, ProbeError> {
     let failed = ProbeError::io("measure bare writing");
-    let readers = (0..config.read_threads).map(|_| ReaderThread::start(Duration::from_secs(1)));
+    let readers = (0..config.read_threads).map(|_| ReaderThread::start(Duration::from_secs(1), 1));
     let readers: Vec<ReaderThread> = readers.collect::<Result<_, _>>()?;
     let written = thread::scope(|scope| {
         let writer = scope.spawn(|| match config.transport {
@@ -94,7 +94,7 @@ fn write_tcp(config: &Config, readers: &[ReaderThread]) -> io::Result<Written> {
         socket.set_nodelay(true)?;
         sockets.push(socket);
         let media = Media::Interleaved { video: 0, audio: None, early: Vec::new() };
-        readers[index % readers.len()].entrance().add(seat(Some(control), media), index, 0);
+        readers[index % readers.len()].entrance().add(seat(Some(control), media), ticket(index));
     }
     let frame = frame(config.frame_bytes, Some(0));
     let frame = frame.as_bytes();
@@ -116,11 +116,9 @@ fn write_udp(config: &Config, readers: &[ReaderThread]) -> io::Result<Written> {
         socket.connect(sender.local_addr()?)?;
         targets.push(socket.local_addr()?);
         let reports = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        readers[index % readers.len()].entrance().add(
-            seat(None, Media::Datagrams { video: (socket, reports), audio: None }),
-            index,
-            0,
-        );
+        readers[index % readers.len()]
+            .entrance()
+            .add(seat(None, Media::Datagrams { video: (socket, reports), audio: None }), ticket(index));
     }
     let frame = frame(config.frame_bytes, None);
     let frame = frame.as_bytes();
@@ -132,6 +130,10 @@ fn write_udp(config: &Config, readers: &[ReaderThread]) -> io::Result<Written> {
         }
         Ok(frame.len() as u64 * u64::from(config.sockets))
     })
+}
+
+fn ticket(turn: usize) -> Ticket {
+    Ticket { turn, ..Ticket::default() }
 }
 
 /// Calls `write`, which puts a frame into each socket and says how many bytes that was, again and again.

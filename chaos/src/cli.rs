@@ -33,10 +33,12 @@ pub struct LoadArgs {
     /// Number of publishers; 0 reads what somebody else publishes.
     #[arg(long, value_name = "P", default_value_t = 1)]
     pub publishers: u32,
-    /// Where to read [default: where we publish]; http://HOST:8888/PATH/index.m3u8 for HLS with parts.
+    /// Where to read [default: where we publish]; http://HOST:8888/PATH/index.m3u8 for HLS with parts, rtspu:// and rtspt://
+    /// for RTSP over UDP and TCP whatever --read-transport says. Several: readers are spread evenly over them, each is
+    /// reported by itself, and how much later units come than at the first one of the same protocol: name the owner's first.
     #[arg(long, value_name = "URL")]
-    pub read: Option<Url>,
-    /// Number of readers, spread evenly over the paths.
+    pub read: Vec<Url>,
+    /// Number of readers, spread evenly over the places to read from, then over the paths.
     #[arg(long, value_name = "R", default_value_t = 200)]
     pub readers: u32,
     /// How media travels to and from the server.
@@ -66,9 +68,9 @@ pub struct LoadArgs {
     /// Time between the last reader's joining and the window.
     #[arg(long, value_parser = duration, default_value = "3s")]
     pub warmup: Duration,
-    /// Process id of the server, to measure its CPU time and memory.
-    #[arg(long)]
-    pub pid: Option<u32>,
+    /// Process id of the server, to measure its CPU time and memory. Several: all of them together.
+    #[arg(long, value_name = "PID")]
+    pub pid: Vec<u32>,
     /// How many readers join each second.
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "100/s")]
     pub join_rate: f64,
@@ -90,6 +92,9 @@ pub struct LoadArgs {
     /// Fail if a reader is further behind live two seconds after its first frame.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_behind: Option<Duration>,
+    /// Fail if units come later by more, at the 99th percentile, than at the first place of the same protocol.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_hop: Option<Duration>,
     /// Also measure what this machine can do at most: one thread that only writes frames to sockets.
     #[arg(long)]
     pub bare: bool,
@@ -99,6 +104,19 @@ pub struct LoadArgs {
     /// No progress lines.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// What one reader reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// From which of the places.
+    pub place: u16,
+    /// Which publisher's stream.
+    pub path: u16,
+    /// How many read from that place before it.
+    pub turn: usize,
+    /// Where that is.
+    pub url: Url,
 }
 
 impl LoadArgs {
@@ -117,10 +135,25 @@ impl LoadArgs {
         self.publish.numbered(index, self.publishers)
     }
 
-    /// Which path reader `index` reads, and where.
-    pub fn read_url(&self, index: u32) -> (u16, Url) {
-        let path = index % self.publishers.max(1);
-        (path as u16, self.read.as_ref().unwrap_or(&self.publish).numbered(path, self.publishers))
+    /// Where readers read.
+    pub fn places(&self) -> &[Url] {
+        if self.read.is_empty() { std::slice::from_ref(&self.publish) } else { &self.read }
+    }
+
+    /// What reader `index` reads.
+    pub fn view(&self, index: u32) -> View {
+        let places = self.places();
+        let count = places.len() as u32;
+        let (place, turn) = (index % count, index / count);
+        let path = turn % self.publishers.max(1);
+        let url = places[place as usize].numbered(path, self.publishers);
+        View { place: place as u16, path: path as u16, turn: turn as usize, url }
+    }
+
+    /// How many readers read from a place.
+    pub fn readers_of(&self, place: usize) -> u32 {
+        let (count, place) = (self.places().len() as u32, place as u32);
+        self.readers / count + u32::from(place < self.readers % count)
     }
 }
 
@@ -193,9 +226,20 @@ mod tests {
     fn readers_spread_over_numbered_paths() {
         let args = load(&["--publishers", "3", "--read", "rtsp://b:1/x"]).unwrap();
         assert_eq!(args.publish_url(2).path, "load-2");
-        let (path, url) = args.read_url(7);
+        let View { path, url, .. } = args.view(7);
         assert_eq!((path, url.to_string().as_str()), (1, "rtsp://b:1/x-1"));
-        assert_eq!(load(&[]).unwrap().read_url(7).1.path, "load");
+        assert_eq!(load(&[]).unwrap().view(7).url.path, "load");
+    }
+
+    #[test]
+    fn readers_spread_over_several_places_first() {
+        let words = ["--publishers", "2", "--readers", "7", "--read", "rtsp://a:1/x", "--read", "rtmp://b:1/x"];
+        let args = load(&words).unwrap();
+        let views: Vec<String> = (0..7).map(|index| args.view(index).url.to_string()).collect();
+        let (first, second) = (["rtsp://a:1/x-0", "rtmp://b:1/x-0"], ["rtsp://a:1/x-1", "rtmp://b:1/x-1"]);
+        assert_eq!(views, [first, second, first, ["rtsp://a:1/x-1", ""]].concat()[..7]);
+        assert_eq!((args.view(6).turn, args.view(6).place), (3, 0));
+        assert_eq!((args.readers_of(0), args.readers_of(1)), (4, 3));
     }
 
     #[test]

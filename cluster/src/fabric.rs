@@ -84,6 +84,8 @@ pub struct PathDescription {
     pub publisher: Option<SessionDescription>,
     /// Who reads.
     pub readers: Vec<SessionDescription>,
+    /// To which nodes it is relayed from here.
+    pub relays: Vec<NodeId>,
     /// The tracks in force.
     pub tracks: Option<Tracks>,
     /// Payload bytes from publishers.
@@ -259,6 +261,11 @@ impl Fabric {
         self.inner.directory.find(path).map(|shared| self.description(&shared))
     }
 
+    /// The names of all live paths, in order.
+    pub fn names(&self) -> Vec<PathName> {
+        self.inner.directory.paths.read().keys().cloned().collect()
+    }
+
     /// All live paths, by name.
     pub fn list(&self) -> Vec<PathDescription> {
         self.inner.directory.list().iter().map(|shared| self.description(shared)).collect()
@@ -369,6 +376,7 @@ impl Fabric {
         let stream = &shared.stream;
         let counters = stream.counters();
         let readers = shared.readers.lock();
+        let relays = readers.values().filter(|slot| slot.role == ReaderRole::Relay);
         let viewers = readers.values().filter(|slot| slot.role == ReaderRole::Viewer);
         PathDescription {
             name: stream.path().clone(),
@@ -379,6 +387,7 @@ impl Fabric {
             available_since: stream.born_wall(),
             publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
             readers: viewers.map(|slot| describe(&slot.info)).collect(),
+            relays: relays.filter_map(|slot| u64::from_str_radix(&slot.info.id, 16).ok()).map(NodeId).collect(),
             tracks: stream.tracks(),
             inbound_bytes: counters.inbound_bytes.load(Ordering::Relaxed),
             outbound_bytes: counters.outbound_bytes.load(Ordering::Relaxed),

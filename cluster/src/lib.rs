@@ -8,6 +8,7 @@
 mod clock;
 mod fabric;
 pub mod identity;
+pub mod inquiry;
 pub mod limits;
 pub mod liveness;
 pub mod membership;

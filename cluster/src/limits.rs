@@ -78,6 +78,21 @@ pub const SMALL_CALL_BYTES_MAX: usize = 64 << 10;
 /// Bytes of large requests that are being read, from all peers together. Others wait.
 pub const CALLS_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes of large answers that are being read, from all peers together. Others wait.
+pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
+
+/// Questions of other nodes that wait to be answered by those above. More are told that this node is busy.
+pub const INQUIRIES_WAITING_MAX: usize = 64;
+
+/// Bytes of an answer to one: 6,000 sessions at 700 bytes. Those above say the rest when they are asked again.
+pub const INQUIRY_ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of the answers of all nodes to one question. Who says more than fits counts as missing.
+pub const INQUIRY_BYTES_MAX: usize = 32 << 20;
+
+/// Questions to all nodes that are asked at the same time: 256 MB of answers at most. More wait.
+pub const INQUIRIES_ASKED_MAX: usize = 8;
+
 /// Time that a peer has to send a request once it has begun.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 

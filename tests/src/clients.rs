@@ -12,8 +12,8 @@ use weft_proto::media::Kind;
 use crate::media::{Audio, Media, QUIET, Video};
 use crate::process::Process;
 use crate::recording::{self, Packet, Recording};
-use crate::server::Server;
 use crate::tools;
+use crate::urls::Urls;
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +54,17 @@ pub struct Capture {
 
 impl Client {
     /// Publishes `media` once, at its own pace.
-    pub fn publish(self, server: &Server, way: Way, path: &str, media: Media) -> Process {
+    pub fn publish(self, server: &dyn Urls, way: Way, path: &str, media: Media) -> Process {
         self.publish_times(server, way, path, media, 0)
     }
 
     /// Publishes `media` over and over. Only ffmpeg can.
-    pub fn publish_for_ever(self, server: &Server, way: Way, path: &str, media: Media) -> Process {
+    pub fn publish_for_ever(self, server: &dyn Urls, way: Way, path: &str, media: Media) -> Process {
         assert_ne!(self, Self::GStreamer, "GStreamer's command line does not repeat a file");
         self.publish_times(server, way, path, media, -1)
     }
 
-    fn publish_times(self, server: &Server, way: Way, path: &str, media: Media, more_times: i32) -> Process {
+    fn publish_times(self, server: &dyn Urls, way: Way, path: &str, media: Media, more_times: i32) -> Process {
         let url = way.url(server, path);
         let command = match self {
             Self::Ffmpeg | Self::Ffmpeg9 => {
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Reads `path` over HLS and records it. Only ffmpeg does.
-    pub fn capture_hls(self, server: &Server, path: &str) -> Capture {
+    pub fn capture_hls(self, server: &dyn Urls, path: &str) -> Capture {
         assert_ne!(self, Self::GStreamer, "GStreamer's HLS reader cannot hand on what it reads unchanged");
         let folder = TempDir::new().expect("make a temporary folder");
         let mut ffmpeg = self.ffmpeg();
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// Reads `path`, which carries `media`, and records it.
-    pub fn capture(self, server: &Server, way: Way, path: &str, media: Media) -> Capture {
+    pub fn capture(self, server: &dyn Urls, way: Way, path: &str, media: Media) -> Capture {
         let folder = TempDir::new().expect("make a temporary folder");
         let url = way.url(server, path);
         let command = match self {
@@ -135,7 +135,7 @@ impl Client {
 }
 
 impl Way {
-    fn url(self, server: &Server, path: &str) -> String {
+    fn url(self, server: &dyn Urls, path: &str) -> String {
         match self {
             Self::Tls => server.rtsps(path),
             Self::Rtmp => server.rtmp(path),

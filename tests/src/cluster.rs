@@ -3,6 +3,7 @@
 //! Each cluster is watched by [`watch`] from its beginning: whatever a test does, no two nodes own a path under one epoch,
 //! and no node ever goes back to an older epoch. A violation fails the test at its end.
 
+mod doors;
 mod node;
 mod watch;
 

@@ -31,4 +31,5 @@ pub mod rtsp;
 pub mod rust_files;
 pub mod server;
 pub mod tools;
+pub mod urls;
 pub mod wait;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::cli::LoadArgs;
+use crate::cli::{LoadArgs, View};
 use crate::probe::ProbeError;
 use crate::probe::clock::{now_ns, sleep_until};
 use crate::probe::door;
-use crate::probe::reader::{Entrance, ReaderThread};
+use crate::probe::reader::{Entrance, ReaderThread, Ticket};
 
 /// Handshakes under way at once. They mostly wait for the server.
 const DOORS: u32 = 32;
@@ -24,7 +24,8 @@ struct Shared {
     start_ns: u64,
     next: AtomicU32,
     joined: AtomicU32,
-    failures: Mutex<Vec<ProbeError>>,
+    /// Of which place, and why.
+    failures: Mutex<Vec<(u16, ProbeError)>>,
     entrances: Vec<Entrance>,
 }
 
@@ -53,7 +54,7 @@ impl Joining {
     }
 
     /// Waits for the rest and says who did not get in.
-    pub(super) fn finish(self) -> Vec<ProbeError> {
+    pub(super) fn finish(self) -> Vec<(u16, ProbeError)> {
         for thread in self.threads {
             let _ = thread.join();
         }
@@ -68,16 +69,15 @@ impl Shared {
             return false;
         }
         sleep_until(self.start_ns + (f64::from(index) / self.args.join_rate * 1e9) as u64);
-        let (path, url) = self.args.read_url(index);
+        let View { place, path, turn, url } = self.args.view(index);
         match door::read(&url, self.args.read_transport()) {
             Ok(seat) => {
-                let index = index as usize;
-                self.entrances[index % self.entrances.len()].add(seat, index, path);
+                self.entrances[index as usize % self.entrances.len()].add(seat, Ticket { place, path, turn });
                 self.joined.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
                 if let Ok(mut failures) = self.failures.lock() {
-                    failures.push(error);
+                    failures.push((place, error));
                 }
             }
         }

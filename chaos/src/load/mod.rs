@@ -2,11 +2,13 @@
 
 mod join;
 mod outcome;
+mod place;
 mod print;
 mod report;
 mod sampler;
 
 pub use outcome::{Spread, Total};
+pub use place::{Hop, Place};
 pub use report::{Latency, Report};
 pub use sampler::{Sample, Sampler};
 
@@ -19,7 +21,7 @@ use crate::cli::LoadArgs;
 use crate::probe::ProbeError;
 use crate::probe::clock::{now_ns, process_cpu};
 use crate::probe::publisher::{self, Publishers};
-use crate::probe::reader::{Counts, ReaderThread};
+use crate::probe::reader::{Counts, Harvest, ReaderThread};
 use join::Joining;
 
 /// After the window, time for what is under way to arrive.
@@ -27,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Before readers come, a group and this: a server's log is full of the stream then, and its memory at rest.
 const SETTLE: Duration = Duration::from_millis(1_500);
 const BARE_DURATION: Duration = Duration::from_secs(4);
+/// Each has its own figures in each thread, of 200 KB.
+const PLACES_MAX: usize = 64;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +83,7 @@ impl Running {
             at_ns: now_ns(),
             counts: self.readers.iter().map(ReaderThread::counts).fold(Counts::default(), |sum, one| sum + one),
             sent: self.publishers.as_ref().map_or(0, Publishers::sent_total),
-            server: self.sampler.and_then(|sampler| sampler.look().ok()),
+            server: self.sampler.as_ref().and_then(|sampler| sampler.look().ok()),
             own_cpu: process_cpu(),
             reader_cpu: self.readers.iter().map(ReaderThread::cpu).sum(),
         }
@@ -111,14 +115,17 @@ impl Running {
 
 /// Runs the load and measures.
 pub fn run(args: &LoadArgs) -> Result<Report, LoadError> {
+    if args.places().len() > PLACES_MAX {
+        return Err(LoadError::Usage(format!("more than {PLACES_MAX} places to read from")));
+    }
     if args.publishers > 10_000 || args.gop.is_zero() || args.duration.is_zero() {
         return Err(LoadError::Usage("too many publishers, or a time of zero".into()));
     }
     let wrong_pid = |error| LoadError::Usage(format!("look at the server's process: {error}"));
-    let sampler = args.pid.map(Sampler::new).transpose().map_err(wrong_pid)?;
+    let sampler = (!args.pid.is_empty()).then(|| Sampler::new(&args.pid)).transpose().map_err(wrong_pid)?;
     let mut running = Running { publishers: None, readers: Vec::new(), sampler, quiet: args.quiet };
     for _ in 0..args.read_threads {
-        running.readers.push(ReaderThread::start(args.late)?);
+        running.readers.push(ReaderThread::start(args.late, args.places().len())?);
     }
     let idle = running.mark();
     if args.publishers > 0 {
@@ -140,7 +147,8 @@ pub fn run(args: &LoadArgs) -> Result<Report, LoadError> {
     running.wait("join", long, || joining.progress());
     let join_failures = joining.finish();
     if args.readers > 0 && join_failures.len() == args.readers as usize {
-        return Err(join_failures.into_iter().next().map_or(LoadError::Usage("no reader".into()), LoadError::Probe));
+        let first = join_failures.into_iter().next();
+        return Err(first.map_or(LoadError::Usage("no reader".into()), |(_, error)| LoadError::Probe(error)));
     }
     running.wait("warm up", args.warmup, || Some(String::new()));
 
@@ -155,16 +163,19 @@ pub fn run(args: &LoadArgs) -> Result<Report, LoadError> {
         None => Vec::new(),
     };
     running.wait("drain", GRACE, || Some(String::new()));
-    let harvests = running.readers.drain(..).filter_map(ReaderThread::stop).collect();
+    let harvests: Vec<Harvest> = running.readers.drain(..).filter_map(ReaderThread::stop).collect();
     let publish_failures = running.publishers.take().map(|publishers| publishers.failures()).unwrap_or_default();
-    let total = Total::of(harvests, &sent);
+    let total = Total::of(&harvests, &sent);
+    let places: Vec<Total> = (0..args.places().len()).map(|place| Total::of_place(&harvests, &sent, place)).collect();
+    drop(harvests);
 
     let bare = match args.bare && args.readers > 0 {
         true => vec![bare::measure(&bare_config(args, None))?, bare::measure(&bare_config(args, Some(args.fps)))?],
         false => Vec::new(),
     };
     let marks = report::Marks { idle, alone, begin, end };
-    Ok(Report::new(args, &marks, &total, &join_failures, &publish_failures, bare))
+    let outcome = report::Outcome { total, places, refused: join_failures, publishers: publish_failures };
+    Ok(Report::new(args, &marks, &outcome, bare))
 }
 
 fn bare_config(args: &LoadArgs, fps: Option<u32>) -> bare::Config {

@@ -29,6 +29,10 @@ impl Spread {
 /// The sum of all gauges.
 #[derive(Debug, Default)]
 pub struct Total {
+    /// Readers.
+    pub readers: u64,
+    /// Bytes out of their sockets in the measured window.
+    pub window_bytes: u64,
     /// Complete video units.
     pub units: u64,
     /// Units never seen, or that never came before the end.
@@ -74,35 +78,40 @@ pub struct Total {
 impl Total {
     /// Adds up. `sent[path]` is how many units each publisher had sent some time before the readers were stopped; whoever lacks
     /// one of these has lost it.
-    pub fn of(harvests: Vec<Harvest>, sent: &[u32]) -> Self {
+    pub fn of(harvests: &[Harvest], sent: &[u32]) -> Self {
+        Self::over(harvests, sent, |_| true)
+    }
+
+    /// Adds up what came from one place.
+    pub fn of_place(harvests: &[Harvest], sent: &[u32], place: usize) -> Self {
+        Self::over(harvests, sent, |at| at == place)
+    }
+
+    fn over(harvests: &[Harvest], sent: &[u32], counts: impl Fn(usize) -> bool) -> Self {
         let mut total = Self::default();
-        let mut all: Option<Meter> = None;
-        let mut gauges = Vec::new();
-        for Harvest { gauges: some, meter } in harvests {
-            gauges.extend(some);
-            all = Some(match all {
-                None => meter,
-                Some(mut all) => {
-                    // Both have the same bounds, so adding cannot fail.
-                    let _ = all.latency.add(&meter.latency);
-                    all.units += meter.units;
-                    all
-                }
-            });
-        }
+        let gauges = harvests.iter().flat_map(|harvest| &harvest.gauges);
+        let gauges: Vec<&Gauge> = gauges.filter(|gauge| counts(usize::from(gauge.place))).collect();
         for gauge in &gauges {
             total.add(gauge, sent.get(usize::from(gauge.path)).copied());
         }
-        let spread = |value: fn(&Gauge) -> Option<u64>| Spread::of(gauges.iter().filter_map(value).collect());
+        let spread =
+            |value: fn(&Gauge) -> Option<u64>| Spread::of(gauges.iter().filter_map(|one| value(one)).collect());
         total.first_frame = spread(|gauge| Some(gauge.first_frame_ns?.saturating_sub(gauge.asked_ns)));
         total.behind = spread(|gauge| gauge.behind_ns);
         total.gap = spread(|gauge| (gauge.gap_ns > 0).then_some(gauge.gap_ns));
-        if let Some(meter) = all {
-            total.units = meter.units;
-            total.latency_units = meter.latency.len();
-            let ms = |share| meter.latency.value_at_quantile(share) as f64 / 1e3;
-            total.latency = (!meter.latency.is_empty()).then(|| Spread { p50: ms(0.5), p99: ms(0.99), max: ms(1.0) });
+        let mut sum = Meter::new(0);
+        let meters = harvests.iter().flat_map(|harvest| harvest.meters.iter().enumerate());
+        for (_, meter) in meters.filter(|(place, _)| counts(*place)) {
+            // All have the same bounds, so adding cannot fail.
+            let _ = sum.latency.add(&meter.latency);
+            sum.units += meter.units;
+            sum.bytes += meter.bytes;
         }
+        total.units = sum.units;
+        total.window_bytes = sum.bytes;
+        total.latency_units = sum.latency.len();
+        let ms = |share| sum.latency.value_at_quantile(share) as f64 / 1e3;
+        total.latency = (!sum.latency.is_empty()).then(|| Spread { p50: ms(0.5), p99: ms(0.99), max: ms(1.0) });
         total
     }
 
@@ -116,6 +125,7 @@ impl Total {
             (Some(sent), Some(highest)) => u64::from(sent.saturating_sub(highest + 1)),
             _ => 0,
         };
+        self.readers += 1;
         self.tail += tail;
         self.incomplete += gauge.incomplete;
         self.units_lost += gauge.units_lost() + tail;
@@ -153,8 +163,14 @@ mod tests {
         }
         let mut meter = Meter::new(1);
         meter.units = 10;
-        let total = Total::of(vec![Harvest { gauges: vec![gauge], meter }], &[99, 15]);
+        let elsewhere = Gauge::new(1, 0, 0, false).at(1);
+        let mut there = Meter::new(1);
+        (there.units, there.bytes) = (3, 30);
+        let harvests = [Harvest { gauges: vec![gauge, elsewhere], meters: vec![meter, there] }];
+        let total = Total::of_place(&harvests, &[99, 15], 0);
         assert_eq!((total.tail, total.units_lost, total.blind), (5, 5, 1));
+        let whole = Total::of(&harvests, &[99, 15]);
+        assert_eq!((whole.units, whole.readers, whole.window_bytes), (13, 2, 30));
         assert!((total.loss_percent() - 33.333).abs() < 0.01);
     }
 }

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::Mark;
 use super::outcome::Spread;
+use super::place::{Hop, Place};
 use super::report::{Limit, Report};
 
 /// Prints to standard output.
@@ -118,6 +119,11 @@ fn table(report: &Report) -> Table {
     }
     let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let kb = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} KB", bytes / 1e3));
+    if report.places.len() > 1 {
+        for place in &report.places {
+            row(&place.url, read_at(place), times_at(place));
+        }
+    }
     if let Some(server) = &report.server {
         row(
             "server CPU",
@@ -165,4 +171,26 @@ fn table(report: &Report) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+fn read_at(place: &Place) -> String {
+    let Place { joined, readers, gbit_per_second, .. } = place;
+    format!("{joined} of {readers}, {gbit_per_second:.4} Gbit/s")
+}
+
+fn times_at(place: &Place) -> String {
+    let spread = |spread: Option<Spread>| match spread {
+        Some(Spread { p50, p99, max }) => format!("p50 {p50:.2} ms, p99 {p99:.2} ms, max {max:.2} ms"),
+        None => "not measured".to_owned(),
+    };
+    let first = place.times_ms.first_frame.map_or_else(|| "-".to_owned(), |first| format!("{:.1} ms", first.p99));
+    let mut line = format!("latency {}; first frame p99 {first}", spread(place.times_ms.latency));
+    line += &format!("; lost {} of {}", place.units_lost, place.units + place.units_lost);
+    if place.ended > 0 {
+        line += &format!("; {} disconnected", place.ended);
+    }
+    if let Some(Hop { after, p50_ms, p99_ms }) = &place.hop {
+        line += &format!("; hop after {after}: p50 {p50_ms:+.2} ms, p99 {p99_ms:+.2} ms");
+    }
+    line
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::outcome::{Spread, Total};
+use super::place::Place;
 use super::{Mark, Sample};
 use crate::bare::Bare;
 use crate::cli::LoadArgs;
@@ -33,6 +34,8 @@ pub struct Report {
     pub loss: Loss,
     /// How long things took.
     pub times_ms: Latency,
+    /// From each place that was read from.
+    pub places: Vec<Place>,
     /// The server's process, if we know it.
     pub server: Option<Server>,
     /// What all this cost on our side.
@@ -138,15 +141,32 @@ pub struct Generator {
     pub share_of_server: Option<f64>,
 }
 
+/// What readers and publishers saw.
+pub(super) struct Outcome {
+    /// All readers together.
+    pub(super) total: Total,
+    /// Those of each place.
+    pub(super) places: Vec<Total>,
+    /// Who did not get in, at which place.
+    pub(super) refused: Vec<(u16, ProbeError)>,
+    /// What went wrong with publishers.
+    pub(super) publishers: Vec<String>,
+}
+
+impl Latency {
+    pub(super) const fn of(total: &Total) -> Self {
+        Self {
+            first_frame: total.first_frame,
+            behind_live: total.behind,
+            latency: total.latency,
+            longest_gap: total.gap,
+        }
+    }
+}
+
 impl Report {
-    pub(super) fn new(
-        args: &LoadArgs,
-        marks: &Marks,
-        total: &Total,
-        join_failures: &[ProbeError],
-        publish_failures: &[String],
-        bare: Vec<Bare>,
-    ) -> Self {
+    pub(super) fn new(args: &LoadArgs, marks: &Marks, outcome: &Outcome, bare: Vec<Bare>) -> Self {
+        let Outcome { total, places, refused, publishers } = outcome;
         let seconds = (marks.end.at_ns - marks.begin.at_ns) as f64 / 1e9;
         let gbit = (marks.end.counts.bytes - marks.begin.counts.bytes) as f64 * 8.0 / 1e9;
         let per_second = |from: u64, to: u64| (to - from) as f64 / seconds;
@@ -155,7 +175,7 @@ impl Report {
         let server_rate = server.as_ref().and_then(|server| server.gbit_per_cpu_second);
         let limit = |bare: Bare| Limit { bare, server_share: server_rate.map(|rate| rate / bare.gbit_per_cpu_second) };
         let server_cpu = server.as_ref().map(|server| server.cpu_seconds).filter(|&cpu| cpu > 0.0);
-        Self {
+        let mut report = Self {
             asked: Asked::of(args),
             window_seconds: seconds,
             delivered: Delivered {
@@ -164,13 +184,9 @@ impl Report {
                 units_per_second: per_second(marks.begin.counts.units, marks.end.counts.units),
                 published_units_per_second: per_second(marks.begin.sent, marks.end.sent),
             },
-            loss: Loss::of(total, join_failures.len() as u64),
-            times_ms: Latency {
-                first_frame: total.first_frame,
-                behind_live: total.behind,
-                latency: total.latency,
-                longest_gap: total.gap,
-            },
+            loss: Loss::of(total, refused.len() as u64),
+            times_ms: Latency::of(total),
+            places: Place::all(args, places, refused, seconds),
             server,
             generator: Generator {
                 cpu_seconds,
@@ -180,8 +196,10 @@ impl Report {
                 share_of_server: server_cpu.map(|server| cpu_seconds / server),
             },
             bare: bare.into_iter().map(limit).collect(),
-            failures: failures(args, total, join_failures, publish_failures),
-        }
+            failures: failures(args, total, refused, publishers),
+        };
+        report.failures.extend(slow_hops(args, &report.places));
+        report
     }
 }
 
@@ -249,11 +267,19 @@ impl Server {
     }
 }
 
+/// Places where units come later than they may.
+fn slow_hops(args: &LoadArgs, places: &[Place]) -> Vec<String> {
+    let Some(limit) = args.max_hop.map(|limit| limit.as_secs_f64() * 1e3) else { return Vec::new() };
+    let hops = places.iter().filter_map(|place| Some((&place.url, place.hop.as_ref()?)));
+    let slow = hops.filter(|(_, hop)| hop.p99_ms > limit);
+    slow.map(|(url, hop)| format!("hop to {url}: p99 {:.2} ms, {limit:.2} ms allowed", hop.p99_ms)).collect()
+}
+
 /// What was expected and is not so.
-fn failures(args: &LoadArgs, total: &Total, refused: &[ProbeError], publishers: &[String]) -> Vec<String> {
+fn failures(args: &LoadArgs, total: &Total, refused: &[(u16, ProbeError)], publishers: &[String]) -> Vec<String> {
     let mut failures = publishers.to_vec();
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-    if let Some(first) = refused.first() {
+    if let Some((_, first)) = refused.first() {
         failures.push(format!("{} readers did not get in: {first}", refused.len()));
     }
     if total.loss_percent() > args.max_loss {

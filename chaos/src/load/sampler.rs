@@ -4,15 +4,15 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// A process to be looked at from time to time.
-#[derive(Clone, Copy, Debug)]
+/// Processes to be looked at from time to time.
+#[derive(Clone, Debug)]
 pub struct Sampler {
-    pid: u32,
+    pids: Vec<u32>,
     tick: Duration,
     page: u64,
 }
 
-/// One look.
+/// One look: at all of them together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// User and system time since the process began.
@@ -22,20 +22,25 @@ pub struct Sample {
 }
 
 impl Sampler {
-    /// Looks at `pid` for the first time, so that a wrong one is told early.
-    pub fn new(pid: u32) -> io::Result<Self> {
+    /// Looks at `pids` for the first time, so that a wrong one is told early.
+    pub fn new(pids: &[u32]) -> io::Result<Self> {
         // SAFETY: sysconf takes no pointers.
         let (hertz, page) = unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
         let tick = Duration::from_secs(1) / u32::try_from(hertz).unwrap_or(100).max(1);
-        let sampler = Self { pid, tick, page: u64::try_from(page).unwrap_or(4_096) };
+        let sampler = Self { pids: pids.to_vec(), tick, page: u64::try_from(page).unwrap_or(4_096) };
         sampler.look().map(|_| sampler)
     }
 
     /// Looks.
     pub fn look(&self) -> io::Result<Sample> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let (ticks, pages) = parse(&text).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Sample { cpu: self.tick * u32::try_from(ticks).unwrap_or(u32::MAX), rss: pages * self.page })
+        let mut sum = Sample::default();
+        for pid in &self.pids {
+            let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            let (ticks, pages) = parse(&text).ok_or(io::ErrorKind::InvalidData)?;
+            sum.cpu += self.tick * u32::try_from(ticks).unwrap_or(u32::MAX);
+            sum.rss += pages * self.page;
+        }
+        Ok(sum)
     }
 }
 
@@ -60,8 +65,11 @@ mod tests {
 
     #[test]
     fn we_can_look_at_ourselves() {
-        let sample = Sampler::new(std::process::id()).unwrap().look().unwrap();
+        let own = std::process::id();
+        let sample = Sampler::new(&[own]).unwrap().look().unwrap();
         assert!(sample.rss > 100_000);
-        assert!(Sampler::new(u32::MAX).is_err());
+        let twice = Sampler::new(&[own, own]).unwrap().look().unwrap();
+        assert!(twice.rss > sample.rss * 3 / 2 && twice.cpu >= sample.cpu * 2);
+        assert!(Sampler::new(&[own, u32::MAX]).is_err());
     }
 }

@@ -122,8 +122,9 @@ impl Keepalive {
 
 /// Begins to publish at `url`.
 pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<dyn Sink>, ProbeError> {
+    let transport = url.transport.unwrap_or(transport);
     match url.scheme {
-        Scheme::Rtsp => Ok(Box::new(rtsp::record(url, transport, offer)?)),
+        Scheme::Rtsp => Ok(Box::new(rtsp::record(&url.plain(), transport, offer)?)),
         Scheme::Http => Err(ProbeError::Url { url: url.to_string(), reason: "one cannot publish to a playlist" }),
         Scheme::Rtmp => Ok(Box::new(rtmp::record(url, offer)?)),
     }
@@ -131,8 +132,9 @@ pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<
 
 /// Begins to read from `url`.
 pub fn read(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
+    let transport = url.transport.unwrap_or(transport);
     match url.scheme {
-        Scheme::Rtsp => rtsp::play(url, transport),
+        Scheme::Rtsp => rtsp::play(&url.plain(), transport),
         Scheme::Http => hls::watch(url),
         Scheme::Rtmp => rtmp::play(url),
     }
@@ -176,6 +178,8 @@ impl Scheme {
 pub struct Url {
     /// The protocol.
     pub scheme: Scheme,
+    /// How its media travels, where the URL says it.
+    pub transport: Option<Transport>,
     /// `user:password`, as given.
     pub user: Option<String>,
     /// Host and port, ready to dial.
@@ -187,6 +191,11 @@ pub struct Url {
 }
 
 impl Url {
+    /// As it stands in requests: how media travels is said elsewhere in them.
+    fn plain(&self) -> Self {
+        Self { transport: None, ..self.clone() }
+    }
+
     /// The URL of stream number `index` out of `count`: itself when it is the only one.
     #[must_use]
     pub fn numbered(&self, index: u32, count: u32) -> Self {
@@ -200,7 +209,12 @@ impl Url {
 /// Without user and password.
 impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}/{}{}", self.scheme.prefix(), self.authority, self.path, self.query)
+        let prefix = match self.transport {
+            Some(Transport::Tcp) => "rtspt://",
+            Some(Transport::Udp) => "rtspu://",
+            None => self.scheme.prefix(),
+        };
+        write!(f, "{prefix}{}/{}{}", self.authority, self.path, self.query)
     }
 }
 
@@ -209,9 +223,12 @@ impl FromStr for Url {
 
     fn from_str(url: &str) -> Result<Self, ProbeError> {
         let wrong = |reason| ProbeError::Url { url: url.to_owned(), reason };
-        let known = |scheme: &Scheme| Some((*scheme, url.strip_prefix(scheme.prefix())?));
-        let found = Scheme::ALL.iter().find_map(known);
-        let (scheme, rest) = found.ok_or_else(|| wrong("only rtsp://, rtmp:// and http:// are known"))?;
+        // As GStreamer writes them.
+        let told = [("rtspt://", Transport::Tcp), ("rtspu://", Transport::Udp)];
+        let told = told.into_iter().map(|(prefix, transport)| (prefix, Scheme::Rtsp, Some(transport)));
+        let mut known = Scheme::ALL.into_iter().map(|scheme| (scheme.prefix(), scheme, None)).chain(told);
+        let found = known.find_map(|(prefix, scheme, transport)| Some((scheme, transport, url.strip_prefix(prefix)?)));
+        let (scheme, transport, rest) = found.ok_or_else(|| wrong("only rtsp://, rtmp:// and http:// are known"))?;
         let (authority, path) = rest.split_once('/').ok_or_else(|| wrong("a path is missing"))?;
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
@@ -225,7 +242,7 @@ impl FromStr for Url {
         }
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let authority = if has_port { host.to_owned() } else { format!("{host}:{}", scheme.port()) };
-        Ok(Self { scheme, user, authority, path: path.to_owned(), query: query.to_owned() })
+        Ok(Self { scheme, transport, user, authority, path: path.to_owned(), query: query.to_owned() })
     }
 }
 
@@ -253,6 +270,8 @@ mod tests {
         assert_eq!("rtsp://a/b".parse::<Url>().unwrap().authority, "a:554");
         let url: Url = "http://a:8888/cam/front/index.m3u8".parse().unwrap();
         assert_eq!((url.authority.as_str(), url.numbered(1, 2).path.as_str()), ("a:8888", "cam/front-1"));
+        let url: Url = "rtspu://a/b".parse().unwrap();
+        assert_eq!((url.transport, url.to_string().as_str()), (Some(Transport::Udp), "rtspu://a:554/b"));
         assert_eq!("rtmp://a/b/c".parse::<Url>().unwrap().to_string(), "rtmp://a:1935/b/c");
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -48,34 +48,32 @@ struct Shared {
 }
 
 impl Publishers {
-    /// Connects all streams, one after the other, and starts to send. The streams' groups are spread over one another
-    /// as those of independent cameras are.
+    /// Connects all streams, and starts to send on each thread's when all of these are there: nobody is silent for long. The
+    /// streams' groups are spread over one another as those of independent cameras are.
     pub fn start(config: &Config) -> Result<Self, ProbeError> {
-        let frames = (config.group.as_secs_f64() * f64::from(config.fps)).round().max(1.0) as u32;
-        let mut streams = Vec::new();
-        for (index, url) in config.urls.iter().enumerate() {
-            let synth = Synth::new(index as u16, config.bitrate, config.fps, frames);
-            let (sps, pps) = synth.parameter_sets();
-            let sink = door::publish(url, config.transport, Offer { sps, pps, audio: config.audio })?;
-            streams.push(Stream { index, url: url.to_string(), sink, synth, video: 0, audio: 0, start_ns: 0 });
-        }
-        let (start_ns, count) = (now_ns(), streams.len() as u64);
-        for stream in &mut streams {
-            stream.start_ns = start_ns + config.group.as_nanos() as u64 * stream.index as u64 / count;
-        }
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            sent: streams.iter().map(|_| AtomicU32::new(0)).collect(),
+            sent: config.urls.iter().map(|_| AtomicU32::new(0)).collect(),
             failures: Mutex::default(),
         });
-        let mut threads = Vec::new();
-        while !streams.is_empty() {
-            let part: Vec<Stream> = streams.split_off(streams.len().saturating_sub(STREAMS_PER_THREAD));
-            let (shared, config) = (Arc::clone(&shared), config.clone());
-            let name = thread::Builder::new().name("publish".into());
-            threads.push(name.spawn(move || run(part, &config, &shared)).map_err(ProbeError::io("start thread"))?);
+        let mut publishers = Self { shared, threads: Vec::new() };
+        let config = Arc::new(config.clone());
+        let (connected, connecting) = mpsc::channel();
+        for first in (0..config.urls.len()).step_by(STREAMS_PER_THREAD) {
+            let (shared, config, connected) = (Arc::clone(&publishers.shared), Arc::clone(&config), connected.clone());
+            let publish = move || match connect(&config, first, &shared.stop) {
+                Ok(streams) => {
+                    let _ = connected.send(Ok(()));
+                    drop(connected);
+                    run(streams, &config, &shared);
+                }
+                Err(error) => drop(connected.send(Err(error))),
+            };
+            let thread = thread::Builder::new().name("publish".into()).spawn(publish);
+            publishers.threads.push(thread.map_err(ProbeError::io("start thread"))?);
         }
-        Ok(Self { shared, threads })
+        drop(connected);
+        connecting.iter().collect::<Result<(), ProbeError>>().map(|()| publishers)
     }
 
     /// Units that publisher `index` has sent so far.
@@ -101,6 +99,26 @@ impl Drop for Publishers {
             let _ = thread.join();
         }
     }
+}
+
+/// Connects one thread's streams, one after the other.
+fn connect(config: &Config, first: usize, stop: &AtomicBool) -> Result<Vec<Stream>, ProbeError> {
+    let frames = (config.group.as_secs_f64() * f64::from(config.fps)).round().max(1.0) as u32;
+    let mut streams = Vec::new();
+    for (index, url) in config.urls.iter().enumerate().skip(first).take(STREAMS_PER_THREAD) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let synth = Synth::new(index as u16, config.bitrate, config.fps, frames);
+        let (sps, pps) = synth.parameter_sets();
+        let sink = door::publish(url, config.transport, Offer { sps, pps, audio: config.audio })?;
+        streams.push(Stream { index, url: url.to_string(), sink, synth, video: 0, audio: 0, start_ns: 0 });
+    }
+    let (start_ns, count) = (now_ns(), config.urls.len() as u64);
+    for stream in &mut streams {
+        stream.start_ns = start_ns + config.group.as_nanos() as u64 * stream.index as u64 / count;
+    }
+    Ok(streams)
 }
 
 struct Stream {

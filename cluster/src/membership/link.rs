@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::entry::NodeId;
 
 use super::member::Member;
-use crate::mesh::{CallError, Mesh, Nobody, PeerAddress, Transport};
+use crate::mesh::{CallError, Inquiry, Mesh, Nobody, PeerAddress, Transport};
 
 /// The transport of a node: a mesh, or nobody where it is alone.
 #[derive(Clone, Debug)]
@@ -16,6 +17,16 @@ pub enum Link {
     Alone,
     /// It has a mesh.
     Mesh(Mesh),
+}
+
+impl Link {
+    /// The questions of other nodes; none come to a node that is alone.
+    pub(super) fn inquiries(&self) -> mpsc::Receiver<Inquiry> {
+        match self {
+            Self::Alone => mpsc::channel(1).1,
+            Self::Mesh(mesh) => mesh.inquiries(),
+        }
+    }
 }
 
 impl Member<Link> {

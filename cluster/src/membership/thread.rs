@@ -21,7 +21,8 @@ use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
 use super::voters::Electorate;
 use crate::identity::{Current, draw_token};
-use crate::mesh::Incoming;
+use crate::inquiry::Inquirer;
+use crate::mesh::{Incoming, Inquiry};
 use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId, Reaching};
 use crate::raft::{ProposeError, SharedState, StartError};
 
@@ -50,6 +51,7 @@ pub struct Cluster {
     id: NodeId,
     jobs: mpsc::UnboundedSender<Job>,
     state: SharedState,
+    inquirer: Inquirer<Link>,
     /// Who the node is to the others, and whom they trust; none for a node that is alone.
     identity: Option<Current>,
 }
@@ -90,6 +92,16 @@ impl Cluster {
     /// What is agreed, as this node knows it.
     pub const fn state(&self) -> &SharedState {
         &self.state
+    }
+
+    /// Asks the other nodes what only they know.
+    pub const fn inquirer(&self) -> &Inquirer<Link> {
+        &self.inquirer
+    }
+
+    /// The questions of other nodes, to be answered by the rest of this one.
+    pub fn inquiries(&self) -> mpsc::Receiver<Inquiry> {
+        self.inquirer.transport().inquiries()
     }
 
     /// Does something on the thread; `None` when it is gone.
@@ -187,7 +199,9 @@ async fn run(
         spawn_local(door.keep(member.clone(), cluster));
     }
     let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
-    let cluster = Cluster { id: member.id(), jobs, state: member.consensus().state().clone(), identity };
+    let (id, state) = (member.id(), member.consensus().state().clone());
+    let inquirer = Inquirer::new(id, state.clone(), member.transport().clone());
+    let cluster = Cluster { id, jobs, state, inquirer, identity };
     if started.send(Ok(cluster)).is_err() {
         return;
     }

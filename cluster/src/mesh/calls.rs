@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout;
 use weft_proto::wire::control::{Goodbye, Request, Response, Signal};
 use weft_proto::wire::entry::NodeId;
@@ -18,13 +18,19 @@ use super::hello::{read_body, read_head};
 use super::refusal::Refusal;
 use super::sockets::canonical;
 use super::{CallError, Incoming, Shared};
-use crate::limits::{ANSWER_DEADLINE, CALL_BYTES_MAX, INCOMING_FOR_SIGNALS, REQUEST_DEADLINE, SMALL_CALL_BYTES_MAX};
+use crate::limits::{
+    ANSWER_DEADLINE, CALL_BYTES_MAX, INCOMING_FOR_SIGNALS, INQUIRY_ANSWER_BYTES_MAX, REQUEST_DEADLINE,
+    SMALL_CALL_BYTES_MAX,
+};
 
 /// The unit in which memory for requests is counted.
 pub(super) const MEMORY_UNIT: usize = 1 << 10;
 
 /// Kinds of requests that carry entries, a snapshot's part or a configuration: `Append`, `Snapshot`, `Propose`.
 const LARGE_KINDS: [u16; 3] = [1, 4, 16];
+
+/// Kinds of answers that are long: `Inquired`.
+const LONG_ANSWERS: [u16; 1] = [25];
 
 /// A datagram is a packet at most.
 const SIGNAL_BYTES_MAX: usize = 64 << 10;
@@ -33,17 +39,30 @@ fn longest(kind: u16) -> usize {
     if LARGE_KINDS.contains(&kind) { CALL_BYTES_MAX } else { SMALL_CALL_BYTES_MAX }
 }
 
+fn longest_answer(kind: u16) -> usize {
+    // The bytes stand behind their number.
+    if LONG_ANSWERS.contains(&kind) { INQUIRY_ANSWER_BYTES_MAX + 16 } else { longest(kind) }
+}
+
+/// Waits until there is room for what is to be read. All peers together can make this node hold so much and no more; small
+/// things do not wait behind large ones.
+async fn room(memory: &Semaphore, length: usize) -> Option<SemaphorePermit<'_>> {
+    let units = if length > SMALL_CALL_BYTES_MAX { u32::try_from(length.div_ceil(MEMORY_UNIT)).ok()? } else { 0 };
+    memory.acquire_many(units).await.ok()
+}
+
 /// Asks a peer.
 pub(super) async fn call(
+    shared: &Shared,
     connection: Option<Connection>,
     request: Request,
     within: Duration,
 ) -> Result<Response, CallError> {
     let connection = connection.ok_or(CallError::Unreachable)?;
-    timeout(within, ask(&connection, &request)).await.unwrap_or(Err(CallError::TimedOut))
+    timeout(within, ask(shared, &connection, &request)).await.unwrap_or(Err(CallError::TimedOut))
 }
 
-async fn ask(connection: &Connection, request: &Request) -> Result<Response, CallError> {
+async fn ask(shared: &Shared, connection: &Connection, request: &Request) -> Result<Response, CallError> {
     let (mut question, mut answer) = connection.open_bi().await.map_err(|_| CallError::Unreachable)?;
     if LARGE_KINDS.contains(&request.kind()) {
         // What is small and urgent goes before.
@@ -52,10 +71,11 @@ async fn ask(connection: &Connection, request: &Request) -> Result<Response, Cal
     // From here on nobody knows whether the peer has read it.
     question.write_all(&request.encode()).await.map_err(|_| CallError::TimedOut)?;
     question.finish().map_err(|_| CallError::TimedOut)?;
-    let head = match read_head(&mut answer, longest).await {
+    let head = match read_head(&mut answer, longest_answer).await {
         Some(head) => head,
         None => return Err(no_answer(&mut answer).await),
     };
+    let _room = room(&shared.answer_memory, head.length).await.ok_or(CallError::TimedOut)?;
     let frame = read_body(&mut answer, head).await.ok_or(CallError::TimedOut)?;
     Response::decode(&frame).ok().flatten().ok_or(CallError::BadAnswer)
 }
@@ -116,6 +136,10 @@ async fn answer_one(
             return;
         }
     };
+    if LONG_ANSWERS.contains(&response.kind()) {
+        // What is small and urgent goes before.
+        let _ = answer.set_priority(-1);
+    }
     // A peer that does not take its answer has no use for it.
     let _ = timeout(ANSWER_DEADLINE, answer.write_all(&response.encode())).await;
 }
@@ -123,17 +147,17 @@ async fn answer_one(
 /// A request: `None` if it is none, `Some(None)` if it is of a kind that is not known here.
 async fn read_request(shared: &Shared, from: &mut RecvStream) -> Option<Option<Request>> {
     let head: FrameHead = read_head(from, longest).await?;
-    // Large ones wait until there is room: all peers together can make this node hold so much and no more. Small ones do not
-    // wait behind them.
-    let is_large = head.length > SMALL_CALL_BYTES_MAX;
-    let units = if is_large { u32::try_from(head.length.div_ceil(MEMORY_UNIT)).ok()? } else { 0 };
-    let _room = shared.request_memory.acquire_many(units).await.ok()?;
+    let _room = room(&shared.request_memory, head.length).await?;
     let frame = read_body(from, head).await?;
     Request::decode(&frame).ok()
 }
 
 impl Shared {
     async fn take_call(&self, from: NodeId, request: Request) -> Response {
+        let request = match request {
+            Request::Inquire(question) => return self.take_inquiry(from, question).await,
+            other => other,
+        };
         let (reply, response) = oneshot::channel();
         let is_full = self.incoming.capacity() <= INCOMING_FOR_SIGNALS;
         if is_full || self.incoming.try_send(Incoming::Call { from, request, reply }).is_err() {

@@ -10,6 +10,7 @@ mod calls;
 mod control;
 pub mod faults;
 mod hello;
+mod inquiries;
 mod join;
 mod lifeline;
 mod newcomers;
@@ -47,8 +48,9 @@ use self::refusal::{Complaints, End};
 use self::status::Counts;
 use self::table::{Left, Table};
 use crate::identity::Current;
-use crate::limits::{CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
+use crate::limits::{ANSWERS_BYTES_MAX, CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
 
+pub use self::inquiries::Inquiry;
 pub use self::join::{JoinAsked, JoinError, JoinedCluster, join};
 pub use self::refusal::Refusal;
 pub use self::status::{LinkStatus, MeshCounts, PeerStatus};
@@ -136,8 +138,12 @@ struct Shared {
     newcomers: Newcomers,
     complaints: Complaints,
     counts: Counts,
+    /// Where inquiries go, once somebody answers them.
+    inquiries: Mutex<Option<mpsc::Sender<Inquiry>>>,
     /// KiB of large requests that may still be read.
     request_memory: Semaphore,
+    /// The same for large answers, so that neither waits for the other: a node that reads answers has to answer, too.
+    answer_memory: Semaphore,
 }
 
 /// How others are dialed.
@@ -188,7 +194,9 @@ impl Mesh {
             newcomers: Newcomers::default(),
             complaints: Complaints::default(),
             counts: Counts::default(),
+            inquiries: Mutex::default(),
             request_memory: Semaphore::new(CALLS_BYTES_MAX / calls::MEMORY_UNIT),
+            answer_memory: Semaphore::new(ANSWERS_BYTES_MAX / calls::MEMORY_UNIT),
         });
         let listener = tokio::net::TcpListener::from_std(sockets.tcp)?;
         shared.runtime.spawn(control::listen(shared.clone()));
@@ -242,7 +250,7 @@ impl Transport for Mesh {
         within: Duration,
     ) -> impl Future<Output = Result<Response, CallError>> + Send {
         let link = self.0.table.lock().link(to).map(|link| link.connection.clone());
-        calls::call(link, request, within)
+        calls::call(&self.0, link, request, within)
     }
 
     fn signal(&self, to: NodeId, signal: Signal) {

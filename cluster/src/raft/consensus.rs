@@ -365,8 +365,10 @@ impl<T: Transport> Consensus<T> {
                 let proposed = self.propose_here(&entry).await;
                 proposed.map_or(Response::Unable(()), Response::Proposed)
             }
-            // Papers are not Raft's: whoever keeps them answers before it comes here.
-            Request::AuthorityKey(()) | Request::Certificate(_) | Request::Reached(_) => Response::Unsupported(()),
+            // These are not Raft's: they are answered before they come here.
+            Request::AuthorityKey(()) | Request::Certificate(_) | Request::Reached(_) | Request::Inquire(_) => {
+                Response::Unsupported(())
+            }
             Request::ReadIndex(()) => self.read_index_here().await.map_or(Response::Unable(()), Response::ReadIndex),
         }
     }

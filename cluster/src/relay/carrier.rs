@@ -61,6 +61,9 @@ const ATTEMPTS: usize = 4;
 /// How often what waits is looked at although nothing has become free: it may have become too old.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How far behind those in time what is late stands: further than anything can wait.
+const LATE: Duration = Duration::from_secs(3600);
+
 /// How often the window is fitted to the way.
 const FIT: Duration = Duration::from_millis(20);
 
@@ -72,11 +75,13 @@ const SLACK_MAX: u64 = 1 << 20;
 impl Carrier {
     /// For a child that has just connected.
     pub(super) fn new(connection: Connection, clock: Clock, patience: Duration) -> Rc<Self> {
+        let mut inner = Inner::default();
+        inner.fit(&connection);
         Rc::new(Self {
             connection,
             clock,
             patience,
-            inner: RefCell::default(),
+            inner: RefCell::new(inner),
             rung: RefCell::default(),
             waker: Cell::new(None),
         })
@@ -124,8 +129,8 @@ impl Carrier {
         if written.is_err() {
             return Poll::Ready(());
         }
+        inner.fit(&self.connection);
         if !inner.ready.is_empty() {
-            inner.fit(&self.connection);
             // Both: a tick that is due wakes this task again, and the next one is asked for.
             while looks.poll_tick(cx).is_ready() {
                 cx.waker().wake_by_ref();
@@ -189,11 +194,13 @@ impl Inner {
                 }
                 Progress::Blocked(since) => {
                     in_vain += 1;
-                    let again = (class, since, id, track);
+                    // What is late anyway comes after what is not: no path takes all for a group that is lost.
+                    let is_late = now.since(since) > patience;
+                    let again = (class, if is_late { since.after(LATE) } else { since }, id, track);
                     if again != turn {
                         ready.remove(&turn);
                         ready.insert(again);
-                        *waits = Some((class, since));
+                        *waits = Some((class, again.1));
                     }
                 }
             }

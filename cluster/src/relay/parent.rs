@@ -49,6 +49,7 @@ async fn subscription(
     mut recv: RecvStream,
 ) -> Option<()> {
     let id = send.id().index();
+    send.set_priority(WORDS).ok()?;
     let first = tokio::time::timeout(RELAY_DEADLINE, words::read(&mut recv, RELAY_DEADLINE)).await.ok()?.ok()?;
     let Ok(Some(ToParent::Subscribe(wish))) = ToParent::decode(&first) else { return None };
     let (attendance, accepted) = match accept(shard, child, &wish).await {
@@ -117,3 +118,6 @@ fn above(shard: &Shard, path: &PathName) -> Vec<NodeId> {
     above.push(relays.me);
     above
 }
+
+/// Words go before all media.
+const WORDS: i32 = 3;

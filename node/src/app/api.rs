@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use uuid::Uuid;
 use weft_cluster::membership::Cluster;
+use weft_cluster::ownership::NodeId;
 use weft_cluster::{Fabric, PathDescription, SessionDescription};
 use weft_proto::bitstream::{Prop, codec_props};
 use weft_proto::id::PathName;
@@ -16,8 +17,9 @@ use weft_proto::rtsp::machine::State;
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, Readiness, RtmpConnInfo,
-    RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
+    ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, ReaderRef, Readiness,
+    RelayRef, RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo,
+    Tunnel,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -47,12 +49,49 @@ impl Source {
         let secure = server == RtspServer::Secure;
         self.rtsp.list().into_iter().filter(move |record| record.secure == secure)
     }
+
+    /// What people call a node.
+    fn label(&self, node: NodeId) -> String {
+        let state = self.cluster.state().read();
+        state.members().get(node).map_or_else(|| node.to_string(), |member| member.facts.name.clone())
+    }
+
+    fn path_info(&self, path: &PathDescription) -> PathInfo {
+        let here = self.fabric.node();
+        let relay = |to: &NodeId| RelayRef { from: here.to_owned(), to: self.label(*to) };
+        let peer = |session: &SessionDescription| PeerRef { kind: session.kind, id: session.id.clone() };
+        let reader = |session: &SessionDescription| ReaderRef {
+            kind: session.kind,
+            id: session.id.clone(),
+            node: here.to_owned(),
+        };
+        PathInfo {
+            name: path.name.to_string(),
+            conf_name: path.conf_name.clone(),
+            available: path.tracks.is_some().then(|| timestamp(path.available_since)),
+            online: path.online_since.map(timestamp),
+            source: path.publisher.as_ref().map(peer),
+            tracks: path
+                .tracks
+                .iter()
+                .flat_map(|tracks| tracks.iter())
+                .map(|(_, track)| track_info(&track.codec))
+                .collect(),
+            readers: path.readers.iter().map(reader).collect(),
+            relays: path.relays.iter().map(relay).collect(),
+            inbound_bytes: path.inbound_bytes,
+            outbound_bytes: path.outbound_bytes,
+            inbound_frames_in_error: path.inbound_units_in_error,
+            node: path.node.clone(),
+        }
+    }
 }
 
 impl ApiSource for Source {
     fn info(&self) -> Info {
         let version = format!("v{}", env!("CARGO_PKG_VERSION"));
-        Info { version, started: Timestamp(self.started), uptime: self.since.elapsed() }
+        let node = self.fabric.node().to_owned();
+        Info { node, version, started: Timestamp(self.started), uptime: self.since.elapsed() }
     }
 
     fn readiness(&self) -> BoxFuture<'_, Readiness> {
@@ -69,12 +108,13 @@ impl ApiSource for Source {
         .boxed()
     }
 
-    fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>> {
-        ready(Ok(self.fabric.list().iter().map(path_info).collect())).boxed()
+    fn path_names(&self) -> ApiFuture<'_, Vec<String>> {
+        ready(Ok(self.fabric.names().iter().map(ToString::to_string).collect())).boxed()
     }
 
     fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>> {
-        ready(Ok(self.fabric.describe(&name).as_ref().map(path_info))).boxed()
+        let described = self.fabric.describe(&name);
+        ready(Ok(described.map(|path| self.path_info(&path)))).boxed()
     }
 
     fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>> {
@@ -119,28 +159,6 @@ impl ApiSource for Source {
             connection.kick();
         }
         ready(Ok(found.is_some())).boxed()
-    }
-}
-
-fn path_info(path: &PathDescription) -> PathInfo {
-    let peer = |session: &SessionDescription| PeerRef { kind: session.kind, id: session.id.clone() };
-    PathInfo {
-        name: path.name.to_string(),
-        conf_name: path.conf_name.clone(),
-        available: path.tracks.is_some().then(|| timestamp(path.available_since)),
-        online: path.online_since.map(timestamp),
-        source: path.publisher.as_ref().map(peer),
-        tracks: path
-            .tracks
-            .iter()
-            .flat_map(|tracks| tracks.iter())
-            .map(|(_, track)| track_info(&track.codec))
-            .collect(),
-        readers: path.readers.iter().map(peer).collect(),
-        inbound_bytes: path.inbound_bytes,
-        outbound_bytes: path.outbound_bytes,
-        inbound_frames_in_error: path.inbound_units_in_error,
-        node: path.node.clone(),
     }
 }
 

@@ -162,7 +162,7 @@ impl ClusterSource for View {
             let nobody = || ClusterError::NotFound(format!("{path}: nobody owns it, and nobody did a minute ago"));
             let ownership = state.paths().get(&path).ok_or_else(nobody)?;
             let why = self.sentence(&state, &path, ownership);
-            Ok(WhyView { path: Self::path_view(&state, &path, ownership), why })
+            Ok(WhyView { path: Self::path_view(&state, &path, ownership), why, relays: Vec::new() })
         }
         .boxed()
     }

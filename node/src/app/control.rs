@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::sockets::{self, Bound, Generation};
-use super::{Failure, api, cluster_api, faults};
+use super::{Failure, api, cluster_api, faults, inquiry};
 use crate::auth::Authenticator;
 use crate::config::{Config, Encryption};
 use crate::http::{Access, FaultSource, router};
@@ -22,6 +22,7 @@ pub(super) struct Sockets {
 pub(super) struct Answers {
     pub(super) node: Arc<api::Source>,
     pub(super) cluster: Arc<cluster_api::View>,
+    pub(super) others: Arc<inquiry::Mesh>,
     pub(super) faults: Option<Arc<faults::Injected>>,
     pub(super) authenticator: Arc<dyn Authenticator>,
 }
@@ -70,6 +71,7 @@ fn serve(config: &Config, answers: &Answers, sockets: &mut Sockets) -> Generatio
     let access = Access {
         authenticator: answers.authenticator.clone(),
         cluster: Some(answers.cluster.clone()),
+        others: Some(answers.others.clone()),
         faults: answers.faults.clone().map(|faults| faults as Arc<dyn FaultSource>),
         allow_origins: config.api.allow_origins.clone(),
         rtsp: config.rtsp.enabled && config.rtsp.encryption != Encryption::Strict,

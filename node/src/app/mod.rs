@@ -6,6 +6,7 @@ mod cluster_api;
 mod control;
 mod faults;
 mod hls;
+mod inquiry;
 mod policy;
 mod reload;
 mod rtmp;
@@ -188,7 +189,9 @@ impl Node {
         let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
         let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
-        let answers = control::Answers { node: api, cluster: view, faults, authenticator };
+        inquiry::answer(api.clone(), &cluster);
+        let others = Arc::new(inquiry::Mesh::new(cluster.clone()));
+        let answers = control::Answers { node: api, cluster: view, others, faults, authenticator };
         let control = control::Service::start(&config, answers, sockets.control);
         Ok(Self {
             config,

@@ -25,6 +25,8 @@ pub(super) enum Task {
     /// Look at a cluster and change it, through any of its nodes
     #[command(subcommand)]
     Cluster(ClusterTask),
+    /// The paths of the whole cluster, with their publishers and readers
+    Paths(Ask),
 }
 
 /// What to do with the cluster.

@@ -6,8 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use axum::http::Method;
-use comfy_table::Table;
-use comfy_table::presets;
 use serde_json::{Value, json};
 use weft_cluster::membership::LEVELS;
 use weft_cluster::ownership::{MemberFacts, NodeId};
@@ -16,6 +14,7 @@ use weft_cluster::{NodeState, Storage};
 
 use super::args::{Ask, ClusterTask};
 use super::ask::{AskError, ask};
+use super::table::{table, text};
 use super::{complain, refuse, say};
 use crate::config::{Config, LoadSource};
 use crate::exit::Exit;
@@ -72,23 +71,6 @@ fn finish(result: Result<String, String>) -> Exit {
             Exit::Failure
         }
     }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(heads);
-    for row in rows {
-        table.add_row(row);
-    }
-    table.to_string()
 }
 
 fn status(status: &Value) -> String {

@@ -4,6 +4,8 @@ mod args;
 mod ask;
 mod cluster;
 mod config;
+mod paths;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +36,7 @@ where
         Some(Task::Config(ConfigTask::Sample)) => config::sample(),
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
         Some(Task::Cluster(task)) => cluster::run(task, &source),
+        Some(Task::Paths(how)) => paths::run(&how),
         None => match Config::load(&source) {
             Ok(loaded) => serve(loaded, source),
             Err(errors) => refuse(&errors),

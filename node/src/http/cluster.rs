@@ -1,5 +1,6 @@
 //! `/cluster`: who belongs, who leads, who owns what and why, tokens, removal, backup. The same from any node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use weft_proto::id::PathName;
 
-use super::failure;
+use super::kind::Kind;
 use super::shapes::Timestamp;
 use super::source::ApiSource;
+use super::whole::Whole;
+use super::{Access, failure};
 
 /// An answer of the cluster.
 pub type ClusterFuture<'a, T> = BoxFuture<'a, Result<T, ClusterError>>;
@@ -129,6 +132,8 @@ pub struct WhyView {
     pub path: PathView,
     /// In a sentence or two.
     pub why: String,
+    /// On which ways it goes from node to node, as `from` and `to`.
+    pub relays: Vec<Value>,
 }
 
 /// A token.
@@ -143,14 +148,19 @@ pub struct TokenView {
 
 type Source = State<Arc<dyn ClusterSource>>;
 
-/// The routes, with their own source.
-pub(super) fn routes(source: Arc<dyn ClusterSource>) -> Router<Arc<dyn ApiSource>> {
+/// The routes, with their own sources.
+pub(super) fn routes(
+    source: Arc<dyn ClusterSource>,
+    node: Arc<dyn ApiSource>,
+    access: &Access,
+) -> Router<Arc<dyn ApiSource>> {
+    let whole = Whole { source: node, others: access.others.clone() };
     Router::new()
         .route("/cluster/status", get(status))
         .route("/cluster/nodes", get(nodes))
         .route("/cluster/nodes/{node}", delete(remove))
         .route("/cluster/paths", get(paths))
-        .route("/cluster/why/{*path}", get(why))
+        .route("/cluster/why/{*path}", get(move |source, path| why(whole.clone(), source, path)))
         .route("/cluster/tokens", post(invite))
         .route("/cluster/backup", get(backup))
         .with_state(source)
@@ -168,9 +178,31 @@ async fn paths(State(source): Source) -> Result<Json<Vec<PathView>>, ClusterErro
     source.paths().await.map(Json)
 }
 
-async fn why(State(source): Source, Path(path): Path<String>) -> Result<Json<WhyView>, Response> {
+async fn why(whole: Whole, State(source): Source, Path(path): Path<String>) -> Result<Json<WhyView>, Response> {
     let path = PathName::new(&path).map_err(|error| failure(StatusCode::BAD_REQUEST, &error.to_string()))?;
-    source.why(path).await.map(Json).map_err(IntoResponse::into_response)
+    let mut view = source.why(path.clone()).await.map_err(IntoResponse::into_response)?;
+    // The nodes that carry it know how it comes to them. Who does not answer leaves a hole in the tree.
+    if let Ok((mut path, missing)) = whole.get(Kind::Paths, path.as_str(), false).await {
+        view.relays = path["relays"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        view.why += &tree(&view.relays);
+        if !missing.is_empty() {
+            let names: Vec<String> = missing.into_iter().collect();
+            view.why += &format!(" No answer from {}.", names.join(", "));
+        }
+    }
+    Ok(Json(view))
+}
+
+/// ` Relayed from a to b, c; from b to d.`
+fn tree(relays: &[Value]) -> String {
+    let mut ways = BTreeMap::<&str, Vec<&str>>::new();
+    for relay in relays {
+        if let (Some(from), Some(to)) = (relay["from"].as_str(), relay["to"].as_str()) {
+            ways.entry(from).or_default().push(to);
+        }
+    }
+    let ways: Vec<String> = ways.iter().map(|(from, to)| format!("from {from} to {}", to.join(", "))).collect();
+    if ways.is_empty() { String::new() } else { format!(" Relayed {}.", ways.join("; ")) }
 }
 
 #[derive(Deserialize)]
@@ -224,5 +256,17 @@ impl IntoResponse for ClusterError {
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(json!({"status": "error", "error": self.to_string()}))).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_relays_in_words() {
+        let relays = [("a", "b"), ("b", "d"), ("a", "c")].map(|(from, to)| json!({"from": from, "to": to}));
+        assert_eq!(tree(&relays), " Relayed from a to b, c; from b to d.");
+        assert_eq!(tree(&[]), "");
     }
 }

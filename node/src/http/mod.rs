@@ -10,7 +10,10 @@ mod faults;
 #[cfg(test)]
 mod faults_test;
 mod hls;
+mod kind;
 mod list;
+mod part;
+mod round;
 mod rtmp;
 mod session;
 mod shapes;
@@ -18,6 +21,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod v3;
+mod whole;
+#[cfg(test)]
+mod whole_test;
 
 use std::sync::Arc;
 
@@ -36,11 +42,14 @@ pub use faults::{
     Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
 };
 pub use hls::{HlsMuxerInfo, HlsSessionInfo};
+pub use part::answer;
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
-    CodecProps, PathInfo, PeerRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo, Tunnel,
+    CodecProps, PathInfo, PeerRef, ReaderRef, RelayRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo,
+    Tunnel,
 };
 pub use source::{ApiError, ApiFuture, ApiSource, Info, Readiness, RtspServer};
+pub use whole::Others;
 
 /// Who may use the API, and which parts of it there are.
 #[derive(Clone)]
@@ -51,6 +60,8 @@ pub struct Access {
     pub allow_origins: Vec<String>,
     /// Answers for the cluster; without it, `/cluster` is not there.
     pub cluster: Option<Arc<dyn ClusterSource>>,
+    /// The other nodes, whose part belongs into each answer; without them the node is alone.
+    pub others: Option<Arc<dyn Others>>,
     /// Keeps injected faults; without it, `/cluster/faults` is not there.
     pub faults: Option<Arc<dyn FaultSource>>,
     /// Whether the RTSP server runs: without it, its routes are not there.
@@ -72,6 +83,7 @@ impl Default for Access {
             authenticator: Arc::new(OpenMedia),
             allow_origins: vec!["*".into()],
             cluster: None,
+            others: None,
             faults: None,
             rtsp: true,
             rtsps: false,
@@ -84,8 +96,10 @@ impl Default for Access {
 
 /// The routes of the API.
 pub fn router(source: Arc<dyn ApiSource>, access: Access) -> Router {
-    let protected = v3::routes(&access)
-        .merge(access.cluster.clone().map(cluster::routes).unwrap_or_default())
+    let protected = v3::routes(source.clone(), &access)
+        .merge(
+            access.cluster.clone().map(|cluster| cluster::routes(cluster, source.clone(), &access)).unwrap_or_default(),
+        )
         .merge(access.faults.clone().map(faults::routes).unwrap_or_default())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -138,6 +152,7 @@ impl IntoResponse for ApiError {
         match self {
             Self::BadRequest(error) => failure(StatusCode::BAD_REQUEST, &error),
             Self::NotFound(error) => failure(StatusCode::NOT_FOUND, &error),
+            Self::Unavailable(error) => failure(StatusCode::SERVICE_UNAVAILABLE, &error),
             Self::Internal(error) => {
                 tracing::error!(error, "API request failed");
                 failure(StatusCode::INTERNAL_SERVER_ERROR, &error)

@@ -1,22 +1,11 @@
 //! RTMP connections as the API shows them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Serialize, Serializer};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::list::{Page, PageQuery};
 use super::shapes::{RtspState, Timestamp};
-use super::source::{ApiError, ApiSource};
-use super::v3::uuid;
-
-type Source = State<Arc<dyn ApiSource>>;
-type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Which of the two RTMP servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,41 +80,4 @@ impl Serialize for RtmpConnInfo {
         }
         .serialize(serializer)
     }
-}
-
-/// The routes of one server.
-pub(super) fn routes(server: RtmpServer) -> Router<Arc<dyn ApiSource>> {
-    let word = if server == RtmpServer::Plain { "rtmp" } else { "rtmps" };
-    Router::new()
-        .route(&format!("/v3/{word}conns/list"), get(move |source, query| conns(server, source, query)))
-        .route(&format!("/v3/{word}conns/get/{{id}}"), get(move |source, id| conn(server, source, id)))
-        .route(&format!("/v3/{word}conns/kick/{{id}}"), post(move |source, id| kick(server, source, id)))
-}
-
-async fn conns(
-    server: RtmpServer,
-    State(source): Source,
-    Query(query): Query<PageQuery>,
-) -> Answer<Page<RtmpConnInfo>> {
-    let mut all = source.rtmp_conns(server).await?;
-    all.sort_unstable_by_key(|conn| (conn.created, conn.id));
-    query.cut(all).map(Json)
-}
-
-async fn conn(server: RtmpServer, State(source): Source, Path(id): Path<String>) -> Answer<RtmpConnInfo> {
-    let id = uuid(&id)?;
-    let mut all = source.rtmp_conns(server).await?.into_iter();
-    all.find(|conn| conn.id == id).map(Json).ok_or_else(no_connection)
-}
-
-async fn kick(server: RtmpServer, State(source): Source, Path(id): Path<String>) -> Answer<serde_json::Value> {
-    if source.kick_rtmp_conn(server, uuid(&id)?).await? {
-        Ok(Json(json!({"status": "ok"})))
-    } else {
-        Err(no_connection())
-    }
-}
-
-fn no_connection() -> ApiError {
-    ApiError::NotFound("connection not found".into())
 }

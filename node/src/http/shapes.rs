@@ -28,7 +28,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// A publisher or reader of a path.
+/// A publisher of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PeerRef {
     /// What it is: `rtspSession`, `webRTCSession`, …
@@ -36,6 +36,27 @@ pub struct PeerRef {
     pub kind: &'static str,
     /// Its id, empty for those that have none.
     pub id: String,
+}
+
+/// A reader of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReaderRef {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The name of the node that it is on.
+    pub node: String,
+}
+
+/// A path on its way from one node to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RelayRef {
+    /// The name of the node that sends.
+    pub from: String,
+    /// The name of the node that takes it.
+    pub to: String,
 }
 
 /// A track of a path.
@@ -84,11 +105,13 @@ pub struct PathInfo {
     pub source: Option<PeerRef>,
     /// Its tracks.
     pub tracks: Vec<TrackInfo>,
-    /// Who reads it.
-    pub readers: Vec<PeerRef>,
+    /// Who reads it on this node.
+    pub readers: Vec<ReaderRef>,
+    /// To which nodes this one passes it on.
+    pub relays: Vec<RelayRef>,
     /// Bytes received.
     pub inbound_bytes: u64,
-    /// Bytes sent to all readers.
+    /// Bytes sent to readers by this node.
     pub outbound_bytes: u64,
     /// Frames that came damaged.
     pub inbound_frames_in_error: u64,
@@ -110,13 +133,15 @@ struct PathBody<'a> {
     source: Option<&'a PeerRef>,
     tracks: Vec<&'static str>,
     tracks2: &'a [TrackInfo],
-    readers: &'a [PeerRef],
+    readers: &'a [ReaderRef],
     inbound_bytes: u64,
     outbound_bytes: u64,
     inbound_frames_in_error: u64,
     bytes_received: u64,
     bytes_sent: u64,
     node: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    relays: &'a [RelayRef],
 }
 
 impl Serialize for PathInfo {
@@ -140,6 +165,7 @@ impl Serialize for PathInfo {
             bytes_received: self.inbound_bytes,
             bytes_sent: self.outbound_bytes,
             node: &self.node,
+            relays: &self.relays,
         }
         .serialize(serializer)
     }

@@ -23,6 +23,9 @@ pub enum ApiError {
     /// There is no such thing (404).
     #[error("{0}")]
     NotFound(String),
+    /// Who could know does not answer (503).
+    #[error("{0}")]
+    Unavailable(String),
     /// Our fault (500); it is logged.
     #[error("{0}")]
     Internal(String),
@@ -31,6 +34,8 @@ pub enum ApiError {
 /// About the node itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
+    /// The node's label.
+    pub node: String,
     /// Of the program.
     pub version: String,
     /// When it started.
@@ -57,7 +62,7 @@ pub enum RtspServer {
     Secure,
 }
 
-/// Answers the API's questions. Lists may come in any order.
+/// Answers the API's questions, for this node alone. Lists may come in any order.
 pub trait ApiSource: Send + Sync {
     /// About the node itself.
     fn info(&self) -> Info;
@@ -65,8 +70,8 @@ pub trait ApiSource: Send + Sync {
     /// Whether clients should be sent here.
     fn readiness(&self) -> BoxFuture<'_, Readiness>;
 
-    /// All paths that are there.
-    fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>>;
+    /// The names of all paths that are there.
+    fn path_names(&self) -> ApiFuture<'_, Vec<String>>;
 
     /// One path, if it is there.
     fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>>;

@@ -16,9 +16,9 @@ use super::*;
 use crate::auth::{AuthRequest, Credentials, Decision};
 
 pub(super) struct Fake {
-    ready: bool,
-    paths: usize,
-    broken: bool,
+    pub(super) ready: bool,
+    pub(super) paths: usize,
+    pub(super) broken: bool,
 }
 
 pub(super) const FAKE: Fake = Fake { ready: true, paths: 2, broken: false };
@@ -47,7 +47,8 @@ fn a_path() -> PathInfo {
             TrackInfo { codec: "Opus", codec_props: Some(CodecProps::Opus { channel_count: 2 }) },
             TrackInfo { codec: "Generic", codec_props: None },
         ],
-        readers: vec![PeerRef { kind: "rtspSession", id: "r".into() }],
+        readers: vec![ReaderRef { kind: "rtspSession", id: "r".into(), node: "a".into() }],
+        relays: vec![],
         inbound_bytes: 10,
         outbound_bytes: 20,
         inbound_frames_in_error: 3,
@@ -122,7 +123,7 @@ fn answer<'a, T: Send + 'a>(value: T) -> ApiFuture<'a, T> {
 
 impl ApiSource for Fake {
     fn info(&self) -> Info {
-        Info { version: "1.2.3".into(), started: at(0, 0), uptime: Duration::from_millis(7900) }
+        Info { node: "a".into(), version: "1.2.3".into(), started: at(0, 0), uptime: Duration::from_millis(7900) }
     }
 
     fn readiness(&self) -> BoxFuture<'_, Readiness> {
@@ -130,15 +131,16 @@ impl ApiSource for Fake {
         Box::pin(ready(state))
     }
 
-    fn paths(&self) -> ApiFuture<'_, Vec<PathInfo>> {
+    fn path_names(&self) -> ApiFuture<'_, Vec<String>> {
         if self.broken {
             return Box::pin(ready(Err(ApiError::Internal("the fabric is gone".into()))));
         }
-        answer((0..self.paths).rev().map(|i| an_idle_path(&format!("p{i}"))).collect())
+        answer((0..self.paths).rev().map(|i| format!("p{i}")).collect())
     }
 
     fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>> {
-        answer((name.as_str() == "cam/front").then(a_path))
+        let idle = || name.as_str().starts_with('p').then(|| an_idle_path(name.as_str()));
+        answer((name.as_str() == "cam/front").then(a_path).or_else(idle))
     }
 
     fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>> {
@@ -165,12 +167,12 @@ impl ApiSource for Fake {
 
 pub(super) struct Asked {
     pub(super) status: u16,
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
 impl Asked {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
@@ -227,7 +229,7 @@ async fn a_path_has_the_known_shape() {
         r#""tracks":["H264","Opus","Generic"],"#,
         r#""tracks2":[{"codec":"H264","codecProps":{"width":1280,"height":720,"profile":"High","level":"3.1"}},"#,
         r#"{"codec":"Opus","codecProps":{"channelCount":2}},{"codec":"Generic","codecProps":null}],"#,
-        r#""readers":[{"type":"rtspSession","id":"r"}],"inboundBytes":10,"outboundBytes":20,"inboundFramesInError":3,"#,
+        r#""readers":[{"type":"rtspSession","id":"r","node":"a"}],"inboundBytes":10,"outboundBytes":20,"inboundFramesInError":3,"#,
         r#""bytesReceived":10,"bytesSent":20,"node":"a"}"#,
     );
     assert_eq!(get("/v3/paths/get/cam/front").await, (200, expected.into()));
@@ -264,7 +266,7 @@ async fn rtsp_connections() {
     let second = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000002","created":"1970-01-01T00:00:10.5Z","remoteAddr":"[::1]:5000","#,
         r#""session":"00000000-0000-0000-0000-000000000009","tunnel":"none","inboundBytes":1,"outboundBytes":2,"#,
-        r#""bytesReceived":1,"bytesSent":2}"#,
+        r#""bytesReceived":1,"bytesSent":2,"node":"a"}"#,
     );
     let first = second
         .replace("000002", "000001")
@@ -290,7 +292,7 @@ async fn rtsp_sessions() {
         r#""outboundBytes":8,"outboundRTPPackets":9,"outboundRTPPacketsReportedLost":10,"#,
         r#""outboundRTPPacketsDiscarded":11,"outboundRTCPPackets":12,"bytesReceived":1,"bytesSent":8,"#,
         r#""rtpPacketsReceived":2,"rtpPacketsSent":9,"rtpPacketsLost":3,"rtpPacketsInError":4,"rtpPacketsJitter":5.5,"#,
-        r#""rtcpPacketsReceived":6,"rtcpPacketsSent":12,"rtcpPacketsInError":7}"#,
+        r#""rtcpPacketsReceived":6,"rtcpPacketsSent":12,"rtcpPacketsInError":7,"node":"a"}"#,
     );
     assert_eq!(get("/v3/rtspsessions/get/00000000-0000-0000-0000-000000000009").await, (200, expected.into()));
     let list = format!(r#"{{"itemCount":1,"pageCount":1,"items":[{expected}]}}"#);
@@ -380,7 +382,7 @@ async fn browsers_learn_who_may_ask() {
 async fn rtmp_connections_have_the_known_shape() {
     let id = "00000000-0000-0000-0000-000000000003";
     let conn = format!(
-        r#"{{"id":"{id}","created":"1970-01-01T00:00:00Z","remoteAddr":"192.0.2.1:5000","state":"publish","path":"live/cam","query":"user=a","user":"a","userAgent":"OBS","inboundBytes":1,"outboundBytes":2,"outboundFramesDiscarded":3,"bytesReceived":1,"bytesSent":2}}"#
+        r#"{{"id":"{id}","created":"1970-01-01T00:00:00Z","remoteAddr":"192.0.2.1:5000","state":"publish","path":"live/cam","query":"user=a","user":"a","userAgent":"OBS","inboundBytes":1,"outboundBytes":2,"outboundFramesDiscarded":3,"bytesReceived":1,"bytesSent":2,"node":"a"}}"#
     );
     assert_eq!(get(&format!("/v3/rtmpconns/get/{id}")).await, (200, conn.clone()));
     assert_eq!(get("/v3/rtmpconns/list").await, (200, format!(r#"{{"itemCount":1,"pageCount":1,"items":[{conn}]}}"#)));

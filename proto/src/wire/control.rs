@@ -31,6 +31,8 @@ messages! {
         19 => Certificate(Vec<u8>),
         /// I have become the owner of this path: how far has it come where you are?
         24 => Reached(PathName),
+        /// What do you have? Asked by those above, in words that only they know.
+        25 => Inquire(Vec<u8>),
     }
 }
 
@@ -55,6 +57,8 @@ messages! {
         19 => Certificate(Vec<u8>),
         /// To `Reached`; nothing where the path is not known.
         24 => Reached(Option<Reached>),
+        /// To `Inquire`, in words of those above.
+        25 => Inquired(Vec<u8>),
         /// The node cannot answer: it is shutting down, or has lost its disk.
         32 => Unable(()),
         /// The node does not know this kind of request.

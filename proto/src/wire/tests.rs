@@ -98,6 +98,7 @@ fn requests() -> Vec<Request> {
         Request::AuthorityKey(()),
         Request::Certificate(vec![0x30, 3]),
         Request::Reached(PathName::new("cam/front").unwrap()),
+        Request::Inquire(b"who?".to_vec()),
     ]
 }
 
@@ -129,6 +130,7 @@ fn responses() -> Vec<Response> {
         Response::Certificate(vec![0x30, 3]),
         Response::Reached(None),
         Response::Reached(Some(reached())),
+        Response::Inquired(b"me".to_vec()),
     ];
     proposed.into_iter().chain(others).collect()
 }

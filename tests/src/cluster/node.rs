@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::doors::Doors;
 use crate::network::Machine;
 use crate::process::Process;
 use crate::{http, ports, tools};
@@ -22,12 +23,13 @@ pub struct Setup {
     more: String,
     disk_megabytes: Option<u32>,
     machine: Option<Arc<Machine>>,
+    all_doors: bool,
 }
 
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None, machine: None }
+        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None, machine: None, all_doors: false }
     }
 
     /// On a machine of its own.
@@ -41,6 +43,13 @@ impl Setup {
     #[must_use]
     pub const fn on_small_disk(mut self, megabytes: u32) -> Self {
         self.disk_megabytes = Some(megabytes);
+        self
+    }
+
+    /// With HLS, and RTSP over UDP, too.
+    #[must_use]
+    pub const fn with_all_doors(mut self) -> Self {
+        self.all_doors = true;
         self
     }
 
@@ -63,6 +72,7 @@ pub struct Node {
     machine: Option<Arc<Machine>>,
     rtsp: u16,
     rtmp: u16,
+    doors: Option<Doors>,
     api: u16,
     mesh: u16,
     folder: PathBuf,
@@ -87,6 +97,7 @@ impl Node {
             machine: setup.machine.clone(),
             rtsp: ports::tcp(),
             rtmp: ports::tcp(),
+            doors: setup.all_doors.then(Doors::free),
             api: ports::tcp(),
             mesh: tcp_and_udp(),
             folder,
@@ -143,6 +154,7 @@ impl Node {
             None => Command::new(tools::weft()),
             Some(megabytes) => self.on_small_disk(megabytes),
         };
+        command.envs(self.doors.into_iter().flat_map(Doors::variables));
         command.arg("--config").arg("weft.yml").env("WEFT_DATADIR", self.data()).current_dir(&self.folder);
         command
     }
@@ -263,6 +275,11 @@ impl Node {
     /// The address of RTMP.
     pub fn rtmp_address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.rtmp))
+    }
+
+    /// The address of HLS, which it must have been given.
+    pub fn hls_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.doors.expect("the node has all doors").hls))
     }
 
     /// The address of the API.

@@ -18,7 +18,7 @@ const AUDIO_SETTLED_NS: u64 = 3_000_000_000;
 const AUDIO_HOLE_MAX: u32 = 60 * aac::RATE;
 const VIDEO_RATE: u64 = 90_000;
 
-/// What all readers of one thread share while they measure.
+/// What all readers of one thread and one place share while they measure.
 #[derive(Debug)]
 pub struct Meter {
     /// True in the measured window: latencies and gaps count only then.
@@ -27,6 +27,8 @@ pub struct Meter {
     pub late_ns: u64,
     /// Microseconds from a unit's first byte in to its last byte out.
     pub latency: Histogram<u64>,
+    /// Bytes out of the sockets in the measured window.
+    pub bytes: u64,
     /// Complete video units.
     pub units: u64,
     /// Units known to be missing or incomplete.
@@ -38,13 +40,15 @@ impl Meter {
     pub fn new(late_ns: u64) -> Self {
         let latency =
             Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("constants are valid"));
-        Self { measuring: false, late_ns, latency, units: 0, lost: 0 }
+        Self { measuring: false, late_ns, latency, bytes: 0, units: 0, lost: 0 }
     }
 }
 
 /// The figures and the state of one reader.
 #[derive(Debug, Default)]
 pub struct Gauge {
+    /// Where it reads.
+    pub place: u16,
     /// Which stream it should get.
     pub path: u16,
     /// Before its first request.
@@ -104,6 +108,13 @@ impl Gauge {
     /// A reader of stream `path`; `verify` makes it compare all padding, for which it must be given whole packets.
     pub fn new(path: u16, asked_ns: u64, joined_ns: u64, verify: bool) -> Self {
         Self { path, asked_ns, joined_ns, check: verify.then(Box::default), ..Self::default() }
+    }
+
+    /// The same, reading at this place.
+    #[must_use]
+    pub const fn at(mut self, place: u16) -> Self {
+        self.place = place;
+        self
     }
 
     /// Whether it compares bytes.

@@ -34,6 +34,17 @@ pub struct ReaderThread {
     thread: JoinHandle<Harvest>,
 }
 
+/// Which reader it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticket {
+    /// Where it reads, by its number.
+    pub place: u16,
+    /// Which publisher's stream it should get.
+    pub path: u16,
+    /// How many came to that place before it.
+    pub turn: usize,
+}
+
 /// The way into a [`ReaderThread`].
 #[derive(Clone, Debug)]
 pub struct Entrance {
@@ -41,9 +52,9 @@ pub struct Entrance {
 }
 
 impl Entrance {
-    /// Brings reader number `index` (of all), who should get the stream of publisher `path`.
-    pub fn add(&self, seat: Seat, index: usize, path: u16) {
-        let connection = Connection::new(seat, path, index.is_multiple_of(VERIFY_ONE_IN));
+    /// Brings a reader.
+    pub fn add(&self, seat: Seat, ticket: Ticket) {
+        let connection = Connection::new(seat, ticket, ticket.turn.is_multiple_of(VERIFY_ONE_IN));
         if let Ok(mut inbox) = self.shared.inbox.lock() {
             inbox.push(connection);
         }
@@ -95,13 +106,14 @@ impl std::ops::Add for Counts {
 pub struct Harvest {
     /// Each reader's own.
     pub gauges: Vec<Gauge>,
-    /// What they share.
-    pub meter: Meter,
+    /// What those of a place share.
+    pub meters: Vec<Meter>,
 }
 
 impl ReaderThread {
-    /// Starts a thread without readers. A live unit that needs more than `late` counts as late.
-    pub fn start(late: Duration) -> Result<Self, ProbeError> {
+    /// Starts a thread without readers, who may come from so many places. A live unit that needs more than `late` counts as
+    /// late.
+    pub fn start(late: Duration, places: usize) -> Result<Self, ProbeError> {
         sys::raise_descriptor_limit();
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
@@ -116,7 +128,7 @@ impl ReaderThread {
         let epoll = Epoll::new().map_err(ProbeError::io("create epoll"))?;
         epoll.add(shared.event.as_fd(), WAKE).map_err(ProbeError::io("watch event"))?;
         let (inner, late_ns) = (Arc::clone(&shared), late.as_nanos() as u64);
-        let thread = thread::Builder::new().name("read".into()).spawn(move || run(&inner, &epoll, late_ns));
+        let thread = thread::Builder::new().name("read".into()).spawn(move || run(&inner, &epoll, late_ns, places));
         Ok(Self { shared, thread: thread.map_err(ProbeError::io("start thread"))? })
     }
 
@@ -150,32 +162,39 @@ impl ReaderThread {
     }
 }
 
-fn run(shared: &Shared, epoll: &Epoll, late_ns: u64) -> Harvest {
+fn run(shared: &Shared, epoll: &Epoll, late_ns: u64, places: usize) -> Harvest {
     let (mut connections, mut tokens) = (Vec::<Connection>::new(), Vec::new());
-    let (mut scratch, mut meter) = (Scratch::new(), Meter::new(late_ns));
+    let mut scratch = Scratch::new();
+    let mut meters: Vec<Meter> = (0..places.max(1)).map(|_| Meter::new(late_ns)).collect();
+    let mut was_measuring = false;
     let (mut bytes, mut ended, mut tended_ns) = (0, 0, now_ns());
     while !shared.stop.load(Ordering::Relaxed) {
         if epoll.wait(&mut tokens, 250).is_err() {
             break;
         }
         let measuring = shared.measuring.load(Ordering::Relaxed);
-        if meter.measuring && !measuring {
+        if was_measuring && !measuring {
             connections.iter_mut().for_each(|connection| connection.gauge.end_window(now_ns()));
         }
-        meter.measuring = measuring;
+        was_measuring = measuring;
+        meters.iter_mut().for_each(|meter| meter.measuring = measuring);
         for &token in &tokens {
             if token == WAKE {
                 sys::quiet(&shared.event);
                 let arrived = shared.inbox.lock().map(|mut inbox| std::mem::take(&mut *inbox)).unwrap_or_default();
                 for mut connection in arrived {
-                    bytes += connection.enter(epoll, connections.len() as u64, &mut meter);
+                    let meter = &mut meters[usize::from(connection.gauge.place)];
+                    bytes += connection.enter(epoll, connections.len() as u64, meter);
                     connections.push(connection);
                 }
                 continue;
             }
             let connection = &mut connections[(token >> seat::LANE_BITS) as usize];
             let was_ended = connection.gauge.ended;
-            bytes += connection.read(token, &mut scratch, &mut meter);
+            let meter = &mut meters[usize::from(connection.gauge.place)];
+            let got = connection.read(token, &mut scratch, meter);
+            bytes += got;
+            meter.bytes += if measuring { got } else { 0 };
             ended += u64::from(!was_ended && connection.gauge.ended);
         }
         let now = now_ns();
@@ -184,9 +203,9 @@ fn run(shared: &Shared, epoll: &Epoll, late_ns: u64) -> Harvest {
             connections.iter_mut().for_each(|connection| connection.tend(now));
         }
         shared.bytes.store(bytes, Ordering::Relaxed);
-        shared.units.store(meter.units, Ordering::Relaxed);
-        shared.lost.store(meter.lost, Ordering::Relaxed);
+        shared.units.store(meters.iter().map(|meter| meter.units).sum(), Ordering::Relaxed);
+        shared.lost.store(meters.iter().map(|meter| meter.lost).sum(), Ordering::Relaxed);
         shared.ended.store(ended, Ordering::Relaxed);
     }
-    Harvest { gauges: connections.into_iter().map(|connection| connection.gauge).collect(), meter }
+    Harvest { gauges: connections.into_iter().map(|connection| connection.gauge).collect(), meters }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 
+use super::Ticket;
 use super::gauge::{Gauge, Meter};
 use super::wire::{HEAD, Wire};
 use crate::probe::clock::now_ns;
@@ -57,7 +58,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(mut seat: Seat, path: u16, verify: bool) -> Self {
+    pub(super) fn new(mut seat: Seat, ticket: Ticket, verify: bool) -> Self {
         let mut received = 0;
         if let Media::Messages { wire, received: before, .. } = &mut seat.media {
             wire.whole = verify;
@@ -65,7 +66,7 @@ impl Connection {
         }
         Self {
             received: (received, 0),
-            gauge: Gauge::new(path, seat.asked_ns, seat.joined_ns, verify),
+            gauge: Gauge::new(ticket.path, seat.asked_ns, seat.joined_ns, verify).at(ticket.place),
             control: seat.control,
             keepalive: seat.keepalive,
             keepalive_ns: seat.joined_ns,

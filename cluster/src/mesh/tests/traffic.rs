@@ -11,7 +11,7 @@ use weft_proto::wire::entry::Entry;
 use weft_proto::wire::{Frame, FrameHead};
 
 use super::{LONGEST, Node, authority, pair, until};
-use crate::limits::{INCOMING_FOR_SIGNALS, INCOMING_MAX};
+use crate::limits::{INCOMING_FOR_SIGNALS, INCOMING_MAX, INQUIRIES_WAITING_MAX, INQUIRY_ANSWER_BYTES_MAX};
 use crate::mesh::{CallError, Incoming, Refusal, Transport as _};
 
 /// A node that answers each question for the read index with a running number, and takes proposals.
@@ -161,4 +161,44 @@ async fn what_a_newer_node_says_is_answered_or_skipped_and_what_is_no_message_is
     assert_eq!(b.mesh.counts().signals_unknown, 1);
     assert_eq!(b.mesh.counts().calls_unknown, 1);
     assert_eq!(a.mesh.counts().links, 1, "the connection stands");
+}
+
+#[tokio::test]
+async fn inquiries_go_to_who_takes_them_and_long_answers_come_back() {
+    let (a, b) = pair(&authority()).await;
+    let ask = |bytes: &[u8]| a.mesh.call(b.id, Request::Inquire(bytes.to_vec()), LONGEST);
+    assert_eq!(ask(b"?").await, Ok(Response::Unable(())), "nobody answers yet");
+    let mut inquiries = b.mesh.inquiries();
+    let from = a.id;
+    let answering = tokio::spawn(async move {
+        while let Some(inquiry) = inquiries.recv().await {
+            assert!(inquiry.from == from && inquiry.is_wanted());
+            match inquiry.question.as_ref() {
+                b"long" => inquiry.answer(vec![7; INQUIRY_ANSWER_BYTES_MAX]),
+                b"too long" => inquiry.answer(vec![7; INQUIRY_ANSWER_BYTES_MAX + 1]),
+                b"not understood" => {}
+                b"the last" => return,
+                other => {
+                    let other = other.to_vec();
+                    inquiry.answer(other);
+                }
+            }
+        }
+    });
+    assert_eq!(ask(b"echo").await, Ok(Response::Inquired(b"echo".to_vec())));
+    let long = ask(b"long").await;
+    assert!(matches!(long, Ok(Response::Inquired(bytes)) if bytes.len() == INQUIRY_ANSWER_BYTES_MAX));
+    for question in [&b"too long"[..], b"not understood", b"the last", b"anything"] {
+        assert_eq!(ask(question).await, Ok(Response::Unable(())), "{question:?}");
+    }
+    answering.await.unwrap();
+    let _ignored = b.mesh.inquiries();
+    let (mesh, to) = (a.mesh.clone(), b.id);
+    let waiting = tokio::spawn(async move {
+        let call = |_| mesh.call(to, Request::Inquire(vec![]), LONGEST);
+        join_all((0..INQUIRIES_WAITING_MAX).map(call)).await
+    });
+    until("the queue to be full", || b.mesh.0.inquiries.lock().as_ref().is_some_and(|to| to.capacity() == 0)).await;
+    assert_eq!(ask(b"one more").await, Ok(Response::Busy(())));
+    waiting.abort();
 }
