@@ -44,10 +44,10 @@ impl<T: Transport> Member<T> {
         let mut peers = peers(self.shared.id, &state);
         let removed = state.members().removed().clone();
         drop(state);
-        // Voters of the formation that are not there yet are waited for where they were.
-        let voters = self.shared.consensus.standing().voters;
+        // Others of the formation are waited for where they were, until it is agreed that they are gone: this node may not
+        // have read yet that they are members, and the one that could tell may be one of them.
         let remembered = self.shared.inner.lock().remembered.clone();
-        let awaited = remembered.into_iter().filter(|(node, _)| voters.contains(node) && !removed.contains(node));
+        let awaited = remembered.into_iter().filter(|(node, _)| !removed.contains(node));
         for (node, peer) in awaited {
             peers.entry(node).or_insert(peer);
         }
