@@ -54,15 +54,23 @@ fn a_killed_owners_path_is_nobodys_until_somebody_publishes() {
 fn a_node_that_is_started_again_at_once_owns_nothing_of_before() {
     let _limit = Deadline::seconds(120);
     let mut cluster = Cluster::form(&["a", "b", "c"]);
-    let _lost = cluster.publish(0, "cam");
-    let first = cluster.wait_owner("cam", Some("a"));
-    let killed = cluster.nodes[0].kill();
-    cluster.nodes[0].start();
-    assert!(killed.elapsed().as_millis() < 100, "started again within 100 ms");
-    cluster.wait("a to be up again", |cluster| cluster.sees(1, 0, "up") && incarnation(cluster, 1, 0) == Some(2));
-    cluster.wait_owner("cam", None);
-    let _publisher = cluster.publish(0, "cam");
-    assert!(cluster.wait_owner("cam", Some("a")) > first);
+    // A machine that is busy may take longer to end a process and to start it: then once more.
+    for life in 2..12 {
+        let _lost = cluster.publish(0, "cam");
+        let first = cluster.wait_owner("cam", Some("a"));
+        let killed = cluster.nodes[0].kill();
+        cluster.nodes[0].start();
+        let is_soon = killed.elapsed().as_millis() < 100;
+        cluster
+            .wait("a to be up again", |cluster| cluster.sees(1, 0, "up") && incarnation(cluster, 1, 0) == Some(life));
+        cluster.wait_owner("cam", None);
+        if is_soon {
+            let _publisher = cluster.publish(0, "cam");
+            assert!(cluster.wait_owner("cam", Some("a")) > first);
+            return;
+        }
+    }
+    cluster.fail("no process ends and starts within 100 ms");
 }
 
 #[test]
