@@ -87,10 +87,13 @@ pub(super) struct Shard {
     client: Endpoint,
     config: ClientConfig,
     peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
-    listeners: RefCell<HashMap<StreamKey, Vec<(Weak<Carrier>, u64)>>>,
+    listeners: RefCell<HashMap<StreamKey, Listeners>>,
     upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
     connections: Cell<usize>,
 }
+
+/// Subscriptions that a stream is read for.
+type Listeners = Vec<(Weak<Carrier>, u64)>;
 
 /// Something for a shard to do.
 pub(super) enum Job {
