@@ -343,6 +343,13 @@ impl Fabric {
         }
     }
 
+    /// How many other nodes take a path from here.
+    pub fn relays_of(&self, path: &PathName) -> usize {
+        let Some(shared) = self.inner.directory.find(path) else { return 0 };
+        let readers = shared.readers.lock();
+        readers.values().filter(|slot| slot.role == ReaderRole::Relay).count()
+    }
+
     /// The node's label.
     pub fn node(&self) -> &str {
         &self.inner.node

@@ -33,7 +33,7 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    fn new(state: State, applied: Option<u64>) -> Self {
+    pub(crate) fn new(state: State, applied: Option<u64>) -> Self {
         Self { state: Arc::new(RwLock::new(state)), applied: watch::channel(applied).0 }
     }
 

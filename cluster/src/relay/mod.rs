@@ -12,6 +12,8 @@ mod merge;
 mod parent;
 mod peer;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod upstream;
 mod words;

@@ -40,6 +40,13 @@ const RELAY_PROTOCOLS: &[&str] = &["weft-relay/1"];
 #[derive(Debug)]
 pub struct RelaySocket(UdpSocket);
 
+#[cfg(test)]
+impl RelaySocket {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+}
+
 /// Sockets for so many shards, on one address. With port 0 the system chooses one for all.
 pub(super) fn bind(mut address: SocketAddr, shards: usize) -> io::Result<Vec<RelaySocket>> {
     let mut sockets = Vec::with_capacity(shards);
@@ -80,10 +87,13 @@ pub(super) struct Shard {
     client: Endpoint,
     config: ClientConfig,
     peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
-    listeners: RefCell<HashMap<StreamKey, Vec<(Weak<Carrier>, u64)>>>,
+    listeners: RefCell<HashMap<StreamKey, Listeners>>,
     upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
     connections: Cell<usize>,
 }
+
+/// Subscriptions that a stream is read for.
+type Listeners = Vec<(Weak<Carrier>, u64)>;
 
 /// Something for a shard to do.
 pub(super) enum Job {
@@ -267,7 +277,7 @@ fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, faults: Option<Faul
     Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, Arc::new(TokioRuntime))
 }
 
-fn server_config(identity: &Current, congestion: Congestion) -> io::Result<ServerConfig> {
+pub(super) fn server_config(identity: &Current, congestion: Congestion) -> io::Result<ServerConfig> {
     let crypto = tls::server(identity, Clients::Certified, RELAY_PROTOCOLS).and_then(tls::quic_server);
     let mut config = ServerConfig::with_crypto(crypto.map_err(io::Error::other)?);
     config.transport_config(transport(congestion));
@@ -276,7 +286,7 @@ fn server_config(identity: &Current, congestion: Congestion) -> io::Result<Serve
     Ok(config)
 }
 
-fn client_config(identity: &Current, congestion: Congestion) -> io::Result<ClientConfig> {
+pub(super) fn client_config(identity: &Current, congestion: Congestion) -> io::Result<ClientConfig> {
     let crypto = tls::client(identity, Servers::Dialed, RELAY_PROTOCOLS).and_then(tls::quic_client);
     let mut config = ClientConfig::new(crypto.map_err(io::Error::other)?);
     config.transport_config(transport(congestion));

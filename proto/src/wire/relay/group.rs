@@ -88,12 +88,12 @@ pub enum RelayedError {
 impl GroupHead {
     /// As it stands in the stream.
     pub fn encode(&self) -> Bytes {
-        with_length(to_bytes(self))
+        with_length(&to_bytes(self))
     }
 }
 
 /// A length and what has it: one byte for less than 255, else 255 and four bytes.
-fn with_length(body: Vec<u8>) -> Bytes {
+fn with_length(body: &[u8]) -> Bytes {
     let mut bytes = Vec::with_capacity(body.len() + 5);
     match u8::try_from(body.len()) {
         Ok(short) if short < LONG => bytes.push(short),
@@ -102,7 +102,7 @@ fn with_length(body: Vec<u8>) -> Bytes {
             bytes.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
         }
     }
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(body);
     bytes.into()
 }
 
@@ -153,7 +153,7 @@ impl UnitWriter {
             self.tracks = Some(tracks.clone());
         }
         (self.seq, self.dts) = (seq, unit.dts);
-        with_length(to_bytes(&head))
+        with_length(&to_bytes(&head))
     }
 }
 

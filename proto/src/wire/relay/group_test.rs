@@ -106,11 +106,11 @@ fn a_head_stays_small() {
 fn lies_are_found_before_memory_is_asked_for() {
     let lie = |head: UnitHead| {
         let mut bytes = HEAD.encode().to_vec();
-        bytes.extend_from_slice(&with_length(to_bytes(&head)));
+        bytes.extend_from_slice(&with_length(&to_bytes(&head)));
         read(&bytes, bytes.len())
     };
     let tracks = Some(encode_tracks(&tracks()));
-    let sound = UnitHead { tracks: tracks.clone(), ..UnitHead::default() };
+    let sound = UnitHead { tracks, ..UnitHead::default() };
     assert_eq!(lie(sound.clone()).map(|units| units.len()), Ok(1));
     let frames = |frames| UnitHead { frames, ..sound.clone() };
     assert_eq!(lie(frames(vec![UNIT_BYTES_MAX as u32 + 1])), Err(RelayedError::TooLarge));
