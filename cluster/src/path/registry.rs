@@ -239,8 +239,10 @@ impl Registry {
         if !relays.has_news(&mut self.followed) {
             return;
         }
-        for shared in self.directory.list() {
-            if shared.publisher.lock().is_none() && relays.is_elsewhere(shared.stream.path()) {
+        let unpublished = |shared: &&Arc<PathShared>| shared.publisher.lock().is_none();
+        let waiting: Vec<_> = self.directory.paths.read().values().filter(unpublished).cloned().collect();
+        for shared in waiting {
+            if relays.is_elsewhere(shared.stream.path()) {
                 let addr = self.actor(&shared, &ctx.address());
                 shared.pending.fetch_add(1, Ordering::AcqRel);
                 addr.do_send(OwnerChanged);
