@@ -9,18 +9,22 @@ use weft_proto::wire::relay::Reached;
 
 use super::member::Member;
 use crate::mesh::Transport;
-use crate::ownership::MemberState;
+use crate::ownership::NodeId;
 
 /// How long the others are asked. The path's new publisher waits for it, once.
 const ASK: Duration = Duration::from_millis(50);
 
 impl<T: Transport> Member<T> {
-    /// Asks all nodes that are up; the furthest that anybody says.
+    /// Asks all nodes that are heard; the furthest that anybody says.
     pub(super) async fn reached(&self, path: &PathName) -> Option<Reached> {
-        let others = {
+        let now = self.now();
+        // Who is silent, or has just been cut, is not waited for.
+        let others: Vec<NodeId> = {
             let state = self.consensus().state().read();
-            let up = state.members().iter().filter(|(_, member)| member.state != MemberState::Down);
-            up.map(|(node, _)| node).filter(|node| *node != self.id()).collect::<Vec<_>>()
+            let inner = self.shared.inner.lock();
+            let heard =
+                state.members().iter().filter(|(node, member)| inner.beats.lives(*node, member.incarnation, now));
+            heard.map(|(node, _)| node).collect()
         };
         let asked = others.into_iter().map(|node| self.transport().call(node, Request::Reached(path.clone()), ASK));
         let answers = join_all(asked).await.into_iter().filter_map(|answer| match answer {
