@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::hello::Greeting;
 use weft_proto::wire::join::{JoinAnswer, JoinAsk};
+use weft_proto::wire::relay::{ToChild, ToParent};
 use weft_proto::wire::{BadBody, Frame};
 
 fuzz_target!(|input: (u8, u16, Vec<u8>)| {
@@ -15,12 +16,14 @@ fuzz_target!(|input: (u8, u16, Vec<u8>)| {
     // A frame with its head, as it comes, and a body whose head says what it should.
     let frames = [Frame::read(bytes.clone(), 1 << 20).ok(), Some(Frame { kind: kind % 40, body: bytes })];
     for frame in frames.into_iter().flatten() {
-        match family % 6 {
+        match family % 8 {
             0 => read_back(&frame, Request::decode, Request::encode),
             1 => read_back(&frame, Response::decode, Response::encode),
             2 => read_back(&frame, Signal::decode, Signal::encode),
             3 => read_back(&frame, Greeting::decode, Greeting::encode),
             4 => read_back(&frame, JoinAsk::decode, JoinAsk::encode),
+            5 => read_back(&frame, ToParent::decode, ToParent::encode),
+            6 => read_back(&frame, ToChild::decode, ToChild::encode),
             _ => read_back(&frame, JoinAnswer::decode, JoinAnswer::encode),
         }
     }
