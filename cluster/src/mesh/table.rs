@@ -6,6 +6,9 @@
 //! refuses a hello while its own is under way, and the higher one gives up its own attempt when it hears one. So neither
 //! ever confirms one connection and answers another, and nothing in use is closed.
 //!
+//! A node of the cluster that this one does not know is a guest: this one was away while it joined, and may hear of it from
+//! nobody else, for the newcomer may be the one who leads. What it may ask is decided above; it is not dialed.
+//!
 //! A node dials only when it has no connection: one that dials again, in the same process, has lost the old one, even when
 //! this node has not noticed yet. The new one takes its place.
 
@@ -18,6 +21,7 @@ use weft_proto::wire::hello::Hello;
 
 use super::refusal::Refusal;
 use super::transport::PeerAddress;
+use crate::limits::MEMBERS_MAX;
 
 /// All peers of a node.
 #[derive(Debug)]
@@ -28,11 +32,15 @@ pub(super) struct Table<C> {
     removed: BTreeSet<NodeId>,
     /// Numbers attempts, links and lifelines.
     serial: u64,
+    /// This node takes leave: nobody is a guest any more.
+    is_leaving: bool,
 }
 
 #[derive(Debug)]
 struct Slot<C> {
     peer: PeerAddress,
+    /// It has come with a certificate of the cluster, and is not known to be a member.
+    guest: bool,
     /// The highest incarnation that is known to have existed.
     known: u64,
     link: Option<Link<C>>,
@@ -90,7 +98,7 @@ pub(super) struct Left<C> {
 
 impl<C: Clone> Table<C> {
     pub(super) fn new(me: Hello) -> Self {
-        Self { me, slots: BTreeMap::new(), removed: BTreeSet::new(), serial: 0 }
+        Self { me, slots: BTreeMap::new(), removed: BTreeSet::new(), serial: 0, is_leaving: false }
     }
 
     /// This node says something else of itself from now on.
@@ -123,6 +131,9 @@ impl<C: Clone> Table<C> {
                 added.push(node);
                 Slot::new(peer.clone())
             });
+            if core::mem::take(&mut slot.guest) {
+                added.push(node);
+            }
             slot.known = slot.known.max(peer.incarnation);
             slot.peer = peer;
             if slot.link.as_ref().is_some_and(|link| link.incarnation < slot.known) {
@@ -136,7 +147,7 @@ impl<C: Clone> Table<C> {
     /// What to do about a peer.
     pub(super) fn next(&mut self, node: NodeId) -> Next {
         let attempt = self.number();
-        let Some(slot) = self.slots.get_mut(&node) else { return Next::Stop };
+        let Some(slot) = self.slots.get_mut(&node).filter(|slot| !slot.guest) else { return Next::Stop };
         if slot.link.is_some() || slot.answered.is_some() || slot.dial != Dial::Idle {
             return Next::Wait;
         }
@@ -185,7 +196,11 @@ impl<C: Clone> Table<C> {
     pub(super) fn heard(&mut self, certified: NodeId, hello: &Hello) -> Result<u64, Refusal> {
         self.check(certified, hello)?;
         let attempt = self.number();
-        let slot = self.slots.get_mut(&certified).ok_or(Refusal::NotAMember)?;
+        let guests = self.slots.values().filter(|slot| slot.guest).count();
+        if (self.is_leaving || guests >= MEMBERS_MAX) && !self.slots.contains_key(&certified) {
+            return Err(Refusal::NotAMember);
+        }
+        let slot = self.slots.entry(certified).or_insert_with(Slot::guest);
         if matches!(slot.dial, Dial::Greeting(_)) && self.me.node < certified {
             return Err(Refusal::Simultaneous);
         }
@@ -241,7 +256,7 @@ impl<C: Clone> Table<C> {
             return Err(Refusal::Removed);
         }
         let level = self.me.common_level(hello).ok_or(Refusal::Level)?;
-        let slot = self.slots.get(&certified).ok_or(Refusal::NotAMember)?;
+        let Some(slot) = self.slots.get(&certified) else { return Ok(level) };
         if hello.incarnation < slot.known {
             return Err(Refusal::OlderIncarnation);
         }
@@ -256,7 +271,8 @@ impl<C: Clone> Table<C> {
 
     /// All peers: their connections, and whether they have lifelines.
     pub(super) fn peers(&self) -> impl Iterator<Item = (NodeId, &PeerAddress, Option<&Link<C>>, bool)> {
-        self.slots.iter().map(|(node, slot)| (*node, &slot.peer, slot.link.as_ref(), slot.lifeline.is_some()))
+        let peers = self.slots.iter().filter(|(_, slot)| !slot.guest);
+        peers.map(|(node, slot)| (*node, &slot.peer, slot.link.as_ref(), slot.lifeline.is_some()))
     }
 
     /// The link to whose peer this node is to dial a lifeline: the one who dials the connection dials that too. `Err` when
@@ -294,13 +310,26 @@ impl<C: Clone> Table<C> {
 
     /// Forgets all peers: what is left of them.
     pub(super) fn clear(&mut self) -> Vec<Left<C>> {
+        self.is_leaving = true;
         self.set_peers(BTreeMap::new()).1
     }
 }
 
 impl<C> Slot<C> {
+    fn guest() -> Self {
+        Self { guest: true, ..Self::new(PeerAddress { address: String::new(), incarnation: 0 }) }
+    }
+
     fn new(peer: PeerAddress) -> Self {
-        Self { known: peer.incarnation, peer, link: None, dial: Dial::Idle, answered: None, lifeline: None }
+        Self {
+            known: peer.incarnation,
+            peer,
+            guest: false,
+            link: None,
+            dial: Dial::Idle,
+            answered: None,
+            lifeline: None,
+        }
     }
 
     fn install(&mut self, link: Link<C>) -> (Link<C>, Option<Link<C>>)

@@ -8,6 +8,7 @@ use weft_proto::wire::hello::{ClusterId, Hello, Purpose};
 use super::refusal::Refusal;
 use super::table::{Next, Table};
 use super::transport::PeerAddress;
+use crate::limits::MEMBERS_MAX;
 
 fn hello(node: u64, incarnation: u64) -> Hello {
     Hello {
@@ -126,13 +127,32 @@ fn only_the_last_process_of_a_node_is_talked_to() {
 #[test]
 fn strangers_are_refused_each_for_its_reason() {
     let mut high = table(2, &[1]);
-    assert_eq!(high.heard(NodeId(9), &hello(9, 1)), Err(Refusal::NotAMember));
     assert_eq!(high.heard(LOW, &hello(9, 1)), Err(Refusal::Certificate));
     assert_eq!(high.heard(HIGH, &hello(2, 1)), Err(Refusal::OwnId));
     let cluster = Hello { cluster: ClusterId([2; 16]), ..hello(1, 1) };
     assert_eq!(high.heard(LOW, &cluster), Err(Refusal::Cluster));
     let level = Hello { level_min: 2, level_max: 3, ..hello(1, 1) };
     assert_eq!(high.heard(LOW, &level), Err(Refusal::Level));
+}
+
+#[test]
+fn a_node_that_is_not_known_is_a_guest_until_it_is() {
+    let mut high = table(2, &[1]);
+    let newcomer = NodeId(9);
+    let attempt = high.heard(newcomer, &hello(9, 1)).unwrap();
+    high.confirmed(newcomer, attempt, &hello(9, 1), "guest").unwrap();
+    assert_eq!(high.link(newcomer).map(|link| link.connection), Some("guest"));
+    assert_eq!(high.next(newcomer), Next::Stop, "nobody knows where it is");
+    assert_eq!(high.peers().count(), 1);
+    let address = |id: u64| (NodeId(id), PeerAddress { address: format!("n{id}:1"), incarnation: 1 });
+    let (added, left) = high.set_peers([address(1), address(9)].into());
+    assert_eq!((added, left.len()), (vec![newcomer], 0), "its connection stays");
+    assert_eq!(high.next(newcomer), Next::Wait);
+    // Of guests there may be as many as of members.
+    let guests = (100..300).filter(|id| high.heard(NodeId(*id), &hello(*id, 1)).is_ok()).count();
+    assert_eq!(guests, MEMBERS_MAX);
+    high.set_removed([NodeId(50)].into());
+    assert_eq!(high.heard(NodeId(50), &hello(50, 1)), Err(Refusal::Removed));
 }
 
 #[test]

@@ -80,15 +80,17 @@ async fn a_node_that_leaves_says_goodbye_and_is_not_cut() {
     assert_eq!(goodbye.await, 1);
     b.kill();
     until("the lifeline is let go", || !a.mesh.peers()[0].lifeline).await;
-    assert!(a.output.incoming.try_recv().is_err(), "nothing else is told");
+    let other = a.output.incoming.try_recv();
+    assert!(other.is_err(), "nothing else is told: {other:?}");
 }
 
 #[tokio::test]
 async fn who_is_removed_is_let_go_and_refused() {
     let authority = authority();
     let (a, b) = pair(&authority).await;
+    a.mesh.set_removed([b.id].into());
     a.mesh.set_peers([a.peer()].into());
-    until("refused", || a.mesh.refusals()[&Refusal::NotAMember] > 0).await;
+    until("refused", || a.mesh.refusals()[&Refusal::Removed] > 0).await;
     assert!(a.mesh.peers().is_empty());
     until("let go", || a.mesh.0.endpoint.open_connections() == 0 && !b.mesh.peers()[0].lifeline).await;
 }
