@@ -10,7 +10,7 @@ use weft_proto::media::{Codec, TrackId, Tracks, Unit};
 use weft_proto::time::Now;
 
 use crate::fabric::Inner;
-use crate::path::{Accepted, EndReason, PathShared, PublisherEvent, PublisherSlot};
+use crate::path::{Accepted, PathShared, PublisherEvent, PublisherSlot};
 use crate::stream::{RelayedUnit, Replaced, Stream};
 
 /// What a publisher pushes into.
@@ -101,11 +101,7 @@ impl Publication {
 
     /// The same for a session that polls by hand. After [`PublisherEvent::Ended`] it says so for ever.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<PublisherEvent> {
-        if let Some(reason) = self.slot.ended.get() {
-            return Poll::Ready(PublisherEvent::Ended(*reason));
-        }
-        let event = self.events.poll_recv(cx);
-        event.map(|event| event.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown)))
+        self.slot.poll_event(&mut self.events, cx)
     }
 }
 
@@ -144,11 +140,7 @@ impl Relaying {
 
     /// What the path's actor has to say; see [`Publication::poll_event`].
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<PublisherEvent> {
-        if let Some(reason) = self.slot.ended.get() {
-            return Poll::Ready(PublisherEvent::Ended(*reason));
-        }
-        let event = self.events.poll_recv(cx);
-        event.map(|event| event.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown)))
+        self.slot.poll_event(&mut self.events, cx)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -78,6 +79,18 @@ pub(crate) struct PublisherSlot {
 }
 
 impl PublisherSlot {
+    /// The next of its events; once it has ended, that, for ever.
+    pub(crate) fn poll_event(
+        &self,
+        events: &mut mpsc::Receiver<PublisherEvent>,
+        cx: &mut Context<'_>,
+    ) -> Poll<PublisherEvent> {
+        if let Some(reason) = self.ended.get() {
+            return Poll::Ready(PublisherEvent::Ended(*reason));
+        }
+        events.poll_recv(cx).map(|event| event.unwrap_or(PublisherEvent::Ended(EndReason::Shutdown)))
+    }
+
     /// Ends it with a reason; the first reason counts.
     pub(crate) fn end(&self, reason: EndReason) {
         if self.ended.set(reason).is_ok() {

@@ -180,12 +180,11 @@ impl Inner {
             after = Some(turn);
             let (class, _, id, track) = turn;
             let Self { subscriptions, ready, opening, .. } = self;
-            let Some((subscription, others)) = split(subscriptions, id, connection, opening) else {
+            let Some(Subscription { attendance, lanes, words, .. }) = subscriptions.get_mut(&id) else {
                 ready.remove(&turn);
                 continue;
             };
-            let Subscription { attendance, lanes, words, .. } = subscription;
-            let mut outlet = Writing { words, others };
+            let mut outlet = Writing { words, connection, opening };
             let Some((lane, waits)) = lanes.get_mut(&track) else { continue };
             match lane.poll(attendance.stream(), &mut outlet, (now, patience), cx)? {
                 Progress::Idle => {
@@ -220,32 +219,18 @@ impl Inner {
     }
 }
 
-struct Others<'a> {
-    connection: &'a Connection,
-    opening: &'a mut Option<Opening>,
-}
-
-fn split<'a>(
-    subscriptions: &'a mut BTreeMap<u64, Subscription>,
-    id: u64,
-    connection: &'a Connection,
-    opening: &'a mut Option<Opening>,
-) -> Option<(&'a mut Subscription, Others<'a>)> {
-    Some((subscriptions.get_mut(&id)?, Others { connection, opening }))
-}
-
 struct Writing<'a> {
     words: &'a mpsc::Sender<ToChild>,
-    others: Others<'a>,
+    connection: &'a Connection,
+    opening: &'a mut Option<Opening>,
 }
 
 impl Outlet for Writing<'_> {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, Closed>> {
-        let Others { connection, opening } = &mut self.others;
-        let connection = (*connection).clone();
-        let open = opening.get_or_insert_with(|| Box::pin(async move { connection.open_uni().await }));
+        let connection = self.connection.clone();
+        let open = self.opening.get_or_insert_with(|| Box::pin(async move { connection.open_uni().await }));
         let opened = std::task::ready!(open.as_mut().poll(cx));
-        **opening = None;
+        *self.opening = None;
         Poll::Ready(opened.map_err(|_| Closed))
     }
 

@@ -301,8 +301,6 @@ impl Upstream {
                 this.state.borrow_mut().timer = false;
                 this.flush(clock);
             });
-        } else if wake_at.is_none() {
-            // The timer that runs finds nothing to do.
         }
         drop(state);
         if is_new && is_fed {
