@@ -8,7 +8,7 @@ use weft_proto::wire::{FRAME_HEAD_BYTES, Frame, FrameHead};
 use super::refusal::Refusal;
 
 /// Reads the head of a frame; `None` if there is none, or it is too long for its kind.
-pub(super) async fn read_head(
+pub(crate) async fn read_head(
     from: &mut (impl AsyncRead + Unpin),
     longest: impl Fn(u16) -> usize,
 ) -> Option<FrameHead> {
@@ -19,7 +19,7 @@ pub(super) async fn read_head(
 }
 
 /// Reads what follows a head.
-pub(super) async fn read_body(from: &mut (impl AsyncRead + Unpin), head: FrameHead) -> Option<Frame> {
+pub(crate) async fn read_body(from: &mut (impl AsyncRead + Unpin), head: FrameHead) -> Option<Frame> {
     // Grows with what comes, so that a length that is only claimed costs nothing.
     let mut body = Vec::with_capacity(head.length.min(FIRST_BYTES));
     let length = u64::try_from(head.length).ok()?;

@@ -50,7 +50,10 @@ use self::table::{Left, Table};
 use crate::identity::Current;
 use crate::limits::{ANSWERS_BYTES_MAX, CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
 
+pub(crate) use self::hello::{read_body, read_head};
 pub use self::inquiries::Inquiry;
+pub(crate) use self::sockets::bind_udp;
+
 pub use self::join::{JoinAsked, JoinError, JoinedCluster, join};
 pub use self::refusal::Refusal;
 pub use self::status::{LinkStatus, MeshCounts, PeerStatus};

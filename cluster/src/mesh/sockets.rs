@@ -18,7 +18,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<Sockets> {
     let mut attempts = if address.port() == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        let udp = bind_udp(address)?;
+        let udp = bind_udp(address, false)?;
         let bound = udp.local_addr()?;
         match bind_tcp(bound) {
             Ok(tcp) => return Ok(Sockets { udp, tcp, address: bound }),
@@ -29,12 +29,16 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<Sockets> {
     }
 }
 
-fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+/// A UDP socket; one of several on the same port where that is shared, over which the system spreads connections.
+pub(crate) fn bind_udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     both_families(&socket, address)?;
     // The system may give less; it says so in no other way than by losing packets.
     socket.set_recv_buffer_size(UDP_BUFFER_BYTES)?;
     socket.set_send_buffer_size(UDP_BUFFER_BYTES)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())

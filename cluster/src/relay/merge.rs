@@ -4,7 +4,7 @@
 //! it says comes before it has been passed on, or will not come: its stream was given up. What has waited too long is passed
 //! on all the same; what comes after that has missed its place and is left out, which readers see as a hole.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use weft_proto::id::{Epoch, Position};
@@ -195,12 +195,11 @@ impl Merge {
     fn prune(&mut self) {
         let Some(last) = self.last else { return };
         // The newest of each track that has been passed in whole: a later one's first unit may name its units.
-        let newer = |key: &LaneKey, all: &BTreeMap<LaneKey, ()>| {
-            all.range((std::ops::Bound::Excluded(*key), std::ops::Bound::Unbounded)).any(|(other, ())| {
-                other.track == key.track && last >= (Position { epoch: other.epoch, seq: other.group })
-            })
+        let newer = |key: &LaneKey, all: &BTreeSet<LaneKey>| {
+            all.range((std::ops::Bound::Excluded(*key), std::ops::Bound::Unbounded))
+                .any(|other| other.track == key.track && last >= (Position { epoch: other.epoch, seq: other.group }))
         };
-        let keys: BTreeMap<LaneKey, ()> = self.lanes.keys().map(|key| (*key, ())).collect();
+        let keys: BTreeSet<LaneKey> = self.lanes.keys().copied().collect();
         self.lanes.retain(|key, lane| {
             let is_done = lane.end.is_some() && lane.waiting.is_empty();
             let is_old = key.epoch < last.epoch || newer(key, &keys);

@@ -13,7 +13,6 @@ use quinn::{
     ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, TokioRuntime, TransportConfig,
     VarInt,
 };
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::spawn_local;
 use tracing::{debug, info};
 use weft_proto::id::PathName;
@@ -28,6 +27,7 @@ use crate::limits::{
     RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX, RELAY_SUBSCRIPTIONS_MAX,
     RELAY_WINDOW,
 };
+use crate::mesh::bind_udp;
 use crate::mesh::faults::{self, Faults};
 use crate::mesh::tls::{self, Clients, Servers};
 use crate::path::PathShared;
@@ -51,31 +51,12 @@ impl RelaySocket {
 pub(super) fn bind(mut address: SocketAddr, shards: usize) -> io::Result<Vec<RelaySocket>> {
     let mut sockets = Vec::with_capacity(shards);
     for _ in 0..shards {
-        let socket = open(address, shards > 1)?;
+        let socket = bind_udp(address, shards > 1)?;
         address.set_port(socket.local_addr()?.port());
         sockets.push(RelaySocket(socket));
     }
     Ok(sockets)
 }
-
-fn open(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        socket.set_only_v6(false)?;
-    }
-    // The system may give less; it says so in no other way than by losing packets.
-    socket.set_recv_buffer_size(UDP_BUFFER_BYTES)?;
-    socket.set_send_buffer_size(UDP_BUFFER_BYTES)?;
-    if shared {
-        socket.set_reuse_port(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
-/// What waits while a worker is held up for 20 ms at 2 Gbit/s.
-const UDP_BUFFER_BYTES: usize = 4 << 20;
 
 /// A worker's part.
 pub(super) struct Shard {
@@ -116,7 +97,7 @@ impl Shard {
         let shard = Rc::new(Self {
             gate: WakeGate::new(),
             server: endpoint(socket, Some(server), faults.clone())?,
-            client: endpoint(open(any, false)?, None, faults)?,
+            client: endpoint(bind_udp(any, false)?, None, faults)?,
             config,
             relays,
             peers: RefCell::default(),
