@@ -242,3 +242,18 @@ async fn a_path_that_may_not_be_taken_over_is_let_go_when_its_publisher_leaves()
         assert_eq!(second > first, !override_publisher, "{first:?} {second:?}");
     }
 }
+
+#[actix::test]
+async fn what_another_node_sends_for_a_path_that_was_closed_meanwhile_is_refused() {
+    let fabric = fabric(PathSettings::default());
+    let publication = publish(&fabric, "p").await;
+    let former = fabric.inner.directory.find(&cam()).unwrap();
+    drop(publication);
+    until(|| fabric.inner.directory.find(&cam()).is_none()).await;
+    // Others make it anew.
+    let _publication = publish(&fabric, "q").await;
+    let relayed = fabric.inner.relay(former, info("r"), tracks()).await;
+    assert_eq!(relayed.err(), Some(PublishError::Unavailable));
+    let present = fabric.describe(&cam()).unwrap();
+    assert_eq!(present.publisher.map(|publisher| publisher.id).as_deref(), Some("q"));
+}

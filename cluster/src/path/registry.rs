@@ -308,6 +308,10 @@ impl Handler<RelayRequest> for Registry {
 
     fn handle(&mut self, request: RelayRequest, ctx: &mut Self::Context) -> Self::Result {
         let RelayRequest { shared, info, tracks } = request;
+        // It may have been closed, and made anew for others, while another node was asked.
+        if !self.directory.find(shared.stream.path()).is_some_and(|present| Arc::ptr_eq(&present, &shared)) {
+            return Box::pin(fut::err(PublishError::Unavailable));
+        }
         let id = self.session();
         let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: true };
         Box::pin(self.forward(shared, make, ctx).map(|answer, _, _| answer.unwrap_or(Err(PublishError::Unavailable))))
