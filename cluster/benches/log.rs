@@ -30,6 +30,7 @@ fn entry(tracks: &Tracks, payload: &Payload, n: u64) -> Arc<Entry> {
         arrived: Now::from_micros(n * 33_333),
         marks: None,
         group_start: key,
+        missed: false,
         group: 0,
         publication: 0,
         generation: 1,

@@ -181,6 +181,12 @@ impl Fabric {
         }
     }
 
+    /// Whether the path's publisher is on this node now.
+    pub fn is_published_here(&self, path: &PathName) -> bool {
+        let shared = self.inner.directory.find(path);
+        shared.is_some_and(|shared| shared.publisher.lock().as_ref().is_some_and(|slot| !slot.relayed))
+    }
+
     /// Reads a path. `gate` is rung when there is something to read.
     pub async fn subscribe(
         &self,
@@ -249,6 +255,10 @@ impl Fabric {
         relays.set_fabric(&self.inner);
         // Set once, at the start.
         let _ = self.inner.directory.relays.set(relays.clone());
+    }
+
+    pub(crate) fn relays(&self) -> Option<&Relays> {
+        self.inner.directory.relays.get()
     }
 
     /// Which sources this node is to pull, as that changes.

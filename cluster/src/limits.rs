@@ -150,6 +150,9 @@ pub const RELAY_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Time that a peer has for its first words.
 pub const RELAY_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Questions that one shard asks other nodes at a time; the answers are held until they are whole.
+pub const RELAY_QUESTIONS_MAX: usize = 8;
+
 /// Nodes between an owner and a reader.
 pub const RELAY_DEPTH_MAX: usize = 4;
 

@@ -28,5 +28,5 @@ pub use members::{Member, MemberState, Members};
 pub use paths::{Owner, Ownership, Paths, Standby};
 pub use state::State;
 pub use weft_proto::wire::entry::{
-    Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash,
+    Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, SealKey, TokenHash,
 };

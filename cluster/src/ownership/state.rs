@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bincode::{Decode, Encode};
 use weft_proto::id::{Epoch, PathName};
-use weft_proto::wire::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal};
+use weft_proto::wire::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, SealKey};
 
 use super::claims::Claims;
 use super::members::{MemberState, Members};
@@ -23,6 +23,7 @@ pub struct State {
     tokens: Tokens,
     /// Configurations with their revisions, the newest last.
     revisions: VecDeque<(u64, String)>,
+    seal: Option<SealKey>,
 }
 
 impl State {
@@ -56,21 +57,26 @@ impl State {
         self.revisions.iter().map(|(revision, document)| (*revision, document.as_str()))
     }
 
+    /// Signs what any node gives to clients and any other checks; `None` before it is agreed.
+    pub const fn seal(&self) -> Option<SealKey> {
+        self.seal
+    }
+
     /// The epoch that an entry at this index of the log gives.
     pub const fn epoch(&self, index: u64) -> Epoch {
         Epoch(self.base.saturating_add(index))
     }
 
-    /// The same, without tokens that could let somebody in.
-    pub fn without_tokens(&self) -> Self {
-        Self { tokens: Tokens::default(), ..self.clone() }
+    /// The same, without secrets: tokens that could let somebody in, the key that signs.
+    pub fn without_secrets(&self) -> Self {
+        Self { tokens: Tokens::default(), seal: None, ..self.clone() }
     }
 
     /// The same, as if this node had been left alone: all others are removed, and nobody owns anything. Epochs are above
     /// `base` and above all that were given.
     pub fn alone(&self, node: NodeId, facts: &MemberFacts, base: u64) -> Self {
         let highest = self.paths.iter().map(|(_, ownership)| ownership.epoch.0).max().unwrap_or(0);
-        let mut state = self.without_tokens();
+        let mut state = self.without_secrets();
         state.base = state.base.max(base).max(highest + 1);
         let others: Vec<NodeId> = state.members.iter().map(|(other, _)| other).filter(|other| *other != node).collect();
         for gone in others {
@@ -115,6 +121,10 @@ impl State {
             Entry::Promote { path, epoch, id } => self.once(*id, |state| state.promote(index, path, *epoch, *id)),
             Entry::AddToken { hash, expires_micros } => self.tokens.add(*hash, *expires_micros),
             Entry::Configure { expected, document } => self.configure(index, *expected, document),
+            Entry::Seal { key } => {
+                self.seal.get_or_insert(*key);
+                Answer::Done
+            }
         }
     }
 

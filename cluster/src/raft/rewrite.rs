@@ -18,7 +18,7 @@ const MAGIC: &[u8] = b"weft backup 1\n";
 /// Writes a backup of what is agreed. Tokens, keys and certificates are not in it.
 pub fn backup(state: &State) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    bytes.append(&mut to_bytes(&state.without_tokens()));
+    bytes.append(&mut to_bytes(&state.without_secrets()));
     bytes
 }
 

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use weft_proto::id::Epoch;
 use weft_proto::media::{Kind, TrackId};
 use weft_proto::time::Now;
-use weft_proto::wire::relay::{Dropped, GroupHead, UnitWriter};
+use weft_proto::wire::relay::{Dropped, GroupHead, Placed, UnitWriter};
 
 use crate::stream::{Entry, Stream};
 
@@ -61,6 +61,8 @@ pub(super) struct Lane {
     ahead: VecDeque<(Arc<Entry>, After)>,
     ahead_bytes: usize,
     passed: Passed,
+    /// Something was given up before the next unit.
+    jumped: bool,
     out: Option<Out>,
     /// The unit that is being written.
     writing: Option<Arc<Entry>>,
@@ -88,6 +90,7 @@ impl Lane {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             passed: Passed::default(),
+            jumped: false,
             out: None,
             writing: None,
             chunks: SmallVec::new(),
@@ -153,8 +156,10 @@ impl Lane {
     fn write_next(&mut self) {
         let (Some((entry, after)), Some(out)) = (self.ahead.pop_front(), &mut self.out) else { return };
         self.ahead_bytes -= entry.unit.payload.len();
-        let head =
-            out.writer.write(entry.position.seq, &entry.unit, entry.marks, entry.group_start, &entry.tracks, after);
+        let Entry { position, marks, group_start, missed, .. } = *entry;
+        let missed = core::mem::take(&mut self.jumped) || missed;
+        let placed = Placed { seq: position.seq, marks, group_start, missed };
+        let head = out.writer.write(placed, &entry.unit, &entry.tracks, after);
         self.chunks.push(head);
         self.chunks.extend(entry.unit.payload.frames().flat_map(|frame| frame.slices().iter().cloned()));
         self.writing = Some(entry);
@@ -242,6 +247,7 @@ impl Lane {
         self.ahead_bytes = 0;
         self.next = target.max(first);
         self.passed = Passed::default();
+        self.jumped = true;
     }
 
     fn forget_unit(&mut self) {

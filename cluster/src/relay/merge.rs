@@ -2,7 +2,8 @@
 //!
 //! Each track of each group comes on its own stream, and one may be late while another is not. A unit is passed on when what
 //! it says comes before it has been passed on, or will not come: its stream was given up. What has waited too long is passed
-//! on all the same; what comes after that has missed its place and is left out, which readers see as a hole.
+//! on all the same; what comes after that has missed its place and is left out, which readers see as a hole; the next one says that
+//! something was missed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -45,6 +46,10 @@ enum End {
 pub(super) struct Merge {
     patience: Duration,
     last: Option<Position>,
+    /// What was here before, and is not to be missed now.
+    begun: Option<Position>,
+    /// The last number of each track that was passed on, and of which epoch these are.
+    passed: (Epoch, BTreeMap<TrackId, u64>),
     lanes: BTreeMap<LaneKey, Lane>,
     waiting: usize,
     waiting_bytes: usize,
@@ -65,7 +70,8 @@ impl From<&GroupHead> for LaneKey {
 impl Merge {
     /// Goes on after `last`. Nothing waits for longer than `patience`.
     pub(super) const fn new(last: Option<Position>, patience: Duration) -> Self {
-        Self { patience, last, lanes: BTreeMap::new(), waiting: 0, waiting_bytes: 0 }
+        let passed = (Epoch(0), BTreeMap::new());
+        Self { patience, last, begun: last, passed, lanes: BTreeMap::new(), waiting: 0, waiting_bytes: 0 }
     }
 
     /// A stream has begun. False when there are more than there can be in earnest.
@@ -125,8 +131,31 @@ impl Merge {
                 continue;
             }
             self.last = Some(position);
-            out.push(RelayedUnit { position, publication: lane.publication, group: key.group, relayed });
+            let publication = lane.publication;
+            let missed = self.pass(key, &relayed);
+            out.push(RelayedUnit { position, publication, group: key.group, missed, relayed });
         }
+    }
+
+    /// Passes a unit on; says whether one that comes before it was not.
+    fn pass(&mut self, key: LaneKey, unit: &Relayed) -> bool {
+        let (epoch, passed) = &mut self.passed;
+        if *epoch != key.epoch {
+            *epoch = key.epoch;
+            passed.clear();
+        }
+        let begun = self.begun;
+        // Where the parent no longer had what comes after the last unit here, it begins with its newest group.
+        let is_later = begun.is_some_and(|begun| begun.epoch == key.epoch && unit.seq > begun.seq + 1);
+        let resumed_late = passed.is_empty() && is_later;
+        let missed = resumed_late
+            || unit.missed
+            || unit.after.iter().any(|(track, seq)| {
+                let was_here = begun.is_some_and(|begun| begun >= (Position { epoch: key.epoch, seq: *seq }));
+                !was_here && passed.get(track) != Some(seq)
+            });
+        passed.insert(key.track, unit.seq);
+        missed
     }
 
     /// When to look again although nothing has come.

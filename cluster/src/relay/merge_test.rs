@@ -17,7 +17,7 @@ fn relayed(track: u8, seq: u64, after: &[(u8, u64)]) -> Relayed {
     let mut unit = unit(track, seq as i64, false, 0);
     unit.payload = Payload::default();
     let after = after.iter().map(|(track, seq)| (TrackId(*track), *seq)).collect();
-    Relayed { seq, unit, marks: None, group_start: false, tracks: tracks(), after }
+    Relayed { seq, unit, marks: None, group_start: false, missed: false, tracks: tracks(), after }
 }
 
 fn taken(merge: &mut Merge, now: u64) -> Vec<u64> {
@@ -125,4 +125,41 @@ fn streams_are_forgotten_once_they_are_passed_and_too_many_are_refused() {
     assert!(merge.lanes.len() <= 3, "{}", merge.lanes.len());
     let opened = (2000..3000).filter(|group| merge.begin(&head(1, *group, 0))).count();
     assert!(opened <= LANES_MAX);
+}
+
+/// What was taken, with whether something before it was missed.
+fn missed(merge: &mut Merge, now: u64) -> Vec<(u64, bool)> {
+    let mut out = Vec::new();
+    merge.take(ms(now), &mut out);
+    out.into_iter().map(|merged| (merged.position.seq, merged.missed)).collect()
+}
+
+#[test]
+fn what_follows_something_missing_says_so() {
+    let mut merge = merge();
+    merge.arrived(lane(0, 0), relayed(0, 0, &[]), ms(0));
+    merge.arrived(lane(0, 1), relayed(1, 1, &[(0, 0)]), ms(0));
+    // The owner has lost number 2 itself: nobody has it.
+    merge.arrived(lane(0, 0), relayed(0, 3, &[(1, 1)]), ms(0));
+    assert_eq!(missed(&mut merge, 0), [(0, false), (1, false), (3, false)]);
+    merge.arrived(lane(0, 1), relayed(1, 6, &[(0, 5)]), ms(1));
+    merge.dropped(lane(0, 0));
+    assert_eq!(missed(&mut merge, 1), [(6, true)]);
+    let told = Relayed { missed: true, ..relayed(1, 7, &[]) };
+    merge.arrived(lane(0, 1), told, ms(2));
+    merge.arrived(lane(0, 1), relayed(1, 8, &[]), ms(2));
+    assert_eq!(missed(&mut merge, 2), [(7, true), (8, false)], "the parent has missed something itself");
+}
+
+#[test]
+fn after_another_parent_was_asked_only_what_is_new_can_be_missed() {
+    let begun = Some(Position { epoch: Epoch(1), seq: 10 });
+    let resumed = |seq, after: &[(u8, u64)]| {
+        let mut merge = Merge::new(begun, PATIENCE);
+        assert!(merge.begin(&head(1, 0, 0)));
+        merge.arrived(lane(0, 0), relayed(0, seq, after), ms(0));
+        missed(&mut merge, 0)
+    };
+    assert_eq!(resumed(11, &[(1, 9)]), [(11, false)]);
+    assert_eq!(resumed(20, &[]), [(20, true)], "the parent had nothing that old any more");
 }

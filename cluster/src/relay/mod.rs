@@ -11,6 +11,7 @@ mod lane;
 mod merge;
 mod parent;
 mod peer;
+mod question;
 mod shard;
 #[cfg(test)]
 mod tests;
@@ -24,23 +25,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
 use weft_proto::wire::entry::NodeId;
 
+use self::question::Question;
 use self::shard::{Job, Shard};
 use crate::clock::Clock;
 use crate::fabric::Inner;
 use crate::identity::Current;
 use crate::mesh::faults::Faults;
-use crate::ownership::MemberState;
+use crate::ownership::{Member, MemberState};
 use crate::path::{Identity, PathShared, SessionInfo};
 use crate::placement::mix;
 use crate::raft::SharedState;
 use crate::subscription::Attendance;
 
+pub use self::question::Answers;
 pub use self::shard::RelaySocket;
 
 /// What relays are made of.
@@ -84,6 +89,8 @@ struct Shared {
     congestion: Congestion,
     faults: Option<Faults>,
     fabric: OnceLock<Weak<Inner>>,
+    /// Who knows what other nodes ask.
+    answers: OnceLock<Arc<dyn Answers>>,
     shards: Mutex<Vec<UnboundedSender<Job>>>,
     /// Through whom paths come here, the owner first.
     above: Mutex<HashMap<PathName, Vec<NodeId>>>,
@@ -109,6 +116,7 @@ impl Relays {
             congestion,
             faults,
             fabric: OnceLock::new(),
+            answers: OnceLock::new(),
             shards: Mutex::default(),
             above: Mutex::default(),
         }))
@@ -140,6 +148,42 @@ impl Relays {
     /// Nobody reads the path here any more.
     pub(crate) fn forget(&self, path: &PathName) {
         self.tell(path, Job::Forget(path.clone()));
+    }
+
+    /// Other nodes' questions go there.
+    pub(crate) fn set_answers(&self, answers: Arc<dyn Answers>) {
+        // Set once, at the start.
+        let _ = self.0.answers.set(answers);
+    }
+
+    /// Asks another node; `None` when it knows nothing, says more than `bytes_max`, or does not answer `within` that time.
+    pub(crate) async fn ask(
+        &self,
+        node: NodeId,
+        question: Vec<u8>,
+        within: Duration,
+        bytes_max: usize,
+    ) -> Option<Bytes> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let shards = self.0.shards.lock();
+            // One of them for each node, so that one connection is enough.
+            let index = node.0 as usize % shards.len().max(1);
+            let question = Question { node, question, bytes_max, answer };
+            shards.get(index)?.send(Job::Ask(question)).ok()?;
+        }
+        tokio::time::timeout(within, answered).await.ok()?.ok()?
+    }
+
+    /// The nodes that may have something of a path, first the one that it comes from.
+    pub(crate) fn others(&self, path: &PathName) -> Vec<NodeId> {
+        let parent = self.route(path).map(|route| route.parent);
+        let state = self.0.state.read();
+        let serves = |(node, member): (NodeId, &Member)| {
+            let is_there = matches!(member.state, MemberState::Up | MemberState::Draining) && !member.facts.witness;
+            (is_there && node != self.0.me && Some(node) != parent).then_some(node)
+        };
+        parent.into_iter().chain(state.members().iter().filter_map(serves)).collect()
     }
 
     /// A path belongs to one shard.

@@ -12,7 +12,7 @@ use weft_proto::wire::relay::{Accepted, RelayRefusal, Subscribe, ToChild, ToPare
 
 use super::carrier::Carrier;
 use super::shard::Shard;
-use super::{tree, words};
+use super::{question, tree, words};
 use crate::limits::RELAY_DEADLINE;
 use crate::subscription::Attendance;
 
@@ -51,7 +51,15 @@ async fn subscription(
     let id = send.id().index();
     send.set_priority(WORDS).ok()?;
     let first = tokio::time::timeout(RELAY_DEADLINE, words::read(&mut recv, RELAY_DEADLINE)).await.ok()?.ok()?;
-    let Ok(Some(ToParent::Subscribe(wish))) = ToParent::decode(&first) else { return None };
+    let wish = match ToParent::decode(&first) {
+        Ok(Some(ToParent::Subscribe(wish))) => wish,
+        Ok(Some(ToParent::Ask(what))) => {
+            // Nothing to say, or nobody there any more: the stream ends without an answer.
+            let _ = question::reply(shard, what, &mut send).await;
+            return Some(());
+        }
+        _ => return None,
+    };
     let (attendance, accepted) = match accept(shard, child, &wish).await {
         Ok(accepted) => accepted,
         Err(refusal) => {

@@ -13,6 +13,7 @@ use quinn::{
     ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, TokioRuntime, TransportConfig,
     VarInt,
 };
+use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tracing::{debug, info};
 use weft_proto::id::PathName;
@@ -20,12 +21,13 @@ use weft_proto::wire::entry::NodeId;
 
 use super::carrier::Carrier;
 use super::peer::Peer;
+use super::question::Question;
 use super::upstream::Upstream;
 use super::{Congestion, Relays, parent};
 use crate::identity::Current;
 use crate::limits::{
-    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX, RELAY_SUBSCRIPTIONS_MAX,
-    RELAY_WINDOW,
+    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_QUESTIONS_MAX, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX,
+    RELAY_SUBSCRIPTIONS_MAX, RELAY_WINDOW,
 };
 use crate::mesh::bind_udp;
 use crate::mesh::faults::{self, Faults};
@@ -71,6 +73,8 @@ pub(super) struct Shard {
     listeners: RefCell<HashMap<StreamKey, Listeners>>,
     upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
     connections: Cell<usize>,
+    /// Places for questions to other nodes.
+    pub(super) asking: Semaphore,
 }
 
 /// Subscriptions that a stream is read for.
@@ -82,6 +86,8 @@ pub(super) enum Job {
     Want(Arc<PathShared>),
     /// Nobody does any more.
     Forget(PathName),
+    /// Another node is asked something.
+    Ask(Question),
 }
 
 impl Shard {
@@ -104,6 +110,7 @@ impl Shard {
             listeners: RefCell::default(),
             upstreams: RefCell::default(),
             connections: Cell::new(0),
+            asking: Semaphore::new(RELAY_QUESTIONS_MAX),
         });
         let (jobs, mut queue) = tokio::sync::mpsc::unbounded_channel();
         shard.relays.0.shards.lock().push(jobs);
@@ -116,6 +123,7 @@ impl Shard {
                 match job {
                     Job::Want(path) => this.want(path),
                     Job::Forget(path) => this.forget(&path),
+                    Job::Ask(question) => drop(spawn_local(question.ask(this.clone()))),
                 }
             }
         });
@@ -125,8 +133,11 @@ impl Shard {
     fn want(self: &Rc<Self>, path: Arc<PathShared>) {
         let name = path.stream.path().clone();
         let mut upstreams = self.upstreams.borrow_mut();
-        if upstreams.contains_key(&name) {
-            return;
+        match upstreams.get(&name) {
+            Some(present) if present.carries(&path) => return,
+            // The path was closed and made anew before the one for its former life has ended.
+            Some(former) => former.end(),
+            None => {}
         }
         let upstream = Upstream::new(path);
         upstreams.insert(name.clone(), upstream.clone());

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -11,11 +13,11 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::TrackId;
 use weft_proto::wire::entry::{ClaimId, Entry, Kind, MemberFacts, NodeId};
 use weft_proto::wire::relay::{
-    Accepted, From, GroupHead, RelayRefusal, Subscribe, ToChild, ToParent, UnitWriter, encode_tracks,
+    Accepted, From, GroupHead, Placed, RelayRefusal, Subscribe, ToChild, ToParent, UnitWriter, encode_tracks,
 };
 
 use super::shard::{client_config, server_config};
-use super::{Congestion, RelayConfig, RelaySocket, Relays, words};
+use super::{Answers, Congestion, RelayConfig, RelaySocket, Relays, words};
 use crate::clock::Clock;
 use crate::fabric::{Fabric, FabricConfig};
 use crate::identity::{Authority, AuthoritySeed, Current, server_name};
@@ -229,6 +231,34 @@ async fn a_child_that_says_nonsense_harms_nobody() {
     assert!(!read(&mut good, 10).await.is_empty());
 }
 
+/// Knows one question, and has a long answer to another.
+struct Known;
+
+impl Answers for Known {
+    fn answer(&self, question: Bytes) -> LocalBoxFuture<'static, Option<Vec<Bytes>>> {
+        let answer = match &question[..] {
+            b"who?" => Some(vec![Bytes::from_static(b"it "), Bytes::from_static(b"is I")]),
+            b"all" => Some(vec![Bytes::from(vec![7; 3 << 20])]),
+            _ => None,
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+#[actix::test]
+async fn nodes_ask_each_other_what_those_above_know() {
+    let (a, b, ..) = two();
+    a.fabric.set_answers(Arc::new(Known));
+    let ask = |question: &[u8], most| b.fabric.ask(A, question.to_vec(), LONGEST, most);
+    assert_eq!(ask(b"who?", 100).await.as_deref(), Some(&b"it is I"[..]));
+    assert_eq!(ask(b"why?", 100).await, None);
+    assert_eq!(ask(b"all", 4 << 20).await.map(|answer| answer.len()), Some(3 << 20));
+    assert_eq!(ask(b"all", 2 << 20).await, None, "more than is wanted");
+    assert_eq!(ask(b"who?", 100).await.as_deref(), Some(&b"it is I"[..]), "and the connection is still good");
+    assert_eq!(a.fabric.ask(B, b"who?".to_vec(), LONGEST, 100).await, None, "nobody answers there");
+    assert_eq!((a.fabric.others(&cam()), b.fabric.others(&cam())), (vec![B], vec![A]));
+}
+
 #[actix::test]
 async fn strangers_get_no_connection() {
     let (a, _b, address, _) = two();
@@ -300,7 +330,8 @@ async fn units_of_an_older_epoch_never_follow_newer_ones() {
             let mut send = connection.open_uni().await.unwrap();
             send.write_chunk(head(subscription, epoch, group).encode()).await.unwrap();
             let frame = unit(0, group as i64 * 3600, true, 10);
-            let bytes = UnitWriter::new(group).write(group, &frame, None, true, &tracks(), []);
+            let placed = Placed { seq: group, group_start: true, ..Placed::default() };
+            let bytes = UnitWriter::new(group).write(placed, &frame, &tracks(), []);
             send.write_chunk(bytes).await.unwrap();
             send.write_all(&[0; 10]).await.unwrap();
             let _ = send.finish();

@@ -98,6 +98,11 @@ impl Upstream {
         })
     }
 
+    /// Whether it is for this life of the path.
+    pub(super) fn carries(&self, path: &Arc<PathShared>) -> bool {
+        Arc::ptr_eq(&self.path, path)
+    }
+
     fn name(&self) -> &PathName {
         self.path.stream.path()
     }

@@ -25,6 +25,8 @@ pub struct Entry {
     pub generation: u32,
     /// The same as the owner counts them; with the epoch it names the publisher on every node.
     pub publication: u32,
+    /// Units before it are missing here that others have: what is made of both may not be given away under their name.
+    pub missed: bool,
     /// The tracks in force from this unit on.
     pub tracks: Tracks,
 }

@@ -16,6 +16,8 @@ pub(crate) struct RelayedUnit {
     pub(crate) position: Position,
     pub(crate) publication: u32,
     pub(crate) group: u64,
+    /// What comes before it has not all come here.
+    pub(crate) missed: bool,
     pub(crate) relayed: Relayed,
 }
 
@@ -121,8 +123,20 @@ impl Stream {
 }
 
 fn entry(unit: RelayedUnit, generation: u32, now: Now) -> Entry {
-    let RelayedUnit { position, publication, group, relayed } = unit;
+    let RelayedUnit { position, publication, group, missed, relayed } = unit;
     let Relayed { unit, marks, group_start, tracks, .. } = relayed;
     let dts_micros = tracks.get(unit.track).map_or(0, |track| track.clock_rate.to_micros(unit.dts));
-    Entry { position, unit, dts_micros, arrived: now, marks, group_start, group, generation, publication, tracks }
+    Entry {
+        position,
+        unit,
+        dts_micros,
+        arrived: now,
+        marks,
+        group_start,
+        group,
+        generation,
+        publication,
+        missed,
+        tracks,
+    }
 }

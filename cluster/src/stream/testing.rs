@@ -32,6 +32,7 @@ pub(crate) fn entry_on(track: u8, n: u64, key: bool, bytes: usize) -> Arc<Entry>
         group: 0,
         generation: 0,
         publication: 0,
+        missed: false,
         tracks: tracks(),
     })
 }

@@ -192,6 +192,7 @@ impl Writer {
             group,
             generation,
             publication,
+            missed: false,
             tracks,
         })
     }

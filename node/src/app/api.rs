@@ -142,7 +142,8 @@ impl ApiSource for Source {
     }
 
     fn kick_hls_session(&self, id: Uuid) -> ApiFuture<'_, bool> {
-        let known = self.hls.sessions.contains(&id);
+        // Shown to another node next, its token must not be good there either.
+        let known = self.hls.sessions.end(id);
         ready(Ok(known && self.fabric.kick(&id.to_string()))).boxed()
     }
 

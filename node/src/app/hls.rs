@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 use weft_cluster::Fabric;
+use weft_cluster::membership::Cluster;
+use weft_cluster::ownership::{Entry, SealKey};
 use weft_proto::hls::{Variant, WindowLimits};
 
 use super::Failure;
@@ -16,7 +18,7 @@ use super::sockets::{self, Alive, Bound, Generation};
 use super::tls::Certificate;
 use crate::auth::Authenticator;
 use crate::config::{Config, HlsVariant};
-use crate::egress::segments::{Muxer, MuxerConfig, Muxers};
+use crate::egress::segments::{Muxer, MuxerConfig, Muxers, Windows};
 use crate::hls::{Door, DoorConfig, SessionRecord, Shared, listener};
 use crate::http::{HlsMuxerInfo, HlsSessionInfo, Timestamp};
 use crate::worker::admission::Admission;
@@ -27,6 +29,12 @@ const SWEEP: Duration = Duration::from_millis(250);
 
 /// How often paths without a muxer are looked for, when all are to have one.
 const ALWAYS: Duration = Duration::from_millis(500);
+
+/// How long an agreement on the key of all nodes may take before it is tried again.
+const SEALED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon an agreement is looked for again.
+const SEALED_AGAIN: Duration = Duration::from_millis(20);
 
 /// What the door listens on.
 #[derive(Default)]
@@ -94,14 +102,39 @@ pub(super) fn shared(
     authenticator: &Arc<dyn Authenticator>,
     admission: &Arc<Admission>,
 ) -> Arc<Shared> {
-    let (mut key, muxers) = ([0; 32], Arc::new(Muxers::new(muxer_config(config))));
+    let muxers = Arc::new(Muxers::new(muxer_config(config)));
+    fabric.set_answers(Arc::new(Windows::new(muxers.clone(), fabric.clone())));
+    let (authenticator, admission) = (authenticator.clone(), admission.clone());
+    Arc::new(Shared::new(fabric.clone(), authenticator, door_config(config), muxers, &random(), admission))
+}
+
+/// Seals viewers' tokens with the key of all nodes once it is agreed, and sees to it that there is one.
+pub(super) fn share_key(shared: Arc<Shared>, cluster: Cluster) {
+    actix_rt::spawn(async move {
+        let key = loop {
+            if let Some(key) = cluster.state().read().seal() {
+                break key;
+            }
+            // Whichever node comes first: the others' keys change nothing.
+            let proposed = cluster.propose(Entry::Seal { key: SealKey(random()) }, SEALED_WITHIN).await;
+            if let Err(error) = proposed {
+                debug!(%error, "no key that all nodes share yet");
+            }
+            // What was agreed is known here a moment later.
+            tokio::time::sleep(SEALED_AGAIN).await;
+        };
+        shared.share_key(&key.0);
+    });
+}
+
+fn random() -> [u8; 32] {
+    let mut key = [0; 32];
     if aws_lc_rs::rand::fill(&mut key).is_err() {
         // Two ids are 244 random bits from the same source of the system, asked in another way.
         let ids = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
         key = ids.map(uuid::Uuid::into_bytes).concat().try_into().unwrap_or(key);
     }
-    let (authenticator, admission) = (authenticator.clone(), admission.clone());
-    Arc::new(Shared::new(fabric.clone(), authenticator, door_config(config), muxers, &key, admission))
+    key
 }
 
 fn door_config(config: &Config) -> DoorConfig {

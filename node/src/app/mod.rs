@@ -179,6 +179,7 @@ impl Node {
             rtsp.admission.clone(),
         ));
         let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
+        hls::share_key(hls.clone(), cluster.clone());
         let connections = rtmp.connections.clone();
         let api = Arc::new(api::Source::new(
             (fabric.clone(), cluster.clone()),

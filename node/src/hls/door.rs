@@ -61,6 +61,11 @@ impl Shared {
         Self { fabric, authenticator, config, muxers, sessions, admission, seal: Seal::new(key) }
     }
 
+    /// Tokens of viewers are good on all nodes that have this key.
+    pub fn share_key(&self, key: &[u8; 32]) {
+        self.seal.share(key);
+    }
+
     /// What is configured now.
     pub fn config(&self) -> Arc<DoorConfig> {
         self.config.load_full()

@@ -154,6 +154,7 @@ impl Asking {
             }
             return Ok(response);
         }
+        shared.seal.ready().await;
         let id = Uuid::new_v4();
         let record = self.attend(shared, id, path.clone(), user, false).await?;
         let token = shared.seal.token(id, self.peer.ip(), path.as_str());
@@ -176,6 +177,7 @@ impl Asking {
         }
         let refused = || Failure::Unauthorized { ask: false };
         let (token, by_cookie) = self.token().ok_or_else(refused)?;
+        Box::pin(shared.seal.ready()).await;
         let id = shared.seal.check(token, self.peer.ip(), path.as_str()).ok_or_else(refused)?;
         let record = match shared.sessions.find(&id) {
             Known::Here(record) => record,

@@ -108,9 +108,14 @@ impl Sessions {
         list
     }
 
-    /// Whether there is one with this id.
-    pub fn contains(&self, id: &Uuid) -> bool {
-        self.inner.lock().by_id.contains_key(id)
+    /// An operator ends one: its token is good no more, whether it is listed here or not. Says whether it was.
+    pub fn end(&self, id: Uuid) -> bool {
+        let mut inner = self.inner.lock();
+        let known = inner.by_id.contains_key(&id);
+        if !known {
+            inner.kick(id);
+        }
+        known
     }
 
     /// Looks a viewer up, and notes that it was seen.

@@ -127,19 +127,26 @@ impl Whole {
 
     /// Ends one, wherever it is.
     pub(super) async fn kick(&self, kind: Kind, name: &str, local: bool) -> Result<(), ApiError> {
-        if part::kick(&*self.source, kind, name).await? {
+        let was_here = part::kick(&*self.source, kind, name).await?;
+        // A viewer of segments may have asked several nodes, and may ask any other next.
+        if was_here && kind != Kind::HlsSessions {
             return Ok(());
         }
-        let Some(others) = self.others.as_ref().filter(|_| !local) else { return Err(kind.not_found()) };
+        let Some(others) = self.others.as_ref().filter(|_| !local) else {
+            return if was_here { Ok(()) } else { Err(kind.not_found()) };
+        };
         let question = Question::Kick { kind, name: name.to_owned() };
         let Answers { parts, missing } = others.ask_all(words(&question), WITHIN).await;
         let mut missing: Missing = missing.into_iter().collect();
+        let mut was_anywhere = was_here;
         for Part { name, answer, .. } in parts {
-            match serde_json::from_slice(&answer) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
+            match serde_json::from_slice::<bool>(&answer) {
+                Ok(was_there) => was_anywhere |= was_there,
                 Err(_) => drop(missing.insert(name)),
             }
+        }
+        if was_anywhere {
+            return Ok(());
         }
         if missing.is_empty() { Err(kind.not_found()) } else { Err(perhaps(kind, &missing)) }
     }

@@ -24,6 +24,8 @@ pub struct Worker {
     bells: RefCell<HashMap<StreamKey, Vec<Rc<Bell>>>>,
 }
 
+thread_local!(static WORKER: OnceCell<Rc<Worker>> = const { OnceCell::new() });
+
 impl Pool {
     /// Starts `workers` threads. Must be called inside an actix system.
     pub fn start(workers: usize) -> Self {
@@ -62,9 +64,13 @@ impl Pool {
 }
 
 impl Worker {
+    /// The worker of this thread, if it is one's.
+    pub fn current() -> Option<Rc<Self>> {
+        WORKER.with(|worker| worker.get().cloned())
+    }
+
     /// The worker of this thread, started when it is asked for first.
     fn of_this_thread(index: usize) -> Rc<Self> {
-        thread_local!(static WORKER: OnceCell<Rc<Worker>> = const { OnceCell::new() });
         WORKER.with(|worker| worker.get_or_init(|| Self::start(index)).clone())
     }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use weft_proto::limits::{UNIT_BYTES_MAX, UNIT_FRAMES_MAX};
-use weft_proto::wire::relay::{GroupReader, Relayed, RelayedError, UnitWriter, decode_tracks, encode_tracks};
+use weft_proto::wire::relay::{GroupReader, Placed, Relayed, RelayedError, UnitWriter, decode_tracks, encode_tracks};
 
 fuzz_target!(|input: (u8, Vec<u8>)| {
     let (step, bytes) = input;
@@ -16,8 +16,9 @@ fuzz_target!(|input: (u8, Vec<u8>)| {
     }
     for relayed in whole.iter().flatten() {
         assert!(relayed.unit.payload.len() <= UNIT_BYTES_MAX && relayed.unit.payload.frames().len() <= UNIT_FRAMES_MAX);
-        let Relayed { seq, unit, marks, group_start, tracks, after } = relayed;
-        UnitWriter::new(0).write(*seq, unit, *marks, *group_start, tracks, after.iter().copied());
+        let Relayed { seq, unit, marks, group_start, missed, tracks, after } = relayed;
+        let placed = Placed { seq: *seq, marks: *marks, group_start: *group_start, missed: *missed };
+        UnitWriter::new(0).write(placed, unit, tracks, after.iter().copied());
         assert_eq!(decode_tracks(&encode_tracks(tracks)).as_ref(), Some(tracks));
     }
 });

@@ -8,6 +8,7 @@ use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::hello::Greeting;
 use weft_proto::wire::join::{JoinAnswer, JoinAsk};
 use weft_proto::wire::relay::{ToChild, ToParent};
+use weft_proto::wire::window::WindowAsk;
 use weft_proto::wire::{BadBody, Frame};
 
 fuzz_target!(|input: (u8, u16, Vec<u8>)| {
@@ -16,7 +17,7 @@ fuzz_target!(|input: (u8, u16, Vec<u8>)| {
     // A frame with its head, as it comes, and a body whose head says what it should.
     let frames = [Frame::read(bytes.clone(), 1 << 20).ok(), Some(Frame { kind: kind % 40, body: bytes })];
     for frame in frames.into_iter().flatten() {
-        match family % 8 {
+        match family % 9 {
             0 => read_back(&frame, Request::decode, Request::encode),
             1 => read_back(&frame, Response::decode, Response::encode),
             2 => read_back(&frame, Signal::decode, Signal::encode),
@@ -24,6 +25,7 @@ fuzz_target!(|input: (u8, u16, Vec<u8>)| {
             4 => read_back(&frame, JoinAsk::decode, JoinAsk::encode),
             5 => read_back(&frame, ToParent::decode, ToParent::encode),
             6 => read_back(&frame, ToChild::decode, ToChild::encode),
+            7 => read_back(&frame, WindowAsk::decode, WindowAsk::encode),
             _ => read_back(&frame, JoinAnswer::decode, JoinAnswer::encode),
         }
     }

@@ -57,6 +57,8 @@ pub enum Cut {
         units: u32,
         /// Of transport streams, the segment; else it is its parts one behind the other.
         bodies: Vec<Option<Bytes>>,
+        /// Another epoch begins before it was at its end.
+        cut_short: bool,
     },
     /// The segment grew too large, or some of it is missing: nobody shall be given the rest.
     Broken,
@@ -78,6 +80,8 @@ pub struct Cutter {
 /// The segment under construction.
 #[derive(Debug)]
 struct Open {
+    epoch: Epoch,
+    number: u64,
     tracks: Tracks,
     start_micros: i64,
     part: PartMark,
@@ -120,12 +124,23 @@ impl Cutter {
         if let Some(marks) = piece.marks {
             match (marks.segment, marks.part) {
                 (Some(segment), Some(part)) => {
-                    self.end((!segment.discontinuity).then_some(piece), out);
+                    let of_one_epoch = self.is_of_open(piece);
+                    let follows = self.open.as_ref().is_some_and(|open| open.number + 1 == segment.number);
+                    if of_one_epoch && !follows {
+                        // The segments between are missing here, and with them this one's end.
+                        self.lost(out);
+                    }
+                    let continues = of_one_epoch && follows && !segment.discontinuity;
+                    self.end(continues.then_some(piece), Some(piece.epoch), out);
                     self.begin(piece, segment, part, out);
                 }
-                (None, Some(part)) => self.next_part(piece, part, out),
+                (None, Some(part)) if self.is_of_open(piece) => self.next_part(piece, part, out),
                 _ => {}
             }
+        }
+        // What comes under another epoch before its first mark belongs to no segment: nobody knows how much of it others hear.
+        if !self.is_of_open(piece) {
+            return;
         }
         let Some(open) = self.open.as_mut().filter(|open| !open.broken) else { return };
         open.bytes += piece.unit.payload.len();
@@ -143,6 +158,10 @@ impl Cutter {
         }
     }
 
+    fn is_of_open(&self, piece: &Piece<'_>) -> bool {
+        self.open.as_ref().is_some_and(|open| open.epoch == piece.epoch)
+    }
+
     /// Units are missing that others have: the open segment cannot be made.
     pub fn lost(&mut self, out: &mut Vec<Cut>) {
         if let Some(open) = self.open.as_mut().filter(|open| !open.broken) {
@@ -155,7 +174,7 @@ impl Cutter {
 
     /// Nothing follows: ends what is open.
     pub fn finish(&mut self, out: &mut Vec<Cut>) {
-        self.end(None, out);
+        self.end(None, None, out);
     }
 
     fn begin(&mut self, piece: &Piece<'_>, mark: SegmentMark, part: PartMark, out: &mut Vec<Cut>) {
@@ -186,6 +205,8 @@ impl Cutter {
             }
         };
         self.open = Some(Open {
+            epoch: piece.epoch,
+            number: mark.number,
             assemblers,
             tracks,
             start_micros,
@@ -241,7 +262,8 @@ impl Cutter {
         out.push(Cut::Part { mark: open.part, duration_micros, bodies });
     }
 
-    fn end(&mut self, next: Option<&Piece<'_>>, out: &mut Vec<Cut>) {
+    /// Ends the open segment before `next`, which continues it, if anything does. `epoch`: of what comes next.
+    fn end(&mut self, next: Option<&Piece<'_>>, epoch: Option<Epoch>, out: &mut Vec<Cut>) {
         let end_micros = next.map(|next| next.dts_micros).or_else(|| {
             let open = self.open.as_ref()?;
             Some(end_of(&open.tracks, &open.units[open.part_from..], open.part_start_micros))
@@ -259,7 +281,8 @@ impl Cutter {
             _ => Vec::new(),
         };
         let duration_micros = (end_micros - open.start_micros).max(0);
-        out.push(Cut::End { duration_micros, units: open.leading_units, bodies });
+        let cut_short = epoch.is_some_and(|epoch| epoch != open.epoch);
+        out.push(Cut::End { duration_micros, units: open.leading_units, bodies, cut_short });
     }
 }
 

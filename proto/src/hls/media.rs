@@ -5,7 +5,7 @@ use core::fmt;
 use super::file::{File, FileKind};
 use super::rendition::{Rendition, Variant};
 use super::template::Template;
-use super::window::{Segment, Window};
+use super::window::{Body, Segment, Window};
 use crate::time::WallClock;
 
 /// What a media playlist is made of.
@@ -122,9 +122,9 @@ fn put_segment(
     text.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", DateTime(WallClock::from_unix_micros(at))));
     if with_parts && !gap {
         for part in &segment.parts {
-            let file = File { id: segment.id, rendition, kind: FileKind::Part(part.mark.number) };
+            let file = File { id: segment.part_id(part), rendition, kind: FileKind::Part(part.mark.number) };
             let rest = match (part.bodies.get(playlist.index), part.mark.independent) {
-                (Some(None) | None, _) => ",GAP=YES",
+                (Some(Body::Nothing) | None, _) => ",GAP=YES",
                 (_, true) => ",INDEPENDENT=YES",
                 _ => "",
             };
@@ -142,7 +142,7 @@ fn put_segment(
         Variant::Mpegts => FileKind::TsSegment(number),
         _ => FileKind::Segment(number),
     };
-    text.uri(format_args!("{}", File { id: segment.id, rendition, kind }));
+    text.uri(format_args!("{}", File { id: segment.whole_id(), rendition, kind }));
 }
 
 /// What comes next, and how far the others are.

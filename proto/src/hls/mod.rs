@@ -16,7 +16,8 @@
 //!
 //! `<12 hex>_<stream>_seg7.mp4`: the digits are the epoch's, so that numbers that begin anew under another epoch do not
 //! name other bytes alike. Initialisation segments have digits of their own content instead: whatever tracks and
-//! parameters there are, one name is one content. A name never means two things, on no node and at no time.
+//! parameters there are, one name is one content. So have a segment that another epoch cut short, and its last part: nodes may
+//! have heard different amounts of its end. A name never means two things, on no node and at no time.
 
 mod cutter;
 mod file;
@@ -32,7 +33,7 @@ pub use media::{MediaPlaylist, media_playlist};
 pub use multivariant::{RenditionFacts, multivariant_playlist};
 pub use rendition::{Rendition, Variant, left_out, renditions};
 pub use template::Template;
-pub use window::{Found, Part, Segment, Standing, Verdict, Window, WindowLimits};
+pub use window::{Body, Found, Handover, Part, Segment, Standing, Verdict, Window, WindowLimits};
 
 #[cfg(test)]
 mod tests;

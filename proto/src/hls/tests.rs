@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::window::{Found, Verdict};
+use super::window::Verdict;
 use super::*;
 use crate::bitstream::Inspector;
 use crate::bitstream::testdata::*;
@@ -286,6 +286,143 @@ proptest! {
             prop_assert!(contents.len() > 8);
         }
     }
+}
+
+/// What a window has at another node, which fetches bodies when they are asked for.
+fn told(window: &Window) -> Handover {
+    let mut handover = window.handover();
+    for segment in &mut handover.segments {
+        let bodies = segment.parts.iter_mut().flat_map(|part| &mut part.bodies).chain(&mut segment.streams);
+        bodies.for_each(|body| {
+            if !body.is_empty() {
+                *body = Body::Away(body.len() as u32);
+            }
+        });
+    }
+    handover
+}
+
+/// Cuts the rest of a log into a window.
+fn go_on(window: &mut Window, variant: Variant, entries: &[Entry]) {
+    let mut cutter = Cutter::new(variant, renditions(variant, &entries[0].tracks), 1 << 20);
+    let mut cuts = Vec::new();
+    for Entry { unit, dts_micros, marks, tracks } in entries {
+        let piece = Piece { epoch: Epoch(0xabc), unit, dts_micros: *dts_micros, marks: *marks, tracks };
+        cutter.push(&piece, &mut cuts);
+    }
+    cuts.into_iter().for_each(|cut| window.take(cut));
+}
+
+#[test]
+fn a_node_that_begins_later_lists_what_the_others_list() {
+    for variant in [Variant::LowLatency, Variant::Fmp4, Variant::Mpegts] {
+        let entries = log(20, 9, 1);
+        let half = entries.iter().position(|entry| entry.dts_micros >= 12_500_000).unwrap();
+        let earlier = run(variant, &entries[..half], |_, _| {});
+        let whole = run(variant, &entries, |_, _| {});
+        // Its log begins in the segment that is open, or one or several before that.
+        for begin in [11_900_000, 11_100_000, 8_200_000] {
+            let from = entries.iter().position(|entry| entry.dts_micros >= begin).unwrap();
+            let mut window = Window::after(LIMITS, 1, told(&earlier));
+            go_on(&mut window, variant, &entries[from..]);
+            let own = [Rendition::Main];
+            assert_eq!(
+                write(&window, &own, variant, false),
+                write(&whole, &own, variant, false),
+                "{variant:?} {begin}"
+            );
+            let wanted: Vec<u64> = window.wanted().collect();
+            assert!(wanted.is_sorted_by(|newer, older| newer > older) && !wanted.is_empty(), "{wanted:?}");
+            for number in wanted {
+                window.fill(whole.segment(number).or(earlier.segment(number)).unwrap().clone());
+            }
+            assert_eq!(window.wanted().next(), None);
+            files(&window, &write(&window, &own, variant, false), &mut BTreeMap::new());
+        }
+    }
+}
+
+#[test]
+fn what_was_missed_is_put_in_when_another_node_has_it() {
+    let entries = log(8, 9, 1);
+    let whole = run(Variant::LowLatency, &entries, |_, _| {});
+    let own = vec![Rendition::Main];
+    let mut cutter = Cutter::new(Variant::LowLatency, own.clone(), 1 << 20);
+    let mut window = Window::new(LIMITS, 1);
+    for Entry { unit, dts_micros, marks, tracks } in &entries {
+        let mut cuts = Vec::new();
+        // Segments 3 and 4 were never here: the end of the one before them was not either.
+        if !(2_900_000..5_000_000).contains(dts_micros) {
+            let piece = Piece { epoch: Epoch(0xabc), unit, dts_micros: *dts_micros, marks: *marks, tracks };
+            cutter.push(&piece, &mut cuts);
+        }
+        cuts.into_iter().for_each(|cut| window.take(cut));
+    }
+    assert_eq!(window.wanted().collect::<Vec<_>>(), [4, 3, 2]);
+    let text = |window: &Window| write(window, &own, Variant::LowLatency, false);
+    assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 3);
+    window.fill(whole.segment(4).unwrap().clone());
+    window.fill(whole.segment(2).unwrap().clone());
+    window.give_up(3);
+    assert_eq!(window.wanted().next(), None);
+    assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 1);
+    window.fill(whole.segment(3).unwrap().clone());
+    assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 1, "what was given up stays so");
+}
+
+/// A log of two epochs, of the first of which the last units did not come.
+fn two_epochs(missing: usize) -> Window {
+    let first = log(3, 9, 1);
+    let second = log(6, 3, 1);
+    let begins = second.iter().position(|entry| entry.dts_micros >= 3_200_000).unwrap();
+    let own = vec![Rendition::Main];
+    let mut cutter = Cutter::new(Variant::LowLatency, own, 1 << 20);
+    let mut cuts = Vec::new();
+    let all = first.iter().take(first.len() - missing).map(|entry| (entry, 1));
+    for (Entry { unit, dts_micros, marks, tracks }, epoch) in all.chain(second[begins..].iter().map(|entry| (entry, 2)))
+    {
+        let piece = Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks: *marks, tracks };
+        cutter.push(&piece, &mut cuts);
+    }
+    let mut window = Window::new(LIMITS, 1);
+    cuts.into_iter().for_each(|cut| window.take(cut));
+    window
+}
+
+#[test]
+fn what_an_epoch_cut_short_is_named_by_its_content() {
+    let mut contents = BTreeMap::new();
+    let mut last_names = std::collections::BTreeSet::new();
+    for missing in [0, 3, 7] {
+        let window = two_epochs(missing);
+        let text = write(&window, &[Rendition::Main], Variant::LowLatency, false);
+        files(&window, &text, &mut contents);
+        let segment = window.segment(2).unwrap();
+        last_names.insert((segment.whole_id(), segment.part_id(segment.parts.last().unwrap())));
+        assert_eq!(segment.part_id(&segment.parts[0]), 1, "only its end may differ");
+        assert_eq!(window.segment(1).unwrap().whole_id(), 1);
+        let by_epoch = File { id: 1, rendition: Rendition::Main, kind: FileKind::Segment(2) };
+        assert_eq!(window.find(&by_epoch, 0), Found::Gone);
+    }
+    assert_eq!(last_names.len(), 3);
+}
+
+#[test]
+fn what_comes_under_another_epoch_before_its_first_mark_is_in_no_segment() {
+    let (first, second) = (log(2, 9, 1), log(5, 3, 1));
+    let begins = second.iter().position(|entry| entry.dts_micros >= 3_200_000).unwrap();
+    let cut = |early: usize| {
+        let mut cutter = Cutter::new(Variant::LowLatency, vec![Rendition::Main], 1 << 20);
+        let mut cuts = Vec::new();
+        let next = second[begins - early..].iter().map(|entry| (entry, 2));
+        for (Entry { unit, dts_micros, marks, tracks }, epoch) in first.iter().map(|entry| (entry, 1)).chain(next) {
+            // Only what is stamped there is left of the marks.
+            let marks = marks.filter(|_| epoch == 1 || *dts_micros >= 3_200_000);
+            cutter.push(&Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks, tracks }, &mut cuts);
+        }
+        cuts
+    };
+    assert_eq!(cut(0), cut(7), "sound that came first");
 }
 
 /// The rules of RFC 8216bis that one playlist shows.

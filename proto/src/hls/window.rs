@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::cutter::Cut;
 use super::file::{File, FileKind, Reload, init_id};
+use crate::id::Epoch;
 use crate::media::{PartMark, SegmentMark, Tracks};
 
 /// How much a window keeps.
@@ -15,6 +16,17 @@ pub struct WindowLimits {
     pub listed: usize,
 }
 
+/// What there is of a part, or of a transport stream's segment, in one rendition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing, for anybody.
+    Nothing,
+    /// Its bytes.
+    Here(Bytes),
+    /// So many bytes, which another node has and this one has not fetched yet.
+    Away(u32),
+}
+
 /// A part that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -22,8 +34,8 @@ pub struct Part {
     pub mark: PartMark,
     /// How long it lasts, microseconds.
     pub duration_micros: i64,
-    /// Its bytes in each rendition.
-    pub bodies: Vec<Option<Bytes>>,
+    /// What there is of it in each rendition.
+    pub bodies: Vec<Body>,
 }
 
 /// A segment, complete or not.
@@ -31,6 +43,9 @@ pub struct Part {
 pub struct Segment {
     /// The digits of its epoch.
     pub id: u64,
+    /// The digits that it and its last part are named by instead, when another epoch cut it short: nodes may have heard
+    /// different amounts of its end, so these are digits of its content.
+    pub tail: Option<u64>,
     /// Its numbers.
     pub mark: SegmentMark,
     /// When it begins, microseconds of path time.
@@ -44,11 +59,15 @@ pub struct Segment {
     /// Its parts so far.
     pub parts: Vec<Part>,
     /// Transport stream of each rendition.
-    pub streams: Vec<Option<Bytes>>,
+    pub streams: Vec<Body>,
     /// Leading units in it.
     pub units: u32,
     /// Some of it is missing here.
     pub broken: bool,
+    /// No other node has it either.
+    pub given_up: bool,
+    /// It was cut short, and other nodes may have heard more of it: what is listed is what the one has that heard most.
+    pub open_end: bool,
 }
 
 /// How far a window is: what blocking reloads wait for.
@@ -76,6 +95,8 @@ pub enum Verdict {
 pub enum Found {
     /// Its bytes, in pieces.
     Here(Vec<Bytes>),
+    /// It is listed, and being fetched from another node.
+    Away,
     /// The part that comes next.
     Next,
     /// It was never here, or is no longer.
@@ -100,18 +121,114 @@ pub struct Window {
     target_seconds: u32,
     settled: bool,
     part_target_micros: i64,
+    /// What is cut now is known already.
+    repeats: bool,
+}
+
+/// What one node's window tells another's, whose own begins later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handover {
+    /// Complete segments without a hole, the oldest first.
+    pub segments: Vec<Segment>,
+    /// See [`Window::target_seconds`].
+    pub target_seconds: u32,
+    /// See [`Window::part_target_micros`].
+    pub part_target_micros: i64,
 }
 
 impl Window {
     /// An empty run of so many renditions.
     pub const fn new(limits: WindowLimits, renditions: usize) -> Self {
-        Self { limits, segments: VecDeque::new(), renditions, target_seconds: 1, settled: false, part_target_micros: 0 }
+        Self {
+            limits,
+            segments: VecDeque::new(),
+            renditions,
+            target_seconds: 1,
+            settled: false,
+            part_target_micros: 0,
+            repeats: false,
+        }
+    }
+
+    /// A run that goes on where another node's stands.
+    pub fn after(limits: WindowLimits, renditions: usize, before: Handover) -> Self {
+        let Handover { segments, target_seconds, part_target_micros } = before;
+        let mut window = Self::new(limits, renditions);
+        window.settled = target_seconds > 0 && !segments.is_empty();
+        window.target_seconds = target_seconds.max(1);
+        window.part_target_micros = part_target_micros;
+        window.segments = segments.into();
+        window.trim();
+        window
+    }
+
+    /// What another node's window can go on with.
+    pub fn handover(&self) -> Handover {
+        let complete = self.segments.iter().filter(|segment| segment.duration_micros.is_some());
+        Handover {
+            segments: complete.cloned().collect(),
+            target_seconds: if self.settled { self.target_seconds } else { 0 },
+            part_target_micros: self.part_target_micros,
+        }
+    }
+
+    /// Numbers of the segments of which another node may have more, the newest first.
+    pub fn wanted(&self) -> impl Iterator<Item = u64> {
+        let wanted = self.segments.iter().rev().filter(|segment| segment.is_wanted());
+        wanted.map(|segment| segment.mark.number)
+    }
+
+    /// A complete segment.
+    pub fn segment(&self, number: u64) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.mark.number == number && segment.duration_micros.is_some())
+    }
+
+    /// The segment that was cut short and has no agreed end yet. What is listed stays as it is until it has one.
+    pub fn open_end(&self) -> Option<u64> {
+        self.segments.iter().find(|segment| segment.open_end).map(|segment| segment.mark.number)
+    }
+
+    /// Ends a segment that was cut short as the node ends it that has heard most of it, this one or one of `others`: all
+    /// nodes that ask each other come to the same.
+    pub fn close_end(&mut self, number: u64, others: Vec<Segment>) {
+        let Some(place) = self.segments.iter_mut().find(|segment| segment.mark.number == number) else { return };
+        let of_the_same = |other: &Segment| other.mark == place.mark && other.id == place.id && other.tail.is_some();
+        let best = others.into_iter().filter(of_the_same).max_by_key(Segment::extent);
+        if let Some(best) = best.filter(|best| place.broken || best.extent() > place.extent()) {
+            *place = best;
+        }
+        place.open_end = false;
+        let duration = place.duration_micros.unwrap_or_default();
+        self.raise_target(duration);
+    }
+
+    /// Puts a segment that another node has into its place, if it is wanted there.
+    pub fn fill(&mut self, segment: Segment) {
+        let place = self.segments.iter_mut().find(|place| place.mark.number == segment.mark.number);
+        if let (Some(place), Some(duration)) = (place.filter(|place| place.is_wanted()), segment.duration_micros) {
+            *place = segment;
+            self.raise_target(duration);
+        }
+    }
+
+    /// Nobody has more of a segment: what is not here is a gap.
+    pub fn give_up(&mut self, number: u64) {
+        if let Some(place) = self.segments.iter_mut().find(|place| place.mark.number == number && place.is_wanted()) {
+            place.broken = true;
+            place.given_up = true;
+            place.parts.clear();
+        }
     }
 
     /// Takes what the cutter made.
     pub fn take(&mut self, cut: Cut) {
         match cut {
             Cut::Begin { epoch, mark, start_micros, tracks, inits } => {
+                // What was taken over from another node reaches further than where the log begins here.
+                self.repeats = self.segments.iter().any(|known| known.is_same_or_later(epoch, mark));
+                if self.repeats {
+                    return;
+                }
                 self.fill_gap(mark, start_micros);
                 self.target_seconds = self.target_seconds.max(mark.target_seconds);
                 self.settled |= mark.target_seconds > 0;
@@ -123,18 +240,22 @@ impl Window {
                     ..empty(File::epoch_id(epoch), mark, start_micros)
                 });
             }
+            _ if self.repeats => {}
             Cut::Part { mark, duration_micros, bodies } => {
+                let bodies = bodies.into_iter().map(Body::from).collect();
                 let Some(open) = self.open_mut() else { return };
                 open.parts.push(Part { mark, duration_micros, bodies });
                 let elapsed = open.parts.iter().map(|part| part.duration_micros).sum();
                 self.part_target_micros = self.part_target_micros.max(duration_micros);
                 self.raise_target(elapsed);
             }
-            Cut::End { duration_micros, units, bodies } => {
+            Cut::End { duration_micros, units, bodies, cut_short } => {
                 let Some(open) = self.open_mut() else { return };
                 open.duration_micros = Some(duration_micros);
                 open.units = units;
-                open.streams = bodies;
+                open.streams = bodies.into_iter().map(Body::from).collect();
+                open.tail = cut_short.then(|| open.tail_id());
+                open.open_end = cut_short;
                 self.raise_target(duration_micros);
                 self.trim();
             }
@@ -165,6 +286,12 @@ impl Window {
     /// Whether there is a playlist yet: when it is settled how long segments are, and one is complete.
     pub fn is_ready(&self) -> bool {
         self.settled && self.segments.iter().any(|segment| segment.duration_micros.is_some())
+    }
+
+    /// Whether it goes on here without a hole: what is missing nobody else has either.
+    pub fn is_whole(&self) -> bool {
+        let is_hole = |segment: &Segment| segment.broken && segment.is_wanted();
+        self.segments.back().is_some_and(|last| last.duration_micros.is_none()) && !self.segments.iter().any(is_hole)
     }
 
     /// How far the run is.
@@ -217,33 +344,27 @@ impl Window {
             let found = inits.rev().find(|(id, _)| *id == file.id).map(|(_, init)| init.clone());
             return found.map_or(Found::Unknown, |init| Found::Here(vec![init]));
         }
-        if !self.segments.iter().any(|segment| segment.id == file.id) {
+        if !self.segments.iter().any(|segment| segment.id == file.id || segment.tail == Some(file.id)) {
             return Found::Unknown;
         }
-        let own = self.segments.iter().filter(|segment| segment.id == file.id);
+        let whole = |number| {
+            self.segments.iter().find(|segment| segment.mark.number == number && segment.whole_id() == file.id)
+        };
         match file.kind {
-            FileKind::Part(number) => self.find_part(number, index),
-            FileKind::Segment(number) => own
-                .clone()
-                .find(|segment| segment.mark.number == number)
-                .and_then(|segment| segment.body(index))
-                .map_or(Found::Gone, Found::Here),
-            FileKind::TsSegment(number) => own
-                .clone()
-                .find(|segment| segment.mark.number == number)
-                .and_then(|segment| segment.streams.get(index)?.clone())
-                .map_or(Found::Gone, |stream| Found::Here(vec![stream])),
+            FileKind::Part(number) => self.find_part(file.id, number, index),
+            FileKind::Segment(number) => whole(number).map_or(Found::Gone, |segment| segment.body(index)),
+            FileKind::TsSegment(number) => whole(number).map_or(Found::Gone, |segment| segment.stream(index)),
             FileKind::Init => Found::Unknown,
         }
     }
 
-    fn find_part(&self, number: u64, index: usize) -> Found {
+    fn find_part(&self, id: u64, number: u64, index: usize) -> Found {
         if self.next_part() == Some(number) {
             return Found::Next;
         }
-        let mut parts = self.segments.iter().rev().flat_map(|segment| &segment.parts);
-        let body = parts.find(|part| part.mark.number == number).and_then(|part| part.bodies.get(index)?.clone());
-        body.map_or(Found::Gone, |body| Found::Here(vec![body]))
+        let mut parts = self.segments.iter().rev().flat_map(|segment| segment.parts.iter().map(move |p| (segment, p)));
+        let part = parts.find(|(segment, part)| part.mark.number == number && segment.part_id(part) == id);
+        part.map_or(Found::Gone, |(_, part)| collect(part.bodies.get(index)))
     }
 
     fn open_mut(&mut self) -> Option<&mut Segment> {
@@ -324,38 +445,114 @@ impl Window {
 impl Segment {
     /// Whether a rendition has nothing to give for this segment.
     pub fn is_gap(&self, index: usize) -> bool {
-        self.broken || (self.duration_micros.is_some() && self.body(index).is_none() && self.stream(index).is_none())
+        self.broken
+            || (self.duration_micros.is_some() && self.body(index) == Found::Gone && self.stream(index) == Found::Gone)
     }
 
-    /// The bytes of a complete segment of fragmented MP4: its parts.
-    fn body(&self, index: usize) -> Option<Vec<Bytes>> {
-        if self.broken || self.duration_micros.is_none() || self.inits.get(index)?.is_none() {
-            return None;
-        }
-        let parts: Vec<Bytes> = self.parts.iter().filter_map(|part| part.bodies.get(index)?.clone()).collect();
-        (!parts.is_empty()).then_some(parts)
+    /// The digits that the whole of it is named by.
+    pub fn whole_id(&self) -> u64 {
+        self.tail.unwrap_or(self.id)
     }
 
-    fn stream(&self, index: usize) -> Option<&Bytes> {
-        self.streams.get(index)?.as_ref().filter(|_| !self.broken)
-    }
-
-    /// Bytes in all renditions.
-    fn held(&self) -> usize {
-        let parts = self.parts.iter().flat_map(|part| part.bodies.iter().flatten());
-        parts.chain(self.streams.iter().flatten()).map(Bytes::len).sum()
+    /// The digits that a part of it is named by.
+    pub fn part_id(&self, part: &Part) -> u64 {
+        let is_last = self.parts.last().is_some_and(|last| last.mark.number == part.mark.number);
+        self.tail.filter(|_| is_last).unwrap_or(self.id)
     }
 
     /// Bytes of a complete segment in a rendition.
     pub fn bytes(&self, index: usize) -> usize {
-        let parts: usize = self.parts.iter().filter_map(|part| part.bodies.get(index)?.as_ref()).map(Bytes::len).sum();
-        parts + self.stream(index).map_or(0, Bytes::len)
+        let parts = self.parts.iter().filter_map(|part| part.bodies.get(index));
+        parts.chain(self.streams.get(index)).map(Body::len).sum()
     }
+
+    /// The bytes of a complete segment of fragmented MP4: its parts.
+    fn body(&self, index: usize) -> Found {
+        if self.broken || self.duration_micros.is_none() || self.inits.get(index).is_none_or(Option::is_none) {
+            return Found::Gone;
+        }
+        collect(self.parts.iter().filter_map(|part| part.bodies.get(index)))
+    }
+
+    fn stream(&self, index: usize) -> Found {
+        collect(self.streams.get(index).filter(|_| !self.broken))
+    }
+
+    fn bodies(&self) -> impl Iterator<Item = &Body> {
+        self.parts.iter().flat_map(|part| &part.bodies).chain(&self.streams)
+    }
+
+    /// Bytes in all renditions that are here.
+    fn held(&self) -> usize {
+        self.bodies().map(|body| if let Body::Here(bytes) = body { bytes.len() } else { 0 }).sum()
+    }
+
+    /// How much of it was heard: of two ends the one with more is listed.
+    fn extent(&self) -> (bool, u32, usize, Option<u64>) {
+        (!self.broken, self.units, self.bodies().map(Body::len).sum(), self.tail)
+    }
+
+    /// Whether another node may have more of it.
+    fn is_wanted(&self) -> bool {
+        let is_away = || self.bodies().any(|body| matches!(body, Body::Away(_)));
+        self.duration_micros.is_some() && !self.given_up && !self.open_end && (self.broken || is_away())
+    }
+
+    fn is_same_or_later(&self, epoch: Epoch, mark: SegmentMark) -> bool {
+        self.duration_micros.is_some() && self.id == File::epoch_id(epoch) && self.mark.number >= mark.number
+    }
+
+    fn tail_id(&self) -> u64 {
+        let last = self.parts.last().map(|part| &part.bodies).filter(|_| self.streams.is_empty());
+        let mut content = Vec::new();
+        for body in last.unwrap_or(&self.streams) {
+            if let Body::Here(bytes) = body {
+                content.extend_from_slice(bytes);
+            }
+        }
+        init_id(&content)
+    }
+}
+
+impl Body {
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Here(bytes) => bytes.len(),
+            Self::Away(bytes) => *bytes as usize,
+        }
+    }
+
+    /// Whether there is nothing.
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
+impl From<Option<Bytes>> for Body {
+    fn from(bytes: Option<Bytes>) -> Self {
+        bytes.map_or(Self::Nothing, Self::Here)
+    }
+}
+
+/// All of these together.
+fn collect<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> Found {
+    let mut pieces = Vec::new();
+    for body in bodies {
+        match body {
+            Body::Nothing => {}
+            Body::Here(bytes) => pieces.push(bytes.clone()),
+            Body::Away(_) => return Found::Away,
+        }
+    }
+    if pieces.is_empty() { Found::Gone } else { Found::Here(pieces) }
 }
 
 const fn empty(id: u64, mark: SegmentMark, start_micros: i64) -> Segment {
     Segment {
         id,
+        tail: None,
         mark,
         start_micros,
         duration_micros: None,
@@ -365,5 +562,7 @@ const fn empty(id: u64, mark: SegmentMark, start_micros: i64) -> Segment {
         streams: Vec::new(),
         units: 0,
         broken: false,
+        given_up: false,
+        open_end: false,
     }
 }

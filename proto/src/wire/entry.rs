@@ -206,6 +206,21 @@ pub enum Entry {
         /// The whole of it. What it says is nothing to the cluster.
         document: String,
     },
+    /// A key for what any node signs for clients and any other has to check. The first one stays.
+    Seal {
+        /// Random.
+        key: SealKey,
+    },
+}
+
+/// A secret that all nodes share. It signs; it does not let anybody into the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct SealKey(pub [u8; 32]);
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(<redacted>)")
+    }
 }
 
 /// A path of a dead node and the node that goes on with it.
@@ -296,6 +311,7 @@ impl fmt::Display for Entry {
             Self::Promote { path, id, .. } => write!(f, "{id} takes {path} over"),
             Self::AddToken { .. } => f.write_str("a token"),
             Self::Configure { expected, .. } => write!(f, "a configuration after {expected}"),
+            Self::Seal { .. } => f.write_str("a key for what clients show"),
         }
     }
 }

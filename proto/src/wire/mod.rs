@@ -24,6 +24,7 @@ pub mod relay;
 #[cfg(test)]
 mod tests;
 pub mod token;
+pub mod window;
 
 pub use frame::{FRAME_HEAD_BYTES, Frame, FrameError, FrameHead, VERSION};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::control::{Echo, Goodbye, Heartbeat, Proposed, ReadIndex, Request, Response, Sighting, Signal};
-use super::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, TokenHash};
+use super::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, NodeId, Refusal, SealKey, TokenHash};
 use super::raft::{
     Append, Appended, LogEntry, LogId, Membership, Payload, SnapshotPart, Transfer, Vote, VoteRequest, VoteResponse,
 };
@@ -64,6 +64,7 @@ fn entries() -> Vec<Entry> {
         Entry::Promote { path: path(), epoch, id },
         Entry::AddToken { hash: TokenHash([6; 32]), expires_micros: 1_700_000_000_000_000 },
         Entry::Configure { expected: 8, document: "paths: {}\n".into() },
+        Entry::Seal { key: SealKey([5; 32]) },
     ]
 }
 
@@ -154,8 +155,10 @@ fn relay_words() -> (Vec<ToParent>, Vec<ToChild>) {
         ToChild::Refused(RelayRefusal::Busy(vec![NodeId(9)])),
         ToChild::Dropped(Dropped { epoch, group: 2900, track: 1 }),
         ToChild::Ended(()),
+        ToChild::Answered(()),
     ];
-    let to_parent = wishes.map(ToParent::Subscribe).into_iter().chain([ToParent::KeyframeWanted(())]);
+    let others = [ToParent::KeyframeWanted(()), ToParent::Ask(vec![1, 2, 3])];
+    let to_parent = wishes.map(ToParent::Subscribe).into_iter().chain(others);
     (to_parent.collect(), to_child.into())
 }
 

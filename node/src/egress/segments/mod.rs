@@ -3,8 +3,14 @@
 //! One hidden reader of the log per path, however many viewers there are: the task of [`Muxers::open`], on the worker that
 //! was asked first. What it makes stands behind a lock that is held for a look; viewers who wait for a part are woken
 //! together when it is there.
+//!
+//! Every node lists the same. A muxer that begins takes over what another node lists, fetches the bodies, and puts its own
+//! segments behind them; what is lost on the way here is fetched as well (`neighbours`, `fetched`, `answers`).
 
+mod answers;
+mod fetched;
 mod muxer;
+mod neighbours;
 mod task;
 
 use std::collections::HashMap;
@@ -21,8 +27,10 @@ use weft_proto::hls::{Variant, WindowLimits, left_out, renditions};
 use weft_proto::id::PathName;
 use weft_proto::media::Tracks;
 
+pub use answers::Windows;
 pub use muxer::{Answer, Muxer};
 
+use self::neighbours::{Neighbours, Told};
 use crate::worker::Worker;
 
 /// What is configured.
@@ -102,7 +110,12 @@ impl Muxers {
         let subscription = fabric.subscribe_internal(path.clone(), info, join, worker.gate()).await?;
         let tracks = subscription.stream().tracks().unwrap_or_else(|| subscription.tracks().clone());
         let config = self.config.load_full();
-        let chosen = renditions(config.variant, &tracks);
+        let variant = config.variant;
+        let neighbours = Neighbours::new(fabric.clone(), path.clone(), variant, config.segment_bytes_max);
+        let (chosen, before) = match neighbours.window().await {
+            Some(Told { renditions, handover }) => (renditions, Some(handover)),
+            None => (renditions(variant, &tracks), None),
+        };
         if chosen.is_empty() {
             return Err(OpenError::Unplayable(labels(tracks.iter().map(|(_, track)| track.codec.label()))));
         }
@@ -112,7 +125,8 @@ impl Muxers {
             if let Some(muxer) = running.get(path).filter(|muxer| !muxer.has_ended()) {
                 return Ok(muxer.clone());
             }
-            let muxer = Muxer::new(subscription.stream().clone(), &config, chosen, fabric.clock());
+            let muxer =
+                Muxer::new(subscription.stream().clone(), &config, (chosen, before), neighbours, fabric.clock());
             running.insert(path.clone(), muxer.clone());
             muxer
         };

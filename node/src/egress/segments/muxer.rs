@@ -11,13 +11,15 @@ use tokio::time::timeout;
 use weft_cluster::Clock;
 use weft_cluster::stream::{Holder, Stream};
 use weft_proto::hls::{
-    Cut, File, Found, MediaPlaylist, Reload, Rendition, Template, Variant, Verdict, Window, media_playlist,
+    Cut, File, Found, Handover, MediaPlaylist, Reload, Rendition, Template, Variant, Verdict, Window, media_playlist,
     multivariant_playlist,
 };
 use weft_proto::id::PathName;
 use weft_proto::time::Now;
 
 use super::MuxerConfig;
+use super::fetched::Strays;
+use super::neighbours::Neighbours;
 use crate::limits::{HLS_WAIT_MIN, HLS_WAITING_MAX};
 
 /// What a request comes to.
@@ -51,24 +53,36 @@ pub struct Muxer {
     ended: AtomicBool,
     /// Bytes as the node's budget knows them.
     held: AtomicUsize,
+    /// The other nodes, which may have what is missing here.
+    pub(super) neighbours: Neighbours,
+    /// Files of other nodes that were asked for here.
+    pub(super) strays: Strays,
 }
 
 #[derive(Debug)]
-struct State {
-    window: Window,
+pub(super) struct State {
+    pub(super) window: Window,
+    /// What other nodes list is not all listed here yet: viewers wait, for a playlist never goes back.
+    pub(super) settling: bool,
     /// Of each rendition: the whole playlist, and the one without what players have.
     playlists: Vec<[Arc<Template>; 2]>,
     multivariant: Arc<Template>,
 }
 
 impl Muxer {
+    /// A muxer that goes on where another node's stands, if there is one.
     pub(super) fn new(
         stream: Arc<Stream>,
         config: &MuxerConfig,
-        renditions: Vec<Rendition>,
+        (renditions, before): (Vec<Rendition>, Option<Handover>),
+        neighbours: Neighbours,
         clock: Clock,
     ) -> Arc<Self> {
-        let window = Window::new(config.window, renditions.len());
+        let settling = before.is_some();
+        let window = match before {
+            Some(before) => Window::after(config.window, renditions.len(), before),
+            None => Window::new(config.window, renditions.len()),
+        };
         let playlists = renditions.iter().map(|_| Default::default()).collect();
         let this = Arc::new(Self {
             stream,
@@ -79,12 +93,14 @@ impl Muxer {
             last_request: RwLock::new(SystemTime::now()),
             outbound_bytes: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
-            state: RwLock::new(State { window, playlists, multivariant: Arc::default() }),
+            state: RwLock::new(State { window, settling, playlists, multivariant: Arc::default() }),
             renditions,
             changed: Notify::new(),
             waiting: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             held: AtomicUsize::new(0),
+            neighbours,
+            strays: Strays::default(),
         });
         let holder: Weak<Self> = Arc::downgrade(&this);
         this.stream.budget().register(holder);
@@ -121,6 +137,11 @@ impl Muxer {
         self.discarded.load(Ordering::Relaxed)
     }
 
+    /// The kind of its segments.
+    pub(super) const fn variant(&self) -> Variant {
+        self.variant
+    }
+
     /// The renditions, in the order of the window's bodies.
     pub(super) fn renditions(&self) -> &[Rendition] {
         &self.renditions
@@ -153,7 +174,7 @@ impl Muxer {
 
     /// The multivariant playlist, once there is a segment.
     pub async fn multivariant(&self) -> Answer<Arc<Template>> {
-        self.wait(|state| match state.window.is_ready() {
+        self.wait(|state| match state.is_ready() {
             true => Some(Answer::Here(state.multivariant.clone())),
             false => None,
         })
@@ -165,7 +186,7 @@ impl Muxer {
         let Some(index) = self.index(rendition) else { return Answer::NotFound };
         let reload = if self.variant == Variant::LowLatency { reload } else { Reload::default() };
         self.wait(|state| match state.window.verdict(reload) {
-            _ if !state.window.is_ready() => None,
+            _ if !state.is_ready() || state.waits_for_end(reload) => None,
             Verdict::Now => Some(Answer::Here(state.playlists[index][usize::from(reload.skip)].clone())),
             Verdict::TooFar => Some(Answer::TooFar),
             Verdict::Wait => None,
@@ -176,21 +197,24 @@ impl Muxer {
     /// A segment, part or initialisation segment, in pieces; the next part, once it is there.
     pub async fn file(&self, file: &File) -> Answer<Vec<Bytes>> {
         let Some(index) = self.index(file.rendition) else { return Answer::NotFound };
-        self.wait(|state| match state.window.find(file, index) {
+        let found = self.wait(|state| match state.window.find(file, index) {
             Found::Here(body) => Some(Answer::Here(body)),
-            Found::Next => None,
+            Found::Next | Found::Away => None,
             Found::Gone => Some(Answer::NotFound),
             Found::Unknown => Some(Answer::Later),
-        })
-        .await
+        });
+        match found.await {
+            Answer::Here(body) => Answer::Here(body),
+            otherwise => Box::pin(self.stray(file)).await.map_or(otherwise, |body| Answer::Here(vec![body])),
+        }
     }
 
-    fn index(&self, rendition: Rendition) -> Option<usize> {
+    pub(super) fn index(&self, rendition: Rendition) -> Option<usize> {
         self.renditions.iter().position(|known| *known == rendition)
     }
 
     /// Looks until `look` finds something, each time something is new; not for ever, and not for too many at once.
-    async fn wait<T>(&self, look: impl Fn(&State) -> Option<Answer<T>>) -> Answer<T> {
+    pub(super) async fn wait<T>(&self, look: impl Fn(&State) -> Option<Answer<T>>) -> Answer<T> {
         let at_once = {
             let state = self.state.read();
             look(&state).ok_or_else(|| longest_wait(&state.window))
@@ -223,9 +247,18 @@ impl Muxer {
         if cuts.is_empty() {
             return;
         }
+        self.change(cutting, |state| cuts.into_iter().for_each(|cut| state.window.take(cut)));
+    }
+
+    /// Changes the window, and wakes those who wait.
+    pub(super) fn change(&self, cutting: usize, change: impl FnOnce(&mut State)) {
         let overdrawn = {
             let mut state = self.state.write();
-            cuts.into_iter().for_each(|cut| state.window.take(cut));
+            change(&mut state);
+            if let Some(number) = state.window.open_end().filter(|_| self.neighbours.others().is_empty()) {
+                state.window.close_end(number, Vec::new());
+            }
+            state.settling = state.settling && !state.window.is_whole();
             self.rewrite(&mut state);
             self.note(state.window.held() + cutting)
         };
@@ -235,13 +268,18 @@ impl Muxer {
         }
     }
 
+    /// Looks at the window.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.read())
+    }
+
     fn note(&self, held: usize) -> bool {
         self.stream.budget().note(self.held.swap(held, Ordering::Relaxed), held)
     }
 
     /// Makes the playlists anew.
     fn rewrite(&self, state: &mut State) {
-        if state.window.is_ready() {
+        if state.is_ready() && state.window.open_end().is_none() {
             state.multivariant = Arc::new(multivariant_playlist(&state.window, &self.renditions, self.variant));
             state.playlists = (0..self.renditions.len()).map(|index| self.write(&state.window, index)).collect();
         }
@@ -265,6 +303,18 @@ impl Muxer {
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// Whether there are playlists.
+    pub(super) fn is_ready(&self) -> bool {
+        self.window.is_ready() && !self.settling
+    }
+
+    /// Whether a reload waits for a segment that was cut short, and of which it is not agreed yet where it ends.
+    fn waits_for_end(&self, reload: Reload) -> bool {
+        self.window.open_end().is_some_and(|end| reload.segment.is_some_and(|segment| segment >= end))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The hidden reader of one path: units out of the log, through the cutter, into the muxer.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::worker::{Bell, Worker};
 /// How often a muxer looks whether anybody still asks, and whether the stream has ended.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// How long viewers wait for what other nodes list to be listed here; then it is listed with its gaps.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Runs until the stream ends or nobody asks any more.
 pub(super) async fn run(
     muxers: Arc<Muxers>,
@@ -28,8 +32,19 @@ pub(super) async fn run(
     let mut cutter = Cutter::new(config.variant, muxer.renditions().to_vec(), config.segment_bytes_max);
     let bell = Bell::new();
     let _listening = worker.listen(subscription.key(), &bell);
+    let (agreeing, fetching) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+    let begun = clock.now();
     let why = loop {
         feed(&muxer, &mut subscription, &mut cutter).await;
+        if muxer.is_settling() && clock.now().since(begun) > SETTLED_WITHIN {
+            muxer.settle();
+        }
+        if muxer.has_open_end() {
+            once(&agreeing, &muxer, |muxer| async move { muxer.agree_on_ends().await });
+        }
+        if muxer.wants_any() {
+            once(&fetching, &muxer, |muxer| async move { muxer.fetch_missing().await });
+        }
         if let Some(reason) = subscription.ended() {
             break reason.as_str();
         }
@@ -48,6 +63,21 @@ pub(super) async fn run(
     info!(path = %muxer.path(), why, "HLS muxer ends");
 }
 
+/// Does something beside, unless it is being done.
+fn once<F: Future<Output = ()> + 'static>(
+    running: &Rc<Cell<bool>>,
+    muxer: &Arc<Muxer>,
+    work: impl FnOnce(Arc<Muxer>) -> F,
+) {
+    if !running.replace(true) {
+        let (work, running) = (work(muxer.clone()), running.clone());
+        actix_rt::spawn(async move {
+            work.await;
+            running.set(false);
+        });
+    }
+}
+
 /// Takes all that the log has, a batch at a time: the worker's other sessions get their turns in between.
 async fn feed(muxer: &Muxer, subscription: &mut Subscription, cutter: &mut Cutter) {
     let (mut batch, mut cuts) = (Vec::new(), Vec::new());
@@ -61,6 +91,9 @@ async fn feed(muxer: &Muxer, subscription: &mut Subscription, cutter: &mut Cutte
         }
         for delivery in batch.drain(..) {
             let entry = &*delivery.entry;
+            if entry.missed {
+                cutter.lost(&mut cuts);
+            }
             let piece = Piece {
                 epoch: entry.position.epoch,
                 unit: &entry.unit,

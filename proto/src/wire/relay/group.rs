@@ -52,6 +52,7 @@ const RANDOM_ACCESS: u8 = 1;
 const DISCARDABLE: u8 = 2;
 const MARKER: u8 = 4;
 const GROUP_START: u8 = 8;
+const MISSED: u8 = 16;
 
 /// A unit that has come from another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +65,25 @@ pub struct Relayed {
     pub marks: Option<Marks>,
     /// A group begins with it.
     pub group_start: bool,
+    /// The sender has not got all that comes before it.
+    pub missed: bool,
     /// The tracks in force.
     pub tracks: Tracks,
     /// The last units of other tracks that come before it, as far as this stream had not said so before.
     pub after: Vec<(TrackId, u64)>,
+}
+
+/// What a log says of a unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number in its epoch.
+    pub seq: u64,
+    /// What is stamped before it.
+    pub marks: Option<Marks>,
+    /// A group begins with it.
+    pub group_start: bool,
+    /// This node has not got all that comes before it.
+    pub missed: bool,
 }
 
 /// Why bytes are no group.
@@ -126,13 +142,12 @@ impl UnitWriter {
     /// that have not been named in this stream.
     pub fn write(
         &mut self,
-        seq: u64,
+        placed: Placed,
         unit: &Unit,
-        marks: Option<Marks>,
-        group_start: bool,
         tracks: &Tracks,
         after: impl IntoIterator<Item = (TrackId, u64)>,
     ) -> Bytes {
+        let Placed { seq, marks, group_start, missed } = placed;
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         let is_news = self.tracks.as_ref().is_none_or(|known| !known.is_same_list(tracks) && known != tracks);
         let head = UnitHead {
@@ -142,7 +157,8 @@ impl UnitWriter {
             flags: flag(unit.random_access, RANDOM_ACCESS)
                 | flag(unit.discardable, DISCARDABLE)
                 | flag(unit.marker, MARKER)
-                | flag(group_start, GROUP_START),
+                | flag(group_start, GROUP_START)
+                | flag(missed, MISSED),
             captured_micros: unit.captured.map(WallClock::unix_micros),
             after: after.into_iter().map(|(track, other)| (track.0, seq.saturating_sub(other))).collect(),
             marks,
@@ -310,7 +326,8 @@ impl GroupReader {
             payload: payload.finish(),
         };
         let group_start = head.flags & GROUP_START != 0;
-        Ok(Relayed { seq, unit, marks: head.marks, group_start, tracks, after })
+        let missed = head.flags & MISSED != 0;
+        Ok(Relayed { seq, unit, marks: head.marks, group_start, missed, tracks, after })
     }
 
     /// A length and what has it, once that is there.

@@ -40,12 +40,17 @@ fn written() -> (Vec<u8>, Vec<Relayed>) {
         bytes.extend_from_slice(&head);
         unit.payload.frames().for_each(|frame| bytes.extend_from_slice(&frame.to_bytes()));
     };
-    add(writer.write(300, &first, Some(marks()), true, &list, []), &first);
-    add(writer.write(303, &second, None, false, &list, [(TrackId(1), 302)]), &second);
-    let whole =
-        |seq, unit, marks, group_start, after| Relayed { seq, unit, marks, group_start, tracks: list.clone(), after };
-    let units =
-        vec![whole(300, first, Some(marks()), true, vec![]), whole(303, second, None, false, vec![(TrackId(1), 302)])];
+    let placed = |seq, marks, group_start, missed| Placed { seq, marks, group_start, missed };
+    add(writer.write(placed(300, Some(marks()), true, false), &first, &list, []), &first);
+    add(writer.write(placed(303, None, false, true), &second, &list, [(TrackId(1), 302)]), &second);
+    let whole = |placed: Placed, unit, after| {
+        let Placed { seq, marks, group_start, missed } = placed;
+        Relayed { seq, unit, marks, group_start, missed, tracks: list.clone(), after }
+    };
+    let units = vec![
+        whole(placed(300, Some(marks()), true, false), first, vec![]),
+        whole(placed(303, None, false, true), second, vec![(TrackId(1), 302)]),
+    ];
     (bytes, units)
 }
 
@@ -97,8 +102,8 @@ fn equal_tracks_stay_one_list() {
 #[test]
 fn a_head_stays_small() {
     let (list, mut writer) = (tracks(), UnitWriter::new(HEAD.group));
-    writer.write(300, &unit(0, &[b"x"]), None, true, &list, []);
-    let head = writer.write(303, &unit(3600, &[b"x"]), None, false, &list, [(TrackId(1), 302)]);
+    writer.write(Placed { seq: 300, group_start: true, ..Placed::default() }, &unit(0, &[b"x"]), &list, []);
+    let head = writer.write(Placed { seq: 303, ..Placed::default() }, &unit(3600, &[b"x"]), &list, [(TrackId(1), 302)]);
     assert!(head.len() <= 32, "{} bytes", head.len());
 }
 

@@ -5,6 +5,8 @@
 //! units, each a head and its bytes ([`UnitWriter`], [`GroupReader`]). So a lost packet holds up one track of one group, and
 //! a group that has become too old is given up by resetting its streams.
 //!
+//! A child may also ask for what is not units ([`ToParent::Ask`]), each time on a stream of its own.
+//!
 //! Units are put back into the order of their positions at the other end. Each says which units of other tracks come before
 //! it ([`UnitHead::after`]).
 
@@ -13,7 +15,7 @@ mod tracks;
 
 use bincode::{Decode, Encode};
 
-pub use group::{GroupHead, GroupReader, Relayed, RelayedError, UnitHead, UnitWriter};
+pub use group::{GroupHead, GroupReader, Placed, Relayed, RelayedError, UnitHead, UnitWriter};
 pub use tracks::{decode_tracks, encode_tracks};
 
 use super::entry::NodeId;
@@ -28,6 +30,8 @@ messages! {
         1 => Subscribe(Subscribe),
         /// A reader waits for a random access point.
         2 => KeyframeWanted(()),
+        /// The first and last word of a stream that is no subscription: a question that those above the fabric understand.
+        3 => Ask(Vec<u8>),
     }
 }
 
@@ -42,6 +46,8 @@ messages! {
         3 => Dropped(Dropped),
         /// Nobody publishes at the parent any more. The last word.
         4 => Ended(()),
+        /// What was asked is known: the answer's bytes follow, up to the end of the stream. Otherwise the stream ends without.
+        5 => Answered(()),
     }
 }
 
