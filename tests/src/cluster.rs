@@ -8,6 +8,7 @@ mod node;
 mod watch;
 
 use std::fmt;
+use std::fs;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 pub use self::node::{Node, Setup};
 use self::watch::Watch;
 use crate::publisher::{Publisher, Refused};
-use crate::wait;
+use crate::{tools, wait};
 
 /// A cluster. Dropped, its processes are killed.
 #[derive(Debug)]
@@ -197,9 +198,24 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.watch.stop();
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.keep_logs();
+        } else {
             self.check();
         }
+    }
+}
+
+impl Cluster {
+    /// Leaves what the nodes of a test that failed have said beside its programs, for people to look at.
+    fn keep_logs(&self) {
+        let thread = std::thread::current();
+        let folder = tools::target().join("failed").join(thread.name().unwrap_or("test"));
+        let kept = fs::create_dir_all(&folder).and_then(|()| {
+            self.nodes.iter().try_for_each(|node| fs::write(folder.join(format!("{}.log", node.name)), node.log()))
+        });
+        // A panic is on its way: all that can be done is to say so.
+        println!("logs of the nodes: {} ({kept:?})", folder.display());
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http;
 
@@ -151,7 +151,15 @@ pub struct Viewer {
     pub discontinuities: usize,
     /// Segments seen that decoding cannot begin with, where parts say it.
     pub dependent: usize,
+    /// It asks several nodes in turn, of which one may be behind another by what media takes from node to node: then it asks
+    /// again.
+    pub asks_several_nodes: bool,
+    /// How often that was so.
+    pub behind: usize,
 }
+
+/// How long one node may be behind another, whatever else the machine does meanwhile.
+const HOP: Duration = Duration::from_millis(500);
 
 impl Viewer {
     /// Asks for the multivariant playlist and takes its first media playlist. Waits until there is one.
@@ -178,7 +186,21 @@ impl Viewer {
             parts: 0,
             discontinuities: 0,
             dependent: 0,
+            asks_several_nodes: false,
+            behind: 0,
         }
+    }
+
+    /// The same, over a balancer.
+    pub const fn over_several_nodes(mut self) -> Self {
+        self.asks_several_nodes = true;
+        self
+    }
+
+    /// Whether a playlist that nothing was waited for says less than the one before.
+    fn is_behind(&self, list: &Playlist) -> bool {
+        let end = |list: &Playlist| list.sequence + list.segments.len() as u64;
+        self.last.as_ref().is_some_and(|last| last.part_target.is_none() && end(list) < end(last))
     }
 
     fn get(&self, uri: &str, more: &str) -> http::Raw {
@@ -199,7 +221,14 @@ impl Viewer {
             }
             None => String::new(),
         };
-        let answer = self.get(&self.playlist, &wait);
+        let mut answer = self.get(&self.playlist, &wait);
+        let begun = Instant::now();
+        let is_behind = |answer: &http::Raw| answer.status == 200 && self.is_behind(&Playlist::parse(&answer.text()));
+        let was_behind = self.asks_several_nodes && is_behind(&answer);
+        while was_behind && is_behind(&answer) && begun.elapsed() < HOP {
+            answer = self.get(&self.playlist, &wait);
+        }
+        self.behind += usize::from(was_behind);
         assert_eq!(answer.status, 200, "{}{wait}: {}", self.playlist, answer.text());
         assert_eq!(answer.header("content-type"), Some("application/vnd.apple.mpegurl"));
         let list = Playlist::parse(&answer.text());

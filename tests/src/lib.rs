@@ -9,6 +9,7 @@
 //!
 //! Everything is loopback, and everything a test starts ends with it: a child dies with the thread that started it.
 
+pub mod balancer;
 pub mod browser;
 pub mod clients;
 pub mod cluster;

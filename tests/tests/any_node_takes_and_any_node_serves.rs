@@ -74,6 +74,41 @@ fn from_rtmp_to_everything() {
     carry(Ffmpeg, Rtmp, Video::H264Reordered);
 }
 
+/// Two nodes of another zone: the path crosses once, and goes on from there.
+#[test]
+fn over_two_hops_to_everything() {
+    let _limit = Deadline::seconds(150);
+    let media = Media::new(Video::H264Reordered, Audio::Aac);
+    let original = contents(&media.nut());
+    let zones = [("a", "x"), ("b", "y"), ("c", "y")];
+    let cluster = Cluster::with(&zones.map(|(name, zone)| Setup::new(name).with_all_doors().in_zone(zone)));
+    let mut publishing = Ffmpeg.publish(&cluster.nodes[0], Rtmp, PATH, media);
+    cluster.wait("the path to be ready", |cluster| path(cluster, 1).is_some_and(|path| path["ready"] == true));
+    let mut captures = Vec::new();
+    for node in &cluster.nodes[1..] {
+        for (reader, by) in [(Ffmpeg, Tcp), (Ffmpeg9, Udp), (Ffmpeg, Rtmp)] {
+            let who = format!("{reader:?} over {by:?} from {}", node.name);
+            captures.push((who, reader.capture(node, by, PATH, media)));
+        }
+        captures.push((format!("Ffmpeg9 over HLS from {}", node.name), Ffmpeg9.capture_hls(node, PATH)));
+    }
+    cluster.wait("one of the two to take it from the other", |cluster| {
+        let relays = path(cluster, 0).map(|path| path["relays"].clone()).unwrap_or_default();
+        let hops: Vec<(&str, &str)> = relays.as_array().map_or_else(Vec::new, |relays| {
+            relays.iter().filter_map(|hop| Some((hop["from"].as_str()?, hop["to"].as_str()?))).collect()
+        });
+        matches!(hops[..], [("a", "b"), ("b", "c")] | [("a", "c"), ("c", "b")])
+    });
+    let mut failures = Vec::new();
+    for (who, capture) in captures {
+        if let Err(failure) = compare(media, &original, &capture.finish(RECORDED_SECONDS), WITHIN) {
+            failures.push(format!("{who}: {failure}"));
+        }
+    }
+    publishing.assert_running();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 /// What a node says of the path.
 fn path(cluster: &Cluster, at: usize) -> Option<Value> {
     cluster.nodes[at].get(&format!("/v3/paths/get/{PATH}"))

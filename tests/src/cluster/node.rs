@@ -21,6 +21,7 @@ use crate::{http, ports, tools};
 pub struct Setup {
     name: String,
     more: String,
+    zone: String,
     disk_megabytes: Option<u32>,
     machine: Option<Arc<Machine>>,
     all_doors: bool,
@@ -29,7 +30,8 @@ pub struct Setup {
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), more: String::new(), disk_megabytes: None, machine: None, all_doors: false }
+        let (more, zone) = (String::new(), String::new());
+        Self { name: name.to_owned(), more, zone, disk_megabytes: None, machine: None, all_doors: false }
     }
 
     /// On a machine of its own.
@@ -53,6 +55,13 @@ impl Setup {
         self
     }
 
+    /// In a zone.
+    #[must_use]
+    pub fn in_zone(mut self, zone: &str) -> Self {
+        self.zone = format!("  zone: {zone}\n");
+        self
+    }
+
     /// With more lines of YAML.
     #[must_use]
     pub fn with(mut self, more: &str) -> Self {
@@ -68,6 +77,7 @@ pub struct Node {
     /// Its label.
     pub name: String,
     more: String,
+    zone: String,
     disk_megabytes: Option<u32>,
     machine: Option<Arc<Machine>>,
     rtsp: u16,
@@ -93,6 +103,7 @@ impl Node {
         Self {
             name: setup.name.clone(),
             more: setup.more.clone(),
+            zone: setup.zone.clone(),
             disk_megabytes: setup.disk_megabytes,
             machine: setup.machine.clone(),
             rtsp: ports::tcp(),
@@ -132,13 +143,13 @@ impl Node {
     }
 
     fn configuration(&self) -> String {
-        let Self { name, more, rtsp, rtmp, api, bootstrap, .. } = self;
+        let Self { name, more, zone, rtsp, rtmp, api, bootstrap, .. } = self;
         let mesh = self.peer();
         format!(
             "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\nworkers: 1\nchaos: yes\n\
              rtspTransports: [tcp]\nrtspAddress: 127.0.0.1:{rtsp}\nrtmpAddress: 127.0.0.1:{rtmp}\n\
              hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\
-             cluster:\n  node: {name}\n  address: {mesh}\n{bootstrap}paths:\n  all_others:\n"
+             cluster:\n  node: {name}\n  address: {mesh}\n{zone}{bootstrap}paths:\n  all_others:\n"
         )
     }
 
