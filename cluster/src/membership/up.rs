@@ -90,7 +90,7 @@ impl<T: Transport> Member<T> {
     }
 
     /// Others know of the removal, and the log does not come here any more.
-    pub(super) fn was_removed(&self) {
+    pub(crate) fn was_removed(&self) {
         self.end(Ended::Removed);
     }
 

@@ -12,7 +12,7 @@ use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream,
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
-use rand::RngExt as _;
+use rand::{Rng, RngExt as _};
 use tokio::time::{sleep, timeout};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{Greeting, Hello, Purpose};
@@ -340,10 +340,10 @@ impl Shared {
 
 /// Time between attempts: it doubles up to a second, and is spread so that nodes do not move in step.
 #[derive(Debug, Default)]
-pub(super) struct Backoff(u32);
+pub(crate) struct Backoff(u32);
 
 impl Backoff {
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.0 = 0;
     }
 
@@ -352,19 +352,24 @@ impl Backoff {
     }
 
     pub(super) fn next(&mut self) -> Duration {
+        self.draw(&mut rand::rng())
+    }
+
+    /// The next time, spread by this chance.
+    pub(crate) fn draw(&mut self, chance: &mut impl Rng) -> Duration {
         let longest = RETRY_FIRST.saturating_mul(1 << self.0.min(8)).min(RETRY_LAST);
         self.0 = self.0.saturating_add(1);
-        longest.mul_f64(rand::rng().random_range(0.5..1.0))
+        longest.mul_f64(chance.random_range(0.5..1.0))
     }
 }
 
 /// A peer that is gone is noticed after three.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-const IDLE_MILLIS: u32 = 3000;
+pub(crate) const IDLE_MILLIS: u32 = 3000;
 /// Nodes are seldom further apart. Three times this is how long a lost first packet takes.
 const INITIAL_RTT: Duration = Duration::from_millis(50);
 /// For TLS with one address, and for the hello.
-const HELLO_DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const HELLO_DEADLINE: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(1);
 const ADDRESSES_TRIED_MAX: usize = 4;

@@ -21,6 +21,7 @@ use super::net::{Net, SimTransport};
 use super::process::Process;
 use crate::clock::Clock;
 use crate::membership::{Electorate, Ended, Incarnations, Member, MemberConfig, MemberTimings};
+use crate::mesh::PeerAddress;
 use crate::ownership::{
     Answer, ClaimError, Entry, Invitation, Kind, MemberFacts, MemberState, NodeId, Refusal, TokenHash,
 };
@@ -50,6 +51,8 @@ pub(super) struct Machine {
     pub(super) wall_start: &'static AtomicI64,
     pub(super) process: Option<Process>,
     pub(super) stopped: bool,
+    /// Where the others were when the cluster was formed, or when it was let in.
+    remembered: Vec<(NodeId, String)>,
     /// It founds the cluster with these voters, unless it has done so.
     founds: Option<BTreeSet<NodeId>>,
     member: Rc<RefCell<Option<Member<SimTransport>>>>,
@@ -105,11 +108,14 @@ impl World {
             options,
         };
         let count = [3, 3, 3, 4, 5][world.chance.random_range(0..5)];
-        (0..count).for_each(|_| world.add_machine());
+        for _ in 0..count {
+            world.add_machine();
+        }
         world
     }
 
-    fn add_machine(&mut self) {
+    /// One more machine, which does not run yet. Says which it is.
+    pub(super) fn add_machine(&mut self) -> usize {
         let id = NodeId(self.next_id);
         self.next_id += 1;
         let machine = Machine {
@@ -119,10 +125,12 @@ impl World {
             wall_start: Box::leak(Box::new(AtomicI64::new(EPOCH_MICROS))),
             process: None,
             stopped: false,
+            remembered: Vec::new(),
             founds: None,
             member: Rc::default(),
         };
         self.machines.push(machine);
+        self.machines.len() - 1
     }
 
     async fn live(&mut self) {
@@ -139,6 +147,8 @@ impl World {
     /// The first node founds the cluster with the others as voters; who does not vote is let in. It may be killed meanwhile.
     async fn form(&mut self) {
         let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id).collect();
+        let all: Vec<_> = ids.iter().map(|id| (*id, facts(*id).address)).collect();
+        self.machines.iter_mut().for_each(|machine| machine.remembered.clone_from(&all));
         self.machines[0].founds = Some(Electorate::first(ids[0], ids.iter().copied()));
         (0..self.machines.len()).for_each(|n| self.start(n));
         match self.chance.random_range(0..4) {
@@ -186,11 +196,20 @@ impl World {
             let members: Vec<_> = self.members().filter(|member| knows(member, member.id())).collect();
             for member in members {
                 if knows(&member, node) {
+                    self.remember(node, &member);
                     return;
                 }
                 let _ = member.consensus().propose(join.clone(), Duration::from_secs(1)).await;
             }
             sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A node that was let in is told who the others are.
+    fn remember(&mut self, node: NodeId, member: &Member<SimTransport>) {
+        let machine = self.machines.iter_mut().find(|machine| machine.id == node);
+        if let Some(machine) = machine.filter(|machine| machine.remembered.is_empty()) {
+            machine.remembered = member.addresses();
         }
     }
 
@@ -225,7 +244,7 @@ impl World {
         let id = machine.id;
         let incarnation = machine.disk.next_incarnation();
         self.checker.event(format_args!("{id}.{incarnation} starts"));
-        let incoming = self.net.open(id, process, incarnation);
+        let mail = self.net.open(id, process, incarnation);
         self.readers.borrow_mut().insert(id, (process, Default::default()));
         let doors = Arc::new(Doors::default());
         let config = MemberConfig {
@@ -241,15 +260,29 @@ impl World {
             observer: Some(self.checker.observer(id)),
         };
         let (disk, place, founds) = (machine.disk.clone(), machine.member.clone(), machine.founds.clone());
+        let remembered = machine.remembered.clone();
         let (net, checker, readers) = (self.net.clone(), self.checker.clone(), self.readers.clone());
         machine.stopped = false;
         machine.process = Some(Process::start(async move {
             spawn_local(disk.clone().run());
+            let transport = config.transport.clone();
+            let Some(links) = transport.links() else { return };
+            let (incoming, removed) = links.start(mail, checker.clone());
+            let greeted = remembered.iter().filter(|(node, _)| *node != id);
+            let peer =
+                |(node, address): &(_, String)| (*node, PeerAddress { address: address.clone(), incarnation: 0 });
+            links.set_peers(greeted.map(peer).collect());
             let image = disk.load().unwrap_or_default();
             let member = match Member::start(config, &image).await {
                 Ok(member) => member,
                 Err(error) => return checker.violation(format_args!("{id} does not start: {error}")),
             };
+            member.remember(&remembered);
+            let told = member.clone();
+            spawn_local(async move {
+                removed.notified().await;
+                told.was_removed();
+            });
             let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
             if let Some(voters) = founds.filter(|_| is_new) {
                 let founding = member.clone();
@@ -293,6 +326,7 @@ impl World {
     pub(super) fn forget(&mut self, n: usize) {
         self.machines[n].disk.wipe();
         self.machines[n].founds = None;
+        self.machines[n].remembered.clear();
     }
 
     /// The members whose processes run.
