@@ -182,11 +182,11 @@ impl Links {
                 }
                 Next::Stop => return,
             };
-            match self.dial(peer, attempt).await {
+            match self.dial(peer, attempt, backoff.patience()).await {
                 Ok(true) => backoff.reset(),
                 // The peer's own attempt was quicker.
                 Ok(false) => {}
-                Err(refusal) if refusal == Refusal::Removed => self.door.removed.notify_one(),
+                Err(Refusal::Removed) => self.door.removed.notify_one(),
                 Err(_) => {}
             }
             self.door.peers.lock().table.gave_up(peer, attempt);
@@ -196,8 +196,8 @@ impl Links {
     }
 
     /// The dialer's part. Whether there is a connection now.
-    async fn dial(&self, peer: NodeId, attempt: u64) -> Result<bool, Refusal> {
-        let reached = timeout(HELLO_DEADLINE, self.reach(peer)).await;
+    async fn dial(&self, peer: NodeId, attempt: u64, patience: Duration) -> Result<bool, Refusal> {
+        let reached = timeout(patience, self.reach(peer)).await;
         let theirs = reached.map_err(|_| Refusal::Deadline)?;
         let hello = {
             let mut peers = self.door.peers.lock();
