@@ -287,6 +287,11 @@ impl Transport for Mesh {
         self.0.table.lock().set_removed(removed);
     }
 
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
+        let table = self.0.table.lock();
+        table.links().map(|(node, link)| (node, link.connection.rtt())).collect()
+    }
+
     fn set_incarnation(&self, incarnation: u64) {
         self.change(|me| me.incarnation = incarnation);
     }

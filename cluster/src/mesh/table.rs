@@ -275,7 +275,6 @@ impl<C: Clone> Table<C> {
     }
 
     /// All connections in use, those of guests as well.
-    #[cfg(test)]
     pub(crate) fn links(&self) -> impl Iterator<Item = (NodeId, &Link<C>)> {
         self.slots.iter().filter_map(|(node, slot)| Some((*node, slot.link.as_ref()?)))
     }
