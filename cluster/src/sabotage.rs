@@ -12,10 +12,11 @@ mod switch {
     }
 
     pub(crate) static NO_FENCING: Switch = Switch;
+    pub(crate) static NO_GUESTS: Switch = Switch;
     pub(crate) static NO_INCARNATION_CHECK: Switch = Switch;
 }
 
-pub(crate) use switch::{NO_FENCING, NO_INCARNATION_CHECK};
+pub(crate) use switch::{NO_FENCING, NO_GUESTS, NO_INCARNATION_CHECK};
 
 #[cfg(test)]
 mod switch {
@@ -24,6 +25,7 @@ mod switch {
 
     thread_local! {
         static FENCING: Cell<bool> = const { Cell::new(false) };
+        static GUESTS: Cell<bool> = const { Cell::new(false) };
         static INCARNATION: Cell<bool> = const { Cell::new(false) };
     }
 
@@ -41,5 +43,6 @@ mod switch {
     }
 
     pub(crate) static NO_FENCING: Switch = Switch(&FENCING);
+    pub(crate) static NO_GUESTS: Switch = Switch(&GUESTS);
     pub(crate) static NO_INCARNATION_CHECK: Switch = Switch(&INCARNATION);
 }

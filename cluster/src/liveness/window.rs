@@ -29,6 +29,19 @@ impl Default for Timings {
     }
 }
 
+impl Timings {
+    /// The same for nodes whose packets take so long there and back: no suspicion before two round trips, no vote before
+    /// four.
+    #[must_use]
+    pub fn for_round_trip(self, round_trip: Duration) -> Self {
+        Self {
+            suspect_after: self.suspect_after.max(round_trip * 2),
+            down_after: self.down_after.max(round_trip * 4),
+            ..self
+        }
+    }
+}
+
 /// How a node looks to an observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
@@ -66,6 +79,11 @@ impl Window {
     /// A window that opens now.
     pub const fn open(timings: Timings, now: Now) -> Self {
         Self { timings, last_tick: None, since: now, peers: BTreeMap::new(), interruptions: 0 }
+    }
+
+    /// Other times count from now on. The ticks come as often as before.
+    pub const fn set_timings(&mut self, timings: Timings) {
+        self.timings = timings;
     }
 
     /// Must be called every `tick`. A call that comes late shuts the window and opens it again.
@@ -182,6 +200,21 @@ mod tests {
         window.heard(B, 1, at(1700));
         window.expect(B, 1, at(1750));
         assert_eq!(window.sight(B, 1, at(1750)), Sight::Lives);
+    }
+
+    #[test]
+    fn nodes_that_are_far_away_may_be_silent_for_longer() {
+        let (usual, ms) = (Timings::default(), Duration::from_millis);
+        assert_eq!(usual.for_round_trip(ms(40)), usual);
+        assert_eq!(usual.for_round_trip(ms(150)), usual);
+        let far = usual.for_round_trip(ms(320));
+        assert_eq!((far.suspect_after, far.down_after, far.tick), (ms(640), ms(1280), usual.tick));
+        let mut window = watching();
+        window.set_timings(far);
+        run(&mut window, 1050, 1600);
+        assert_eq!(window.sight(B, 1, at(1600)), Sight::Lives);
+        run(&mut window, 1650, 2300);
+        assert_eq!(window.sight(B, 1, at(2300)), Sight::Down);
     }
 
     #[test]

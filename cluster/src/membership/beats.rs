@@ -20,6 +20,7 @@ pub struct Beats {
     /// The last heartbeat of each node, to be echoed: number, its sender's clock, when it came.
     heard: BTreeMap<NodeId, (u64, i64, Now)>,
     links: BTreeMap<NodeId, LinkClock>,
+    round_trips: BTreeMap<NodeId, Lowest>,
     /// When each process of a node was heard last; the newest two.
     processes: BTreeMap<NodeId, BTreeMap<u64, Now>>,
 }
@@ -33,6 +34,26 @@ pub struct LinkClock {
     pub offset_micros: i64,
     taken: Now,
 }
+
+/// The shortest round trip of this second and of the one before: what was long for so long is far away, and not only busy.
+#[derive(Clone, Copy, Debug)]
+struct Lowest {
+    since: Now,
+    latest: Duration,
+    before: Duration,
+}
+
+impl Lowest {
+    fn take(&mut self, round_trip: Duration, now: Now) {
+        if now.since(self.since) >= LOWEST_OF {
+            *self = Self { since: now, latest: round_trip, before: self.latest };
+        } else {
+            self.latest = self.latest.min(round_trip);
+        }
+    }
+}
+
+const LOWEST_OF: Duration = Duration::from_secs(1);
 
 /// A better measurement stands so long against worse ones: clocks drift, ways change.
 const LINK_CLOCK_VALID: Duration = Duration::from_secs(10);
@@ -49,6 +70,7 @@ impl Beats {
             number: 0,
             heard: BTreeMap::new(),
             links: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
             processes: BTreeMap::new(),
         }
     }
@@ -134,6 +156,9 @@ impl Beats {
         };
         let offset_micros = theirs_micros.saturating_sub(wall_micros).saturating_add((round_trip / 2) as i64);
         let round_trip = Duration::from_micros(round_trip);
+        let lowest =
+            self.round_trips.entry(from).or_insert(Lowest { since: now, latest: round_trip, before: round_trip });
+        lowest.take(round_trip, now);
         let link = LinkClock { round_trip, offset_micros, taken: now };
         let known = self.links.entry(from).or_insert(link);
         if round_trip <= known.round_trip || now.since(known.taken) > LINK_CLOCK_VALID {
@@ -174,6 +199,7 @@ impl Beats {
         self.ballot.forget(node);
         self.heard.remove(&node);
         self.links.remove(&node);
+        self.round_trips.remove(&node);
         self.processes.remove(&node);
     }
 
@@ -182,9 +208,15 @@ impl Beats {
         self.links.get(&node).copied()
     }
 
-    /// The longest round trip to any of these.
-    pub fn longest_round_trip(&self) -> Option<Duration> {
-        self.links.values().map(|link| link.round_trip).max()
+    /// The shortest round trip to a node within the last second or two.
+    pub fn round_trip(&self, node: NodeId) -> Option<Duration> {
+        self.round_trips.get(&node).map(|lowest| lowest.latest.min(lowest.before))
+    }
+
+    /// Silence means something after other times from now on.
+    pub const fn set_timings(&mut self, timings: Timings) {
+        self.timings = timings;
+        self.window.set_timings(timings);
     }
 
     /// How often this node was late itself, so that its sights did not count.
@@ -199,4 +231,48 @@ const fn should_be_heard(state: MemberState) -> bool {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    fn at(ms: u64) -> Now {
+        Now::from_micros(ms * 1000)
+    }
+
+    fn beat(incarnation: u64, echo: Option<Echo>) -> Heartbeat {
+        Heartbeat { incarnation, number: 1, wall_micros: 0, echo, sights: Vec::new() }
+    }
+
+    #[test]
+    fn who_says_goodbye_for_its_older_incarnation_is_no_second_process() {
+        let mut beats = Beats::new(ME, Timings::default(), at(0));
+        beats.heard(OTHER, &beat(1, None), at(1000), 0);
+        assert!(beats.older_lives(OTHER, 2, at(1010)), "an older one was heard a moment ago");
+        beats.cut(OTHER, 1);
+        assert!(!beats.older_lives(OTHER, 2, at(1010)));
+        // A second process would go on.
+        beats.heard(OTHER, &beat(1, None), at(1050), 0);
+        assert!(beats.older_lives(OTHER, 2, at(1060)));
+    }
+
+    #[test]
+    fn a_way_is_as_long_as_the_shortest_round_trip_of_a_second_or_two() {
+        let mut beats = Beats::new(ME, Timings::default(), at(0));
+        let mut measure = |ms: u64, round_trip: u64| {
+            let echo = Echo { number: 1, wall_micros: 0, held_micros: 0 };
+            beats.heard(OTHER, &beat(1, Some(echo)), at(ms), (round_trip * 1000) as i64);
+            beats.round_trip(OTHER).map(|way| way.as_millis())
+        };
+        assert_eq!(measure(0, 1), Some(1));
+        assert_eq!(measure(50, 90), Some(1));
+        assert_eq!(measure(1000, 300), Some(1), "of the second before");
+        assert_eq!(measure(1950, 310), Some(1));
+        assert_eq!(measure(2000, 305), Some(300));
+        assert_eq!(measure(2050, 2), Some(2));
+    }
 }

@@ -64,6 +64,13 @@ impl Transport for Link {
         }
     }
 
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
+        match self {
+            Self::Alone => BTreeMap::new(),
+            Self::Mesh(mesh) => mesh.round_trips(),
+        }
+    }
+
     fn set_incarnation(&self, incarnation: u64) {
         if let Self::Mesh(mesh) = self {
             mesh.set_incarnation(incarnation);

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,77 +15,16 @@ use weft_proto::time::{Now, WallClock};
 use weft_proto::wire::control::{Proposed, Request, Response, Signal};
 
 use super::beats::Beats;
+use super::config::{Incarnations, MemberConfig, MemberTimings};
+use super::distance::Distance;
 use super::holdings::{Holdings, Host};
 use super::steward::{Duty, Steward};
 use super::voters::Change;
 use super::wake::Wake;
 use crate::clock::Clock;
-use crate::liveness::Timings;
 use crate::mesh::{Incoming, PeerAddress, Transport};
 use crate::ownership::{Answer, Entry, MemberFacts, NodeId, Refusal};
-use crate::raft::{Consensus, ConsensusConfig, Disk, Image, Observer, RaftTimings, StartError};
-
-/// How fast things happen in a cluster. All nodes should have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemberTimings {
-    /// Of elections.
-    pub raft: RaftTimings,
-    /// Of observing.
-    pub liveness: Timings,
-    /// How long a claim is tried.
-    pub claim_timeout: Duration,
-    /// How long a voter may be down before another one takes its place.
-    pub voter_replace_after: Duration,
-}
-
-impl Default for MemberTimings {
-    fn default() -> Self {
-        Self {
-            raft: RaftTimings::default(),
-            liveness: Timings::default(),
-            claim_timeout: Duration::from_secs(3),
-            voter_replace_after: Duration::from_secs(600),
-        }
-    }
-}
-
-/// Draws incarnations: each is higher than all before, and on the disk before it is used.
-pub trait Incarnations: Send + Sync + 'static {
-    /// The next one.
-    fn next(&self) -> Pin<Box<dyn Future<Output = io::Result<u64>> + Send + '_>>;
-}
-
-/// How a node takes part.
-pub struct MemberConfig<T> {
-    /// Who it is.
-    pub id: NodeId,
-    /// What it says of itself.
-    pub facts: MemberFacts,
-    /// Of this process.
-    pub incarnation: u64,
-    /// Draws the next one.
-    pub incarnations: Arc<dyn Incarnations>,
-    /// How fast.
-    pub timings: MemberTimings,
-    /// Where its log is.
-    pub disk: Arc<dyn Disk>,
-    /// The way to the others.
-    pub transport: T,
-    /// The node's clock.
-    pub clock: Clock,
-    /// Who serves what the node owns.
-    pub host: Arc<dyn Host>,
-    /// Who else sees what is agreed.
-    pub observer: Option<Arc<dyn Observer>>,
-}
-
-impl MemberConfig<()> {
-    /// With this way to the others.
-    pub fn over<T>(self, transport: T) -> MemberConfig<T> {
-        let Self { id, facts, incarnation, incarnations, timings, disk, clock, host, observer, .. } = self;
-        MemberConfig { id, facts, incarnation, incarnations, timings, disk, transport, clock, host, observer }
-    }
-}
+use crate::raft::{Consensus, ConsensusConfig, Image, Standing, StartError};
 
 /// A node's part in its cluster. Clones are the same part. To be used on the thread, and in the `LocalSet`, where it was
 /// started.
@@ -125,10 +62,31 @@ pub(super) struct Inner {
     /// Where nodes were before it was agreed that they are members.
     pub(super) remembered: BTreeMap<NodeId, PeerAddress>,
     pub(super) removed_since: Option<Now>,
-    /// When somebody was last told that the nodes are too far apart for the timings.
-    too_far_said: Option<Now>,
+    pub(super) distance: Distance,
+    /// Whom this node followed when it last looked.
+    leader: Option<NodeId>,
+    /// How often it had been late by then.
+    interruptions: u64,
     /// Why this node takes no part any more.
     pub(super) ended: Option<Ended>,
+}
+
+impl Inner {
+    /// Says what a person would look for who wonders why something took long.
+    fn note(&mut self, standing: &Standing) {
+        if self.leader != standing.leader {
+            self.leader = standing.leader;
+            match standing.leader {
+                Some(leader) => info!(%leader, term = standing.term, "a node leads"),
+                None => info!(term = standing.term, "no node leads, as far as this one knows"),
+            }
+        }
+        let interruptions = self.beats.interruptions();
+        if self.interruptions != interruptions {
+            self.interruptions = interruptions;
+            debug!(interruptions, "this node was late itself: it has seen nobody's silence");
+        }
+    }
 }
 
 /// Why a node takes no part any more.
@@ -179,7 +137,9 @@ impl<T: Transport> Member<T> {
             peers: BTreeMap::new(),
             remembered: BTreeMap::new(),
             removed_since: None,
-            too_far_said: None,
+            distance: Distance::new(config.timings.raft.heartbeat),
+            leader: None,
+            interruptions: 0,
             ended: None,
         };
         let shared = Shared {
@@ -328,7 +288,8 @@ impl<T: Transport> Member<T> {
         let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
         let Inner { steward, beats: seen, .. } = &mut *inner;
         let duties = steward.duties(&state, &standing, seen, now, wall_micros);
-        self.check_distance(&mut inner, now);
+        inner.note(&standing);
+        self.follow(&mut inner, &standing, now);
         drop(inner);
         drop(state);
         for (node, beat) in beats {
@@ -338,19 +299,6 @@ impl<T: Transport> Member<T> {
             self.perform(duty);
         }
         self.review(true);
-    }
-
-    /// Timings that are shorter than the way cost elections and false alarms: somebody has to know.
-    fn check_distance(&self, inner: &mut Inner, now: Now) {
-        let timings = self.shared.timings.raft;
-        let Some(way) = inner.beats.longest_round_trip().filter(|way| *way > timings.heartbeat) else { return };
-        if inner.too_far_said.is_none_or(|said| now.since(said) >= SAY_AGAIN) {
-            inner.too_far_said = Some(now);
-            let RaftTimings { heartbeat, election_max, .. } = RaftTimings::for_round_trip(way);
-            warn!(
-                "the way to a node takes {way:?}: heartbeat should be {heartbeat:?}, electionTimeout {election_max:?}"
-            );
-        }
     }
 
     fn perform(&self, duty: Duty) {
@@ -434,9 +382,6 @@ impl<T: Transport> Member<T> {
         (stranger && !joins).then_some(Response::Unable(()))
     }
 }
-
-/// How often what somebody should change is said.
-const SAY_AGAIN: Duration = Duration::from_secs(600);
 
 /// How long one proposal of the member itself is tried. It is made again if it is still right.
 pub(super) const PROPOSE: Duration = Duration::from_secs(3);

@@ -6,6 +6,9 @@
 
 mod beats;
 mod claims;
+mod config;
+mod distance;
+mod follow;
 mod history;
 mod holdings;
 mod link;
@@ -21,10 +24,13 @@ mod voters;
 mod wake;
 
 pub use beats::{Beats, LinkClock};
+pub use config::{Incarnations, MemberConfig, MemberTimings};
+pub use distance::Distance;
+pub use follow::Follow;
 pub use history::{History, Reason, Story};
 pub use holdings::Host;
 pub use link::Link;
-pub use member::{Ended, Incarnations, Member, MemberConfig, MemberTimings};
+pub use member::{Ended, Member};
 pub use seat::{LEVELS, SeatConfig, SeatError, StoredIncarnations, Way};
 pub use status::{MemberStatus, NodeStatus};
 pub use steward::{Duty, Steward};

@@ -15,8 +15,9 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::wire::hello::ClusterId;
 use weft_proto::wire::token::Token;
 
+use super::config::MemberConfig;
 use super::link::Link;
-use super::member::{Ended, Member, MemberConfig};
+use super::member::{Ended, Member};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
 use super::voters::Electorate;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tracing::{info, warn};
+use weft_proto::wire::control::{Goodbye, Signal};
 
 use super::member::{Ended, Member, Task};
 use crate::mesh::Transport;
-use crate::ownership::{Answer, Entry, MemberState, Refusal};
+use crate::ownership::{Answer, Entry, MemberState, NodeId, Refusal};
 
 /// What the members' list says of this process.
 enum Record {
@@ -90,7 +91,7 @@ impl<T: Transport> Member<T> {
     }
 
     /// Others know of the removal, and the log does not come here any more.
-    pub(super) fn was_removed(&self) {
+    pub(crate) fn was_removed(&self) {
         self.end(Ended::Removed);
     }
 
@@ -132,10 +133,15 @@ impl<T: Transport> Member<T> {
             Ok(incarnation) => {
                 warn!(incarnation, "the cluster thought this node dead; it comes up again");
                 let mut inner = self.shared.inner.lock();
-                inner.incarnation = incarnation;
+                let before = std::mem::replace(&mut inner.incarnation, incarnation);
                 inner.holdings.note_all();
+                let peers: Vec<NodeId> = inner.peers.keys().copied().collect();
                 drop(inner);
                 self.shared.transport.set_incarnation(incarnation);
+                // They have heard the older one a moment ago, and would take it for another process that goes on.
+                for node in peers {
+                    self.shared.transport.signal(node, Signal::Goodbye(Goodbye { incarnation: before }));
+                }
                 true
             }
             Err(error) => {

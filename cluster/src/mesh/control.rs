@@ -12,7 +12,7 @@ use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream,
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
-use rand::RngExt as _;
+use rand::{Rng, RngExt as _};
 use tokio::time::{sleep, timeout};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{Greeting, Hello, Purpose};
@@ -210,7 +210,7 @@ pub(super) async fn keep(shared: Arc<Shared>, node: NodeId) {
                 continue;
             }
         };
-        match dial(&shared, node, attempt, &address).await {
+        match dial(&shared, node, attempt, &address, backoff.patience()).await {
             Ok(Some(link)) => {
                 backoff.reset();
                 shared.runtime.spawn(run(shared.clone(), node, link));
@@ -240,11 +240,12 @@ async fn dial(
     node: NodeId,
     attempt: u64,
     address: &str,
+    patience: Duration,
 ) -> Result<Option<Link<Connection>>, Refusal> {
     let name = server_name(node);
     let found = resolve(address).await;
     shared.found(node, found.iter().copied().map(canonical).collect());
-    let connection = reach(shared, &shared.clients.member, &found, &name).await?;
+    let connection = reach(shared, &shared.clients.member, &found, &name, patience).await?;
     if !shared.table.lock().may_greet(node, attempt) {
         End::Done.close(&connection);
         return Ok(None);
@@ -272,20 +273,29 @@ async fn dial(
     }
 }
 
-/// A connection to the first of some addresses that answers.
+/// A connection to the first of some addresses that answers: with its first words within `patience`.
 async fn reach(
     shared: &Shared,
     config: &ClientConfig,
     addresses: &[SocketAddr],
     name: &str,
+    patience: Duration,
 ) -> Result<Connection, Refusal> {
     let mut last = Refusal::Deadline;
     for address in addresses {
-        let Ok(connecting) = shared.endpoint.connect_with(config.clone(), *address, name) else { continue };
-        match timeout(HELLO_DEADLINE, connecting).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => last = Refusal::of_handshake(&error),
-            Err(_) => {}
+        let Ok(mut connecting) = shared.endpoint.connect_with(config.clone(), *address, name) else { continue };
+        let handshake = async {
+            let heard = timeout(patience, connecting.handshake_data()).await.map(|data| data.map(drop));
+            match heard {
+                Ok(Ok(())) => Some(connecting.await),
+                Ok(Err(error)) => Some(Err(error)),
+                Err(_) => None,
+            }
+        };
+        match timeout(HELLO_DEADLINE, handshake).await {
+            Ok(Some(Ok(connection))) => return Ok(connection),
+            Ok(Some(Err(error))) => last = Refusal::of_handshake(&error),
+            Ok(None) | Err(_) => {}
         }
     }
     Err(last)
@@ -308,7 +318,7 @@ async fn greet(connection: &Connection, mine: &Hello) -> Result<(Hello, SendStre
 pub(super) async fn acquaint(shared: &Arc<Shared>, address: &str) -> Result<Hello, Refusal> {
     let found = resolve(address).await;
     // Some name must be asked for; the verifier takes the one that the certificate has.
-    let connection = reach(shared, &shared.clients.anyone, &found, "node").await?;
+    let connection = reach(shared, &shared.clients.anyone, &found, "node", HELLO_DEADLINE).await?;
     let greeted = timeout(HELLO_DEADLINE, greet(&connection, &shared.hello(Purpose::Acquaintance))).await;
     let is_named = |hello: &Hello| tls::peer_of(&connection) == Some(hello.node);
     let hello = greeted.unwrap_or(Err(Refusal::Deadline)).map(|(hello, ..)| hello);
@@ -338,13 +348,20 @@ impl Shared {
     }
 }
 
-/// Time between attempts: it doubles up to a second, and is spread so that nodes do not move in step.
+/// Time between attempts: it doubles up to a quarter of a second, and is spread so that nodes do not move in step.
 #[derive(Debug, Default)]
-pub(super) struct Backoff(u32);
+pub(crate) struct Backoff(u32);
 
 impl Backoff {
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.0 = 0;
+    }
+
+    /// How long the next attempt waits for the peer's first word. Its own first packet is lost where the way is cut, and is
+    /// sent again after ever longer times: a new attempt is the quicker one when the way is whole again. Now and then one
+    /// waits for longer, for a peer that is very far away.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.0 % PATIENT_EVERY == PATIENT_EVERY - 1 { HELLO_DEADLINE } else { SILENCE }
     }
 
     fn is_fresh(&self) -> bool {
@@ -352,21 +369,29 @@ impl Backoff {
     }
 
     pub(super) fn next(&mut self) -> Duration {
+        self.draw(&mut rand::rng())
+    }
+
+    /// The next time, spread by this chance.
+    pub(crate) fn draw(&mut self, chance: &mut impl Rng) -> Duration {
         let longest = RETRY_FIRST.saturating_mul(1 << self.0.min(8)).min(RETRY_LAST);
         self.0 = self.0.saturating_add(1);
-        longest.mul_f64(rand::rng().random_range(0.5..1.0))
+        longest.mul_f64(chance.random_range(0.5..1.0))
     }
 }
 
 /// A peer that is gone is noticed after three.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-const IDLE_MILLIS: u32 = 3000;
+pub(crate) const IDLE_MILLIS: u32 = 3000;
 /// Nodes are seldom further apart. Three times this is how long a lost first packet takes.
 const INITIAL_RTT: Duration = Duration::from_millis(50);
 /// For TLS with one address, and for the hello.
-const HELLO_DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const HELLO_DEADLINE: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LAST: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_millis(250);
+/// A first packet and two repetitions, at 0, 150 and 450 ms: the next would come after 1,050 ms only.
+const SILENCE: Duration = Duration::from_millis(700);
+const PATIENT_EVERY: u32 = 4;
 const ADDRESSES_TRIED_MAX: usize = 4;
 
 /// Half a second of 16 Mbit/s, or 100 ms of 80 Mbit/s.
@@ -385,12 +410,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_come_between_25_ms_and_a_second_apart() {
+    fn attempts_come_between_25_and_250_ms_apart() {
         let mut backoff = Backoff::default();
         let waits: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
         assert!((Duration::from_millis(25)..Duration::from_millis(50)).contains(&waits[0]), "{waits:?}");
         assert!(waits[10..].iter().all(|wait| *wait >= RETRY_LAST / 2 && *wait < RETRY_LAST), "{waits:?}");
         backoff.reset();
         assert!(backoff.next() < RETRY_FIRST);
+    }
+
+    #[test]
+    fn one_attempt_in_four_waits_for_peers_that_are_very_far_away() {
+        let mut backoff = Backoff::default();
+        let mut patience = || {
+            let patience = backoff.patience();
+            backoff.next();
+            patience
+        };
+        assert_eq!([(); 5].map(|()| patience()), [SILENCE, SILENCE, SILENCE, HELLO_DEADLINE, SILENCE]);
     }
 }

@@ -46,13 +46,18 @@ use self::join::Gate;
 use self::newcomers::Newcomers;
 use self::refusal::{Complaints, End};
 use self::status::Counts;
-use self::table::{Left, Table};
+use self::table::Left;
+pub(crate) use self::table::Table;
 use crate::identity::Current;
 use crate::limits::{ANSWERS_BYTES_MAX, CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
 
+#[cfg(test)]
+pub(crate) use self::control::{Backoff, HELLO_DEADLINE, IDLE_MILLIS};
 pub(crate) use self::hello::{read_body, read_head};
 pub use self::inquiries::Inquiry;
 pub(crate) use self::sockets::bind_udp;
+#[cfg(test)]
+pub(crate) use self::table::Next;
 
 pub use self::join::{JoinAsked, JoinError, JoinedCluster, join};
 pub use self::refusal::Refusal;
@@ -280,6 +285,11 @@ impl Transport for Mesh {
 
     fn set_removed(&self, removed: BTreeSet<NodeId>) {
         self.0.table.lock().set_removed(removed);
+    }
+
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
+        let table = self.0.table.lock();
+        table.links().map(|(node, link)| (node, link.connection.rtt())).collect()
     }
 
     fn set_incarnation(&self, incarnation: u64) {

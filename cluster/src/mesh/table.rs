@@ -25,7 +25,7 @@ use crate::limits::MEMBERS_MAX;
 
 /// All peers of a node.
 #[derive(Debug)]
-pub(super) struct Table<C> {
+pub(crate) struct Table<C> {
     me: Hello,
     slots: BTreeMap<NodeId, Slot<C>>,
     /// Those that were removed from the cluster.
@@ -61,14 +61,14 @@ enum Dial {
 
 /// A connection in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Link<C> {
-    pub(super) connection: C,
-    pub(super) serial: u64,
-    pub(super) incarnation: u64,
-    pub(super) process: u64,
-    pub(super) level: u32,
+pub(crate) struct Link<C> {
+    pub(crate) connection: C,
+    pub(crate) serial: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) process: u64,
+    pub(crate) level: u32,
     /// This node dialed it.
-    pub(super) dialed: bool,
+    pub(crate) dialed: bool,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ struct Lifeline {
 
 /// What a node that has no connection to a peer does about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Dials it there.
     Dial { attempt: u64, address: String },
     /// Nothing, until something changes.
@@ -91,23 +91,23 @@ pub(super) enum Next {
 
 /// What is left of a peer that is none any more, or of what a change has displaced.
 #[derive(Debug)]
-pub(super) struct Left<C> {
-    pub(super) link: Option<Link<C>>,
-    pub(super) farewell: Option<Arc<Notify>>,
+pub(crate) struct Left<C> {
+    pub(crate) link: Option<Link<C>>,
+    pub(crate) farewell: Option<Arc<Notify>>,
 }
 
 impl<C: Clone> Table<C> {
-    pub(super) fn new(me: Hello) -> Self {
+    pub(crate) fn new(me: Hello) -> Self {
         Self { me, slots: BTreeMap::new(), removed: BTreeSet::new(), serial: 0, is_leaving: false }
     }
 
     /// This node says something else of itself from now on.
-    pub(super) fn change(&mut self, change: impl Fn(&mut Hello)) {
+    pub(crate) fn change(&mut self, change: impl Fn(&mut Hello)) {
         change(&mut self.me);
     }
 
     /// Takes over who was removed, for good.
-    pub(super) fn set_removed(&mut self, removed: BTreeSet<NodeId>) {
+    pub(crate) fn set_removed(&mut self, removed: BTreeSet<NodeId>) {
         self.removed = removed;
     }
 
@@ -118,7 +118,7 @@ impl<C: Clone> Table<C> {
 
     /// Takes over who the peers are. Says which are new, and what is left of those that are not there any more or whose
     /// connected process is known to be gone.
-    pub(super) fn set_peers(&mut self, peers: BTreeMap<NodeId, PeerAddress>) -> (Vec<NodeId>, Vec<Left<C>>) {
+    pub(crate) fn set_peers(&mut self, peers: BTreeMap<NodeId, PeerAddress>) -> (Vec<NodeId>, Vec<Left<C>>) {
         let mut left = Vec::new();
         let gone = self.slots.extract_if(.., |node, _| !peers.contains_key(node));
         left.extend(gone.map(|(_, slot)| Left { link: slot.link, farewell: slot.lifeline.map(|line| line.farewell) }));
@@ -145,7 +145,7 @@ impl<C: Clone> Table<C> {
     }
 
     /// What to do about a peer.
-    pub(super) fn next(&mut self, node: NodeId) -> Next {
+    pub(crate) fn next(&mut self, node: NodeId) -> Next {
         let attempt = self.number();
         let Some(slot) = self.slots.get_mut(&node).filter(|slot| !slot.guest) else { return Next::Stop };
         if slot.link.is_some() || slot.answered.is_some() || slot.dial != Dial::Idle {
@@ -156,7 +156,7 @@ impl<C: Clone> Table<C> {
     }
 
     /// TLS has told that the peer was reached: may the hello be said? Not if the peer's own attempt was answered meanwhile.
-    pub(super) fn may_greet(&mut self, node: NodeId, attempt: u64) -> bool {
+    pub(crate) fn may_greet(&mut self, node: NodeId, attempt: u64) -> bool {
         let Some(slot) = self.slots.get_mut(&node) else { return false };
         let is_current = slot.dial == Dial::Handshake(attempt);
         if is_current {
@@ -167,7 +167,7 @@ impl<C: Clone> Table<C> {
 
     /// The peer has answered the hello of an attempt. The link, if it is to be confirmed and used; otherwise why not, or
     /// `None` if the attempt was given up.
-    pub(super) fn greeted(
+    pub(crate) fn greeted(
         &mut self,
         node: NodeId,
         attempt: u64,
@@ -184,7 +184,7 @@ impl<C: Clone> Table<C> {
     }
 
     /// An attempt has failed.
-    pub(super) fn gave_up(&mut self, node: NodeId, attempt: u64) {
+    pub(crate) fn gave_up(&mut self, node: NodeId, attempt: u64) {
         if let Some(slot) = self.slots.get_mut(&node)
             && [Dial::Handshake(attempt), Dial::Greeting(attempt)].contains(&slot.dial)
         {
@@ -193,11 +193,10 @@ impl<C: Clone> Table<C> {
     }
 
     /// A peer, as its certificate says, has said hello. If it is to be answered, the number of its attempt.
-    pub(super) fn heard(&mut self, certified: NodeId, hello: &Hello) -> Result<u64, Refusal> {
+    pub(crate) fn heard(&mut self, certified: NodeId, hello: &Hello) -> Result<u64, Refusal> {
         self.check(certified, hello)?;
         let attempt = self.number();
-        let guests = self.slots.values().filter(|slot| slot.guest).count();
-        if (self.is_leaving || guests >= MEMBERS_MAX) && !self.slots.contains_key(&certified) {
+        if !self.slots.contains_key(&certified) && !self.has_room_for_guest() {
             return Err(Refusal::NotAMember);
         }
         let slot = self.slots.entry(certified).or_insert_with(Slot::guest);
@@ -209,8 +208,13 @@ impl<C: Clone> Table<C> {
         Ok(attempt)
     }
 
+    fn has_room_for_guest(&self) -> bool {
+        let guests = self.slots.values().filter(|slot| slot.guest).count();
+        !self.is_leaving && guests < MEMBERS_MAX && !crate::sabotage::NO_GUESTS.is_on()
+    }
+
     /// The peer has confirmed. The link and the one whose place it takes; `None` when a later attempt has been answered.
-    pub(super) fn confirmed(
+    pub(crate) fn confirmed(
         &mut self,
         node: NodeId,
         attempt: u64,
@@ -227,7 +231,7 @@ impl<C: Clone> Table<C> {
     }
 
     /// The peer did not confirm.
-    pub(super) fn unconfirmed(&mut self, node: NodeId, attempt: u64) {
+    pub(crate) fn unconfirmed(&mut self, node: NodeId, attempt: u64) {
         if let Some(slot) = self.slots.get_mut(&node)
             && slot.answered == Some(attempt)
         {
@@ -236,7 +240,7 @@ impl<C: Clone> Table<C> {
     }
 
     /// A connection has ended. Whether it was in use.
-    pub(super) fn lost(&mut self, node: NodeId, serial: u64) -> bool {
+    pub(crate) fn lost(&mut self, node: NodeId, serial: u64) -> bool {
         let Some(slot) = self.slots.get_mut(&node) else { return false };
         slot.link.take_if(|link| link.serial == serial).is_some()
     }
@@ -264,20 +268,31 @@ impl<C: Clone> Table<C> {
         if slot.link.as_ref().is_some_and(other) { Err(Refusal::SecondProcess) } else { Ok(level) }
     }
 
+    /// Whether a node is let in without being known to be a member.
+    #[cfg(test)]
+    pub(crate) fn is_guest(&self, node: NodeId) -> bool {
+        self.slots.get(&node).is_some_and(|slot| slot.guest)
+    }
+
+    /// All connections in use, those of guests as well.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (NodeId, &Link<C>)> {
+        self.slots.iter().filter_map(|(node, slot)| Some((*node, slot.link.as_ref()?)))
+    }
+
     /// The connection to a peer.
-    pub(super) fn link(&self, node: NodeId) -> Option<&Link<C>> {
+    pub(crate) fn link(&self, node: NodeId) -> Option<&Link<C>> {
         self.slots.get(&node)?.link.as_ref()
     }
 
     /// All peers: their connections, and whether they have lifelines.
-    pub(super) fn peers(&self) -> impl Iterator<Item = (NodeId, &PeerAddress, Option<&Link<C>>, bool)> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (NodeId, &PeerAddress, Option<&Link<C>>, bool)> {
         let peers = self.slots.iter().filter(|(_, slot)| !slot.guest);
         peers.map(|(node, slot)| (*node, &slot.peer, slot.link.as_ref(), slot.lifeline.is_some()))
     }
 
     /// The link to whose peer this node is to dial a lifeline: the one who dials the connection dials that too. `Err` when
     /// it is no peer any more.
-    pub(super) fn wants_lifeline(&self, node: NodeId) -> Result<Option<Link<C>>, ()> {
+    pub(crate) fn wants_lifeline(&self, node: NodeId) -> Result<Option<Link<C>>, ()> {
         let slot = self.slots.get(&node).ok_or(())?;
         let Some(link) = slot.link.as_ref().filter(|link| link.dialed) else { return Ok(None) };
         let is_there = slot.lifeline.as_ref().is_some_and(|line| line.process == link.process);
@@ -285,7 +300,7 @@ impl<C: Clone> Table<C> {
     }
 
     /// Whether a lifeline may be held with somebody who says this.
-    pub(super) fn may_hold(&self, certified: NodeId, hello: &Hello) -> Result<(), Refusal> {
+    pub(crate) fn may_hold(&self, certified: NodeId, hello: &Hello) -> Result<(), Refusal> {
         self.check(certified, hello)?;
         let is_connected = self.link(certified).is_some_and(|link| link.process == hello.process);
         if is_connected { Ok(()) } else { Err(Refusal::NoConnection) }
@@ -293,7 +308,7 @@ impl<C: Clone> Table<C> {
 
     /// Holds a lifeline: its number, what ends it, and what ends the one whose place it takes. `None` when the peer is gone
     /// or has started again meanwhile.
-    pub(super) fn hold(&mut self, node: NodeId, hello: &Hello) -> Option<(u64, Arc<Notify>, Option<Arc<Notify>>)> {
+    pub(crate) fn hold(&mut self, node: NodeId, hello: &Hello) -> Option<(u64, Arc<Notify>, Option<Arc<Notify>>)> {
         self.may_hold(node, hello).ok()?;
         let (serial, farewell) = (self.number(), Arc::new(Notify::new()));
         let line = Lifeline { serial, process: hello.process, farewell: farewell.clone() };
@@ -302,14 +317,14 @@ impl<C: Clone> Table<C> {
     }
 
     /// A lifeline has ended.
-    pub(super) fn let_go(&mut self, node: NodeId, serial: u64) {
+    pub(crate) fn let_go(&mut self, node: NodeId, serial: u64) {
         if let Some(slot) = self.slots.get_mut(&node) {
             slot.lifeline.take_if(|line| line.serial == serial);
         }
     }
 
     /// Forgets all peers: what is left of them.
-    pub(super) fn clear(&mut self) -> Vec<Left<C>> {
+    pub(crate) fn clear(&mut self) -> Vec<Left<C>> {
         self.is_leaving = true;
         self.set_peers(BTreeMap::new()).1
     }

@@ -28,6 +28,11 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// Who was removed from the cluster: they are told so when they come.
     fn set_removed(&self, _: BTreeSet<NodeId>) {}
 
+    /// There and back to each node to which there is a connection, as far as that is measured here.
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
+        BTreeMap::new()
+    }
+
     /// The node goes on as another incarnation.
     fn set_incarnation(&self, _: u64) {}
 }

@@ -15,6 +15,7 @@ use weft_proto::wire::control::{Proposed, ReadIndex, Request, Response};
 use weft_proto::wire::entry::{Answer, Entry, NodeId};
 use weft_proto::wire::raft as wire;
 
+use super::clock;
 use super::disk::{Disk, Image};
 use super::log::Log;
 use super::machine::{Machine, Observer, SharedState};
@@ -36,24 +37,11 @@ pub struct RaftTimings {
 }
 
 impl Default for RaftTimings {
-    /// For nodes whose packets take up to 20 ms there and back: a new leader 400 ms after the death of the old one at the
+    /// For nodes whose packets take up to 40 ms there and back: a new leader 400 ms after the death of the old one at the
     /// latest, so that claims are answered again within 500 ms.
     fn default() -> Self {
         let ms = Duration::from_millis;
         Self { heartbeat: ms(40), election_min: ms(100), election_max: ms(200) }
-    }
-}
-
-impl RaftTimings {
-    /// For nodes whose packets take so long there and back, where the default is too fast for them.
-    pub fn for_round_trip(round_trip: Duration) -> Self {
-        let factor = (round_trip.as_millis() / 20 + 1).min(50) as u32;
-        let base = Self::default();
-        Self {
-            heartbeat: base.heartbeat * factor,
-            election_min: base.election_min * factor,
-            election_max: base.election_max * factor,
-        }
     }
 }
 
@@ -165,6 +153,11 @@ impl<T: Transport> Consensus<T> {
         self.raft.initialize(voters).await.map_err(|error| StartError::Raft(error.to_string()))
     }
 
+    /// From now on all of Raft's times on this thread are so many times longer: for nodes that are far apart.
+    pub fn slow_down(&self, factor: u32) {
+        clock::slow_down(factor);
+    }
+
     /// Asks for votes now: a node that is its only voter need not wait to see whether another one leads.
     pub async fn campaign(&self) {
         // It fails only when Raft has stopped, which everybody finds out who proposes.
@@ -193,7 +186,7 @@ impl<T: Transport> Consensus<T> {
             learners: membership.learner_ids().collect(),
             last: metrics.last_log_index,
             applied: metrics.last_applied.map(|id| id.index),
-            confirmed: metrics.last_quorum_acked.as_deref().map(openraft::Instant::elapsed),
+            confirmed: metrics.last_quorum_acked.as_deref().map(openraft::Instant::elapsed).map(clock::stretch),
             replicated: (metrics.replication.iter().flatten())
                 .map(|(node, matching)| (*node, matching.map(|id| id.index)))
                 .collect(),

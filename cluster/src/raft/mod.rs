@@ -6,6 +6,7 @@
 //!
 //! All of it runs on one thread, in a `LocalSet`: see [`runtime`].
 
+mod clock;
 mod consensus;
 mod disk;
 mod log;

@@ -16,6 +16,7 @@ use weft_proto::wire::control::{Request, Response};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::raft as wire;
 
+use super::clock::stretch;
 use super::types::{self, Snapshot, Types, Vote};
 use crate::limits::SNAPSHOT_PART_BYTES;
 use crate::mesh::{CallError, Transport};
@@ -39,6 +40,9 @@ pub(crate) struct Peer<T> {
 /// disk, or whose packets are sent twice, is not gone; if it is, the transport says so at once.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Where nodes are so far apart that this is longer, it is so many times what the library gives.
+const TIMES: u32 = 4;
+
 /// How long nodes that could not be reached are left alone. Their messages are refused without a packet, so this costs
 /// next to nothing, and a node that is back is served at once.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -61,7 +65,7 @@ type Rpc<V> = Result<V, RPCError<Types>>;
 
 impl<T: Transport> Peer<T> {
     async fn call(&self, action: RPCTypes, request: Request, option: &RPCOption) -> Rpc<Response> {
-        let within = option.hard_ttl().max(PATIENCE);
+        let within = stretch(option.hard_ttl() * TIMES).max(PATIENCE);
         let answer = self.transport.call(self.peer, request, within).await;
         match answer {
             Ok(Response::Busy(()) | Response::Unable(()) | Response::Unsupported(())) => Err(unreachable("it cannot")),

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use openraft::OptionalSend;
 use openraft::rt::AsyncRuntime;
-use openraft_rt_tokio::{TokioInstant, TokioMpsc, TokioMutex, TokioOneshot, TokioRuntime};
+use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::task::{JoinError, JoinHandle, LocalSet};
 use tokio::time::error::Elapsed;
 use tokio::time::{Sleep, Timeout};
 
+use super::clock::{RaftInstant, stretch};
 use super::watch::OrderedWatch;
 
 /// Draws the timeouts of Rafts that run on this thread from this seed, from now on.
@@ -39,7 +40,7 @@ impl AsyncRuntime for ControlRuntime {
     type JoinError = JoinError;
     type JoinHandle<T: OptionalSend + 'static> = JoinHandle<T>;
     type Sleep = Sleep;
-    type Instant = TokioInstant;
+    type Instant = RaftInstant;
     type TimeoutError = Elapsed;
     type Timeout<R, T: Future<Output = R> + OptionalSend> = Timeout<T>;
     type ThreadLocalRng = SmallRng;
@@ -57,19 +58,19 @@ impl AsyncRuntime for ControlRuntime {
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {
-        tokio::time::sleep(duration)
+        tokio::time::sleep(stretch(duration))
     }
 
     fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
-        TokioRuntime::sleep_until(deadline)
+        tokio::time::sleep_until(deadline.in_the_world())
     }
 
     fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
-        tokio::time::timeout(duration, future)
+        tokio::time::timeout(stretch(duration), future)
     }
 
     fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: Self::Instant, future: F) -> Self::Timeout<R, F> {
-        TokioRuntime::timeout_at(deadline, future)
+        tokio::time::timeout_at(deadline.in_the_world(), future)
     }
 
     fn is_panic(error: &Self::JoinError) -> bool {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::net::Weather;
 use super::world::World;
 use crate::ownership::{Answer, Entry, NodeId, Refusal};
+use crate::raft::Standing;
 
 /// Something that happens to a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +33,10 @@ enum Fault {
     Snapshot,
     HandOver,
     LateVerdict,
+    JoinWhileAway,
 }
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 21] = [
     Fault::Kill,
     Fault::KillAndRestart,
     Fault::KillLeader,
@@ -55,7 +57,14 @@ const FAULTS: [Fault; 20] = [
     Fault::Snapshot,
     Fault::HandOver,
     Fault::LateVerdict,
+    Fault::JoinWhileAway,
 ];
+
+/// More machines are not added: each makes a run longer.
+const MACHINES_MAX: usize = 6;
+
+/// So often a newcomer is asked to lead.
+const HAND_OVERS: usize = 10;
 
 /// Lets faults happen for some seconds.
 pub(super) async fn storm(world: &mut World) {
@@ -139,6 +148,7 @@ async fn strike(world: &mut World, fault: Fault) {
         Fault::Snapshot => snapshot(world, n).await,
         Fault::HandOver => hand_over(world, n).await,
         Fault::LateVerdict => late_verdict(world, n, lose).await,
+        Fault::JoinWhileAway => join_while_away(world, n, lose).await,
     }
 }
 
@@ -159,11 +169,12 @@ fn stop(world: &mut World, n: usize) {
 }
 
 fn leader(world: &World) -> Option<usize> {
-    let leader = world.members().find_map(|member| {
-        let standing = member.consensus().standing();
-        standing.leads.then(|| member.id())
-    })?;
+    let leader = leader_standing(world)?.leader?;
     world.machines.iter().position(|machine| machine.id == leader)
+}
+
+fn leader_standing(world: &World) -> Option<Standing> {
+    world.members().map(|member| member.consensus().standing()).find(|standing| standing.leads)
 }
 
 /// Partitions of all kinds. `n` is the one that it is about.
@@ -229,9 +240,38 @@ async fn replace(world: &mut World, n: usize) {
     world.machines[n].id = NodeId(world.next_id);
     world.next_id += 1;
     world.checker.count("machines replaced");
-    world.start(n);
     let id = world.machines[n].id;
     world.let_in(id).await;
+    world.start(n);
+}
+
+/// A machine is added while another one is away, and leads when that one comes back: nobody else can tell it of the newcomer.
+async fn join_while_away(world: &mut World, n: usize, lose: bool) {
+    world.net.heal();
+    if world.machines.len() >= MACHINES_MAX || !world.is_well() {
+        return;
+    }
+    let away = world.machines[n].id;
+    world.kill(n, lose);
+    let newcomer = world.add_machine();
+    let new = world.machines[newcomer].id;
+    world.let_in(new).await;
+    world.start(newcomer);
+    // Where it does not vote at once, it takes the place of the one that is away.
+    let votes = |world: &World| leader_standing(world).is_some_and(|standing| standing.voters.contains(&new));
+    world.wait_until("a newcomer votes", votes).await;
+    // One that is asked to lead need not succeed.
+    for _ in 0..HAND_OVERS {
+        hand_over(world, newcomer).await;
+        sleep(Duration::from_millis(200)).await;
+        if leader(world) == Some(newcomer) {
+            world.checker.count("newcomers led when one came back");
+            break;
+        }
+    }
+    world.start(n);
+    let knows = |world: &World| world.members().any(|member| member.id() == away && member.knows(new));
+    world.wait_until("one that was away hears of a newcomer", knows).await;
 }
 
 async fn snapshot(world: &World, n: usize) {

@@ -17,6 +17,8 @@ mod clients;
 mod disk;
 mod doors;
 mod faults;
+mod joining;
+mod links;
 mod net;
 mod process;
 mod tests;

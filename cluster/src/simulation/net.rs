@@ -7,13 +7,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::entry::NodeId;
 
-use crate::mesh::{CallError, Incoming, PeerAddress, Transport};
+use super::links::{Door, Links, Mail};
+use crate::mesh::{Backoff, CallError, Incoming, PeerAddress, Transport};
 
 /// What happens to what is sent.
 #[derive(Clone, Debug)]
@@ -49,22 +50,20 @@ struct Inner {
     /// From, to: nothing passes.
     walls: BTreeSet<(NodeId, NodeId)>,
     doors: BTreeMap<NodeId, Door>,
+    /// Numbers connections.
+    connections: u64,
 }
-
-#[derive(Clone)]
-struct Door {
-    process: u64,
-    incarnation: u64,
-    events: mpsc::Sender<Incoming>,
-}
-
-/// What waits for a process that is stopped; more is lost, as the kernel loses it.
-const QUEUE: usize = 4096;
 
 impl Net {
     pub(super) fn new(seed: u64) -> Self {
         let chance = SmallRng::seed_from_u64(seed);
-        let inner = Inner { chance, weather: Weather::default(), walls: BTreeSet::new(), doors: BTreeMap::new() };
+        let inner = Inner {
+            chance,
+            weather: Weather::default(),
+            walls: BTreeSet::new(),
+            doors: BTreeMap::new(),
+            connections: 0,
+        };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -84,23 +83,41 @@ impl Net {
     }
 
     /// A process listens.
-    pub(super) fn open(&self, node: NodeId, process: u64, incarnation: u64) -> mpsc::Receiver<Incoming> {
-        let (events, receiver) = mpsc::channel(QUEUE);
-        self.inner.lock().doors.insert(node, Door { process, incarnation, events });
-        receiver
+    pub(super) fn open(&self, node: NodeId, process: u64, incarnation: u64) -> Mail {
+        let (door, mail) = Door::open(node, process, incarnation);
+        self.inner.lock().doors.insert(node, door);
+        mail
     }
 
-    /// A process is gone: whoever can reach its machine sees its lifeline break.
+    /// A process is gone: whoever has a lifeline to it, and can reach its machine, sees it break.
     pub(super) fn close(&self, node: NodeId) {
         let mut inner = self.inner.lock();
         let Some(door) = inner.doors.remove(&node) else { return };
-        let others: Vec<(NodeId, Door)> = inner.doors.iter().map(|(other, door)| (*other, door.clone())).collect();
-        for (other, theirs) in others {
-            if !inner.walls.contains(&(node, other)) {
-                let cut = Incoming::Cut { node, incarnation: door.incarnation };
-                let _ = theirs.events.try_send(cut);
+        for (other, theirs) in &inner.doors {
+            if let Some(incarnation) = theirs.connected_to(node, door.process)
+                && !inner.walls.contains(&(node, *other))
+            {
+                theirs.deliver(Incoming::Cut { node, incarnation });
             }
         }
+    }
+
+    /// The number of a new connection.
+    pub(super) fn connection(&self) -> u64 {
+        let mut inner = self.inner.lock();
+        inner.connections += 1;
+        inner.connections
+    }
+
+    /// How long to wait before the next attempt to connect.
+    pub(super) fn pause(&self, backoff: &mut Backoff) -> Duration {
+        backoff.draw(&mut self.inner.lock().chance)
+    }
+
+    /// Whether packets pass both ways.
+    pub(super) fn passes(&self, one: NodeId, other: NodeId) -> bool {
+        let walls = &self.inner.lock().walls;
+        !walls.contains(&(one, other)) && !walls.contains(&(other, one))
     }
 
     /// How long a packet takes; `None` when it is lost.
@@ -121,7 +138,14 @@ impl Net {
         (reliable || !weather.deaf_to_signals).then_some(delay)
     }
 
-    fn door(&self, node: NodeId) -> Option<Door> {
+    /// Where a process is reached, and whose it is.
+    pub(super) fn door_of(&self, process: u64) -> Option<(NodeId, Door)> {
+        let inner = self.inner.lock();
+        let found = inner.doors.iter().find(|(_, door)| door.process == process);
+        found.map(|(node, door)| (*node, door.clone()))
+    }
+
+    pub(super) fn door(&self, node: NodeId) -> Option<Door> {
         self.inner.lock().doors.get(&node).cloned()
     }
 
@@ -147,24 +171,34 @@ pub(super) struct SimTransport {
 }
 
 impl SimTransport {
+    /// What this process does about its connections; none of one that is gone.
+    pub(super) fn links(&self) -> Option<Links> {
+        Some(Links { node: self.node, net: self.net.clone(), door: self.net.door(self.node)? })
+    }
+
+    /// The number of the connection that this node uses to another one.
+    fn connection(&self, to: NodeId) -> Option<u64> {
+        self.net.door(self.node)?.connection(to)
+    }
+
+    /// Where what is sent on a connection arrives, if that process still has it.
+    fn end(&self, to: NodeId, connection: u64) -> Option<Door> {
+        self.net.door(to).filter(|door| door.connection(self.node) == Some(connection))
+    }
+
     async fn exchange(&self, to: NodeId, request: Request) -> Result<Response, CallError> {
         let stuck = std::future::pending::<Result<Response, CallError>>;
-        let Some(before) = self.net.door(to) else {
-            // The machine answers that nobody listens.
-            return if self.net.carry(self.node, to, true).await { Err(CallError::Unreachable) } else { stuck().await };
-        };
+        let Some(connection) = self.connection(to) else { return Err(CallError::Unreachable) };
         if !self.net.carry(self.node, to, true).await {
             return stuck().await;
         }
-        // A connection ends with the process that it was made to.
-        let door = self.net.door(to).filter(|door| door.process == before.process);
-        let Some(door) = door else { return Err(CallError::Unreachable) };
+        // A connection ends with the process that it was made to, and nobody says so.
+        let Some(door) = self.end(to, connection) else { return stuck().await };
         let (reply, answer) = oneshot::channel();
-        let call = Incoming::Call { from: self.node, request, reply };
-        if door.events.try_send(call).is_err() {
+        if !door.deliver(Incoming::Call { from: self.node, request, reply }) {
             return Err(CallError::Unreachable);
         }
-        let Ok(answer) = answer.await else { return Err(CallError::Unreachable) };
+        let Ok(answer) = answer.await else { return stuck().await };
         if self.net.carry(to, self.node, true).await { Ok(answer) } else { stuck().await }
     }
 }
@@ -175,18 +209,35 @@ impl Transport for SimTransport {
     }
 
     fn signal(&self, to: NodeId, signal: Signal) {
+        let Some(connection) = self.connection(to) else { return };
         let copies = 1 + usize::from(self.net.twice());
         for _ in 0..copies {
             let (this, signal) = (self.clone(), signal.clone());
             spawn_local(async move {
                 if this.net.carry(this.node, to, false).await
-                    && let Some(door) = this.net.door(to)
+                    && let Some(door) = this.end(to, connection)
                 {
-                    let _ = door.events.try_send(Incoming::Signal { from: this.node, signal });
+                    door.deliver(Incoming::Signal { from: this.node, signal });
                 }
             });
         }
     }
 
-    fn set_peers(&self, _: BTreeMap<NodeId, PeerAddress>) {}
+    fn set_peers(&self, peers: BTreeMap<NodeId, PeerAddress>) {
+        if let Some(links) = self.links() {
+            links.set_peers(peers);
+        }
+    }
+
+    fn set_removed(&self, removed: BTreeSet<NodeId>) {
+        if let Some(links) = self.links() {
+            links.set_removed(removed);
+        }
+    }
+
+    fn set_incarnation(&self, incarnation: u64) {
+        if let Some(links) = self.links() {
+            links.set_incarnation(incarnation);
+        }
+    }
 }

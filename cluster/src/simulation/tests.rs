@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::checker::Coverage;
 use super::world::{Options, Report, run};
-use crate::sabotage::{NO_FENCING, NO_INCARNATION_CHECK};
+use crate::sabotage::{NO_FENCING, NO_GUESTS, NO_INCARNATION_CHECK};
 
 /// Seeds of the test command.
 const SEEDS: u64 = 2000;
@@ -41,6 +41,8 @@ const MUST_HAPPEN: &[&str] = &[
     "lost answers told again",
     "machines replaced",
     "tokens used twice",
+    "met as a guest",
+    "newcomers led when one came back",
     "one-way partitions",
     "paths assigned",
     "paths reclaimed",
@@ -137,6 +139,12 @@ fn without_fencing_readers_go_back_in_time() {
 fn without_the_incarnation_check_living_nodes_go_down() {
     let violations = is_missed(Options::default(), || NO_INCARNATION_CHECK.set(true));
     assert!(violations.iter().any(|what| what.contains("another process is up")), "{violations:#?}");
+}
+
+#[test]
+fn without_guests_who_was_away_hears_of_no_newcomer() {
+    let violations = is_missed(Options::default(), || NO_GUESTS.set(true));
+    assert!(violations.iter().any(|what| what.contains("hears of a newcomer")), "{violations:#?}");
 }
 
 #[test]

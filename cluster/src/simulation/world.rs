@@ -20,10 +20,9 @@ use super::faults;
 use super::net::{Net, SimTransport};
 use super::process::Process;
 use crate::clock::Clock;
-use crate::membership::{Electorate, Ended, Incarnations, Member, MemberConfig, MemberTimings};
-use crate::ownership::{
-    Answer, ClaimError, Entry, Invitation, Kind, MemberFacts, MemberState, NodeId, Refusal, TokenHash,
-};
+use crate::membership::{Ended, Incarnations, Member, MemberConfig, MemberTimings};
+use crate::mesh::PeerAddress;
+use crate::ownership::{ClaimError, Kind, MemberFacts, MemberState, NodeId};
 use crate::raft::Disk;
 
 /// What is different from an ordinary run.
@@ -50,8 +49,10 @@ pub(super) struct Machine {
     pub(super) wall_start: &'static AtomicI64,
     pub(super) process: Option<Process>,
     pub(super) stopped: bool,
+    /// Where the others were when the cluster was formed, or when it was let in.
+    pub(super) remembered: Vec<(NodeId, String)>,
     /// It founds the cluster with these voters, unless it has done so.
-    founds: Option<BTreeSet<NodeId>>,
+    pub(super) founds: Option<BTreeSet<NodeId>>,
     member: Rc<RefCell<Option<Member<SimTransport>>>>,
 }
 
@@ -67,7 +68,7 @@ pub(super) struct World {
 }
 
 /// Where the wall clocks of the machines begin.
-const EPOCH_MICROS: i64 = 1_700_000_000_000_000;
+pub(super) const EPOCH_MICROS: i64 = 1_700_000_000_000_000;
 
 /// Runs a cluster for some simulated seconds under faults.
 pub(super) fn run(seed: u64, options: Options) -> Report {
@@ -105,11 +106,14 @@ impl World {
             options,
         };
         let count = [3, 3, 3, 4, 5][world.chance.random_range(0..5)];
-        (0..count).for_each(|_| world.add_machine());
+        for _ in 0..count {
+            world.add_machine();
+        }
         world
     }
 
-    fn add_machine(&mut self) {
+    /// One more machine, which does not run yet. Says which it is.
+    pub(super) fn add_machine(&mut self) -> usize {
         let id = NodeId(self.next_id);
         self.next_id += 1;
         let machine = Machine {
@@ -119,10 +123,12 @@ impl World {
             wall_start: Box::leak(Box::new(AtomicI64::new(EPOCH_MICROS))),
             process: None,
             stopped: false,
+            remembered: Vec::new(),
             founds: None,
             member: Rc::default(),
         };
         self.machines.push(machine);
+        self.machines.len() - 1
     }
 
     async fn live(&mut self) {
@@ -136,86 +142,6 @@ impl World {
         self.checker.nothing_is_lost();
     }
 
-    /// The first node founds the cluster with the others as voters; who does not vote is let in. It may be killed meanwhile.
-    async fn form(&mut self) {
-        let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id).collect();
-        self.machines[0].founds = Some(Electorate::first(ids[0], ids.iter().copied()));
-        (0..self.machines.len()).for_each(|n| self.start(n));
-        match self.chance.random_range(0..4) {
-            0 => {
-                sleep(Duration::from_millis(self.chance.random_range(0..400))).await;
-                let lose = self.chance.random_range(0..2) == 0;
-                self.kill(0, lose);
-                self.checker.count("founders killed while they found");
-                sleep(Duration::from_millis(self.chance.random_range(0..1_000))).await;
-                self.start(0);
-            }
-            1 => self.lose_founder().await,
-            _ => {}
-        }
-        for id in ids {
-            self.let_in(id).await;
-        }
-        self.wait_until("the cluster forms", |world| world.is_well()).await;
-    }
-
-    /// The founder dies as soon as it says that it is up: the others go on without it.
-    async fn lose_founder(&mut self) {
-        let founder = self.machines[0].id;
-        let is_up = |world: &Self| world.members().any(|member| member.id() == founder && member.is_up());
-        let deadline = Instant::now() + WELL_WITHIN;
-        while !is_up(self) && Instant::now() < deadline {
-            sleep(Duration::from_millis(1)).await;
-        }
-        self.kill(0, true);
-        self.checker.count("founders killed when they had founded");
-        let go_on = |world: &Self| world.members().any(|member| member.is_up() && member.id() != founder);
-        self.wait_until("the others go on without their founder", go_on).await;
-        self.start(0);
-    }
-
-    /// A node is made a member by whoever can.
-    pub(super) async fn let_in(&mut self, node: NodeId) {
-        let invited = self.chance.random_range(0..2) == 0;
-        let token = if invited { self.invite(node).await } else { None };
-        let join = Entry::Join { node, facts: facts(node), token };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let knows =
-            |member: &Member<SimTransport>, node| member.consensus().state().read().members().get(node).is_some();
-        while Instant::now() < deadline {
-            let members: Vec<_> = self.members().filter(|member| knows(member, member.id())).collect();
-            for member in members {
-                if knows(&member, node) {
-                    return;
-                }
-                let _ = member.consensus().propose(join.clone(), Duration::from_secs(1)).await;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// A token that was used once already, by a request whose answer was lost. Others who come with it are not let in.
-    async fn invite(&mut self, node: NodeId) -> Option<Invitation> {
-        let hash = TokenHash(self.chance.random());
-        let member = self.members().find(|member| member.is_up())?;
-        let add = Entry::AddToken { hash, expires_micros: i64::MAX };
-        member.consensus().propose(add, Duration::from_secs(1)).await.ok()?;
-        let invitation = Invitation { hash, request: self.chance.random(), now_micros: EPOCH_MICROS };
-        let join = |node, invitation| Entry::Join { node, facts: facts(node), token: Some(invitation) };
-        let patience = Duration::from_millis(self.chance.random_range(0..20));
-        // Nobody reads the first answer.
-        let _ = member.consensus().propose(join(node, invitation), patience).await;
-        let again = member.consensus().propose(join(node, invitation), Duration::from_secs(1)).await;
-        if matches!(again, Ok((_, Answer::Done))) {
-            let thief = Invitation { request: [0; 32], ..invitation };
-            let stolen = member.consensus().propose(join(THIEF, thief), Duration::from_secs(1)).await;
-            if matches!(stolen, Ok((_, Answer::Refused(Refusal::BadToken)))) {
-                self.checker.count("tokens used twice");
-            }
-        }
-        Some(invitation)
-    }
-
     /// Starts the process of a machine.
     pub(super) fn start(&mut self, n: usize) {
         self.processes += 1;
@@ -225,7 +151,7 @@ impl World {
         let id = machine.id;
         let incarnation = machine.disk.next_incarnation();
         self.checker.event(format_args!("{id}.{incarnation} starts"));
-        let incoming = self.net.open(id, process, incarnation);
+        let mail = self.net.open(id, process, incarnation);
         self.readers.borrow_mut().insert(id, (process, Default::default()));
         let doors = Arc::new(Doors::default());
         let config = MemberConfig {
@@ -241,15 +167,29 @@ impl World {
             observer: Some(self.checker.observer(id)),
         };
         let (disk, place, founds) = (machine.disk.clone(), machine.member.clone(), machine.founds.clone());
+        let remembered = machine.remembered.clone();
         let (net, checker, readers) = (self.net.clone(), self.checker.clone(), self.readers.clone());
         machine.stopped = false;
         machine.process = Some(Process::start(async move {
             spawn_local(disk.clone().run());
+            let transport = config.transport.clone();
+            let Some(links) = transport.links() else { return };
+            let (incoming, removed) = links.start(mail, checker.clone());
+            let greeted = remembered.iter().filter(|(node, _)| *node != id);
+            let peer =
+                |(node, address): &(_, String)| (*node, PeerAddress { address: address.clone(), incarnation: 0 });
+            links.set_peers(greeted.map(peer).collect());
             let image = disk.load().unwrap_or_default();
             let member = match Member::start(config, &image).await {
                 Ok(member) => member,
                 Err(error) => return checker.violation(format_args!("{id} does not start: {error}")),
             };
+            member.remember(&remembered);
+            let told = member.clone();
+            spawn_local(async move {
+                removed.notified().await;
+                told.was_removed();
+            });
             let is_new = image.vote.is_none() && image.log.is_empty() && image.snapshot.is_none();
             if let Some(voters) = founds.filter(|_| is_new) {
                 let founding = member.clone();
@@ -293,6 +233,7 @@ impl World {
     pub(super) fn forget(&mut self, n: usize) {
         self.machines[n].disk.wipe();
         self.machines[n].founds = None;
+        self.machines[n].remembered.clear();
     }
 
     /// The members whose processes run.
@@ -399,12 +340,9 @@ impl World {
     }
 }
 
-/// Somebody who has found a token that was used.
-const THIEF: NodeId = NodeId(u64::MAX);
-
 /// The bound for being well again after everything is healed.
-const WELL_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const WELL_WITHIN: Duration = Duration::from_secs(15);
 
-fn facts(node: NodeId) -> MemberFacts {
+pub(super) fn facts(node: NodeId) -> MemberFacts {
     MemberFacts { name: format!("n{}", node.0), level: 1, ..MemberFacts::default() }
 }

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use tracing::error;
 use weft_cluster::liveness::Timings;
 use weft_cluster::membership::{
-    Cluster, ClusterConfig, Ended, Host, LEVELS, MemberConfig, MemberTimings, SeatConfig, StoredIncarnations, Way,
+    Cluster, ClusterConfig, Ended, Follow, Host, LEVELS, MemberConfig, MemberTimings, SeatConfig, StoredIncarnations,
+    Way,
 };
 use weft_cluster::mesh::faults::Faults;
 use weft_cluster::ownership::{MemberFacts, NodeId};
@@ -143,13 +144,13 @@ pub(super) fn open_relays(
 const UP_WITHIN: Duration = Duration::from_secs(10);
 
 fn timings(said: &ClusterTimings) -> MemberTimings {
-    let ClusterTimings { heartbeat, election_timeout, suspect_after, down_after, claim_timeout, voter_replace_after } =
-        *said;
+    let ClusterTimings { heartbeat, election_timeout, suspect_after, down_after, claim_timeout, .. } = *said;
     MemberTimings {
         raft: RaftTimings { heartbeat, election_min: election_timeout / 2, election_max: election_timeout },
         liveness: Timings { suspect_after, down_after, ..Timings::default() },
         claim_timeout,
-        voter_replace_after,
+        voter_replace_after: said.voter_replace_after,
+        follow: Follow { raft: said.elections_follow, liveness: said.liveness_follows },
     }
 }
 

@@ -159,6 +159,8 @@ fn cluster(layers: &Layers) -> ClusterConfig {
             down_after: cluster.duration("downAfter"),
             claim_timeout: cluster.duration("claimTimeout"),
             voter_replace_after: cluster.duration("voterReplaceAfter"),
+            elections_follow: !cluster.is_set("heartbeat") && !cluster.is_set("electionTimeout"),
+            liveness_follows: !cluster.is_set("suspectAfter") && !cluster.is_set("downAfter"),
         },
         relay_latency_max: cluster.duration("relayLatencyMax"),
         join: some(cluster.text("join")),
@@ -242,6 +244,10 @@ struct Section<'a> {
 }
 
 impl Section<'_> {
+    fn is_set(&self, name: &str) -> bool {
+        self.layers.sections.contains_key(&format!("{}.{name}", self.section))
+    }
+
     fn get(&self, name: &str) -> Option<Value> {
         let dotted = format!("{}.{name}", self.section);
         let set = self.layers.sections.get(&dotted).map(|setting| setting.value.clone());

@@ -92,6 +92,10 @@ pub struct ClusterTimings {
     pub claim_timeout: Duration,
     /// `voterReplaceAfter`.
     pub voter_replace_after: Duration,
+    /// Neither `heartbeat` nor `electionTimeout` is set: they follow the measured round trips.
+    pub elections_follow: bool,
+    /// Neither `suspectAfter` nor `downAfter` is set: they follow as well.
+    pub liveness_follows: bool,
 }
 
 /// The `cluster.bootstrap:` section.

@@ -280,3 +280,16 @@ fn the_first_file_of_the_search_is_taken_and_a_named_one_must_exist() {
     let missing = Config::load(&LoadSource::file("/nonexistent/weft.yml")).unwrap_err().to_string();
     assert!(missing.starts_with("cannot read configuration file /nonexistent/weft.yml: "), "{missing}");
 }
+
+#[test]
+fn timings_of_the_cluster_follow_the_way_unless_they_are_set() {
+    let follow = |section: &str| {
+        let timings = case(&format!("cluster: {{node: a{section}}}")).load().config.cluster.timings;
+        (timings.elections_follow, timings.liveness_follows)
+    };
+    assert_eq!(follow(""), (true, true));
+    // The value is the default; it counts that somebody has said so.
+    assert_eq!(follow(", heartbeat: 40ms"), (false, true));
+    assert_eq!(follow(", electionTimeout: 1s"), (false, true));
+    assert_eq!(follow(", downAfter: 2s, claimTimeout: 2s"), (true, false));
+}

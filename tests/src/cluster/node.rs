@@ -339,6 +339,13 @@ impl Node {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
+    /// All that it sends to other nodes takes so long, until [`Self::heal`] or five minutes are over.
+    pub fn delay(&self, milliseconds: u64) {
+        let wish = json!({"peer": "*", "direction": "out", "delayMs": milliseconds, "durationSeconds": 300});
+        let answer = self.send("POST", "/cluster/faults", &wish);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
     /// Ends its faults.
     pub fn heal(&self) {
         assert_eq!(self.send("DELETE", "/cluster/faults", &Value::Null).status, 204);

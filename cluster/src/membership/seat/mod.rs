@@ -28,8 +28,8 @@ use weft_proto::wire::hello::ClusterId;
 use weft_proto::wire::token::Token;
 
 use self::files::Papers;
+use super::config::Incarnations;
 use super::link::Link;
-use super::member::Incarnations;
 use super::thread::Joining;
 use crate::clock::Clock;
 use crate::identity::{Current, IdentityError};

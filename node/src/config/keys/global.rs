@@ -75,7 +75,7 @@ pub static CLUSTER: &[Key] = &[
         "heartbeat",
         Duration(10, 5_000),
         "40ms",
-        "How often the leader says that it lives: at least the round trip between nodes.",
+        "How often the leader says that it lives. Unset, at least the measured round trip between the nodes.",
     )
     .shared()
     .served(),
@@ -83,16 +83,26 @@ pub static CLUSTER: &[Key] = &[
         "electionTimeout",
         Duration(50, 50_000),
         "200ms",
-        "How long a silent leader is followed; at least four heartbeats.",
+        "How long a silent leader is followed; at least four heartbeats. Unset, five of those that are measured.",
     )
     .shared()
     .served(),
-    key("suspectAfter", Duration(100, 60_000), "300ms", "A node that is not heard of for so long is suspect.")
-        .shared()
-        .served(),
-    key("downAfter", Duration(200, 120_000), "600ms", "After so long an observer says that a node is down.")
-        .shared()
-        .served(),
+    key(
+        "suspectAfter",
+        Duration(100, 60_000),
+        "300ms",
+        "A node that is not heard of for so long is suspect. Unset, at least two measured round trips.",
+    )
+    .shared()
+    .served(),
+    key(
+        "downAfter",
+        Duration(200, 120_000),
+        "600ms",
+        "After so long an observer says that a node is down. Unset, at least four measured round trips.",
+    )
+    .shared()
+    .served(),
     key("claimTimeout", Duration(100, 60_000), "3s", "How long a publisher waits for the nodes to agree.")
         .shared()
         .served(),
