@@ -155,3 +155,7 @@ pub const RELAY_DEPTH_MAX: usize = 4;
 
 /// Connections from other nodes to one shard.
 pub const RELAY_CONNECTIONS_MAX: usize = 256;
+
+/// Bits a second from one parent over one connection, from which on new paths come over another one: about half of what one
+/// core carries at either end. Below that, several connections would only fight for the way.
+pub const RELAY_SHARD_BITS: u64 = 400_000_000;

@@ -24,6 +24,7 @@ pub(super) async fn serve(shard: &Rc<Shard>, connection: Connection, child: Node
     info!(%child, "a node takes paths from here");
     let relays = &shard.relays.0;
     let carrier = Carrier::new(connection.clone(), relays.clock, relays.latency_max);
+    let number = shard.children.borrow_mut().add(child, connection.clone(), carrier.clone());
     let subscriptions = async {
         while let Ok((send, recv)) = connection.accept_bi().await {
             let (shard, carrier) = (shard.clone(), carrier.clone());
@@ -38,6 +39,7 @@ pub(super) async fn serve(shard: &Rc<Shard>, connection: Connection, child: Node
         () = subscriptions => {}
         () = carrier.run() => {}
     }
+    shard.children.borrow_mut().remove(number);
     info!(%child, reason = ?connection.close_reason().map(|reason| reason.to_string()), "a node takes no paths from here any more");
 }
 

@@ -19,9 +19,10 @@ use weft_proto::id::PathName;
 use weft_proto::wire::entry::NodeId;
 
 use super::carrier::Carrier;
+use super::links::Children;
 use super::peer::Peer;
-use super::upstream::Upstream;
-use super::{Congestion, Relays, parent};
+use super::upstream::{Ending, Moving, Upstream};
+use super::{Congestion, Relays, links, parent};
 use crate::identity::Current;
 use crate::limits::{
     RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX, RELAY_SUBSCRIPTIONS_MAX,
@@ -67,9 +68,12 @@ pub(super) struct Shard {
     /// This one dials from here: answers must come to this shard, and to no other one of the same port.
     client: Endpoint,
     config: ClientConfig,
-    peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
+    pub(super) peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
+    pub(super) children: RefCell<Children>,
     listeners: RefCell<HashMap<StreamKey, Listeners>>,
     upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
+    /// Its number among the node's shards.
+    pub(super) number: usize,
     connections: Cell<usize>,
 }
 
@@ -82,6 +86,8 @@ pub(super) enum Job {
     Want(Arc<PathShared>),
     /// Nobody does any more.
     Forget(PathName),
+    /// Another shard carried it so far.
+    Continue(Moving),
 }
 
 impl Shard {
@@ -94,27 +100,32 @@ impl Shard {
         let congestion = relays.0.congestion;
         let server = server_config(identity, congestion)?;
         let config = client_config(identity, congestion)?;
+        let server = endpoint(socket, Some(server), faults.clone())?;
+        let client = endpoint(bind_udp(any, false)?, None, faults)?;
+        let (number, mut queue) = relays.open_shard();
         let shard = Rc::new(Self {
             gate: WakeGate::new(),
-            server: endpoint(socket, Some(server), faults.clone())?,
-            client: endpoint(bind_udp(any, false)?, None, faults)?,
+            server,
+            client,
             config,
             relays,
             peers: RefCell::default(),
+            children: RefCell::default(),
             listeners: RefCell::default(),
             upstreams: RefCell::default(),
+            number,
             connections: Cell::new(0),
         });
-        let (jobs, mut queue) = tokio::sync::mpsc::unbounded_channel();
-        shard.relays.0.shards.lock().push(jobs);
         spawn_local(shard.clone().pump());
         spawn_local(shard.clone().listen());
         spawn_local(shard.clone().follow());
+        spawn_local(links::measure(shard.clone()));
         let this = shard.clone();
         spawn_local(async move {
             while let Some(job) = queue.recv().await {
                 match job {
-                    Job::Want(path) => this.want(path),
+                    Job::Want(path) => this.carry(Upstream::new(path)),
+                    Job::Continue(moving) => this.carry(Upstream::continued(moving)),
                     Job::Forget(path) => this.forget(&path),
                 }
             }
@@ -122,21 +133,25 @@ impl Shard {
         Ok(shard)
     }
 
-    fn want(self: &Rc<Self>, path: Arc<PathShared>) {
-        let name = path.stream.path().clone();
+    fn carry(self: &Rc<Self>, upstream: Rc<Upstream>) {
+        let name = upstream.name().clone();
         let mut upstreams = self.upstreams.borrow_mut();
         if upstreams.contains_key(&name) {
-            return;
+            return self.relays.done(&name);
         }
-        let upstream = Upstream::new(path);
         upstreams.insert(name.clone(), upstream.clone());
         drop(upstreams);
         let this = self.clone();
         spawn_local(async move {
-            upstream.run(&this).await;
+            let ending = upstream.run(&this).await;
             let mut upstreams = this.upstreams.borrow_mut();
             if upstreams.get(&name).is_some_and(|present| Rc::ptr_eq(present, &upstream)) {
                 upstreams.remove(&name);
+            }
+            drop(upstreams);
+            match ending {
+                Ending::Over => this.relays.done(&name),
+                Ending::Moves(moving) => this.relays.hand_over(moving),
             }
         });
     }

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 use weft_proto::id::{PathName, Position};
 use weft_proto::media::{TrackId, Tracks};
+use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::relay::{
     Accepted, Dropped, From, GroupHead, GroupReader, RelayRefusal, Relayed, Subscribe, ToChild, ToParent, decode_tracks,
 };
@@ -86,9 +87,34 @@ enum Phase {
     Over,
 }
 
+/// How carrying a path on a shard ends.
+pub(super) enum Ending {
+    /// It is not to be carried any more.
+    Over,
+    /// Its new parent's paths are carried by another shard.
+    Moves(Moving),
+}
+
+/// A path on its way from one shard to another. Its subscription is over: the next one goes on after the last unit.
+pub(super) struct Moving {
+    pub(super) path: Arc<PathShared>,
+    pub(super) parent: NodeId,
+    feed: Option<Relaying>,
+    tracks: Option<Tracks>,
+}
+
 impl Upstream {
     pub(super) fn new(path: Arc<PathShared>) -> Rc<Self> {
-        let state = State { merge: None, units: Vec::new(), feed: None, newest: None, tracks: None, timer: false };
+        Self::with(path, None, None)
+    }
+
+    /// Goes on with a path that another shard has carried.
+    pub(super) fn continued(Moving { path, feed, tracks, .. }: Moving) -> Rc<Self> {
+        Self::with(path, feed, tracks)
+    }
+
+    fn with(path: Arc<PathShared>, feed: Option<Relaying>, tracks: Option<Tracks>) -> Rc<Self> {
+        let state = State { merge: None, units: Vec::new(), feed, newest: None, tracks, timer: false };
         Rc::new(Self {
             path,
             state: RefCell::new(state),
@@ -98,7 +124,7 @@ impl Upstream {
         })
     }
 
-    fn name(&self) -> &PathName {
+    pub(super) fn name(&self) -> &PathName {
         self.path.stream.path()
     }
 
@@ -117,7 +143,7 @@ impl Upstream {
     }
 
     /// Carries the path for as long as it is read here and another node has it.
-    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
+    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) -> Ending {
         let relays = &shard.relays;
         self.route.set(relays.route(self.name()));
         let mut session: Option<Session> = None;
@@ -129,6 +155,10 @@ impl Upstream {
             let route = self.route.get();
             match route {
                 None if session.is_none() => break,
+                Some(Route { parent, .. }) if relays.must_move(self.name(), parent) => {
+                    self.leave(session);
+                    return Ending::Moves(self.move_to(relays, parent));
+                }
                 Some(route) if session.as_ref().is_none_or(|session| session.route != route) => {
                     match timeout(RELAY_DEADLINE, self.subscribe(shard, route)).await {
                         Ok(Ok((next, accepted))) => {
@@ -154,6 +184,16 @@ impl Upstream {
         self.leave(session);
         relays.0.above.lock().remove(self.name());
         self.state.borrow_mut().feed = None;
+        Ending::Over
+    }
+
+    /// Takes along what another shard needs to go on.
+    fn move_to(&self, relays: &Relays, parent: NodeId) -> Moving {
+        relays.0.above.lock().remove(self.name());
+        let mut state = self.state.borrow_mut();
+        // Readers have what was passed on; the rest is asked for again.
+        state.merge = None;
+        Moving { path: self.path.clone(), parent, feed: state.feed.take(), tracks: state.tracks.take() }
     }
 
     /// Asks a parent for the path.
