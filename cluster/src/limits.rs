@@ -159,3 +159,10 @@ pub const RELAY_CONNECTIONS_MAX: usize = 256;
 /// Bits a second from one parent over one connection, from which on new paths come over another one: about half of what one
 /// core carries at either end. Below that, several connections would only fight for the way.
 pub const RELAY_SHARD_BITS: u64 = 400_000_000;
+
+/// Nodes that take one path from the same node; it sends others to these. 16 times 20 Mbit/s are what one core can send; and
+/// two levels of 16 are more than a cluster has members.
+pub const RELAY_CHILDREN_MAX: usize = 16;
+
+/// Nodes that were sent to others with a path and are remembered by a shard for it: those that ask again are served.
+pub const RELAY_HANDED_ON_MAX: usize = 4096;

@@ -20,6 +20,7 @@ use weft_proto::wire::entry::NodeId;
 
 use super::carrier::Carrier;
 use super::links::Children;
+use super::parent::HandedOn;
 use super::peer::Peer;
 use super::upstream::{Ending, Moving, Upstream};
 use super::{Congestion, Relays, links, parent};
@@ -70,6 +71,7 @@ pub(super) struct Shard {
     config: ClientConfig,
     pub(super) peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
     pub(super) children: RefCell<Children>,
+    pub(super) handed_on: RefCell<HandedOn>,
     listeners: RefCell<HashMap<StreamKey, Listeners>>,
     upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
     /// Its number among the node's shards.
@@ -111,6 +113,7 @@ impl Shard {
             relays,
             peers: RefCell::default(),
             children: RefCell::default(),
+            handed_on: RefCell::default(),
             listeners: RefCell::default(),
             upstreams: RefCell::default(),
             number,

@@ -1,5 +1,6 @@
 //! Two nodes' relays on one thread, over real sockets; and peers that have a certificate and behave as badly as they can.
 
+mod busy;
 mod moving;
 
 use std::net::SocketAddr;

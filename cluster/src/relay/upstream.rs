@@ -35,6 +35,11 @@ use crate::stream::RelayedUnit;
 /// How long readers wait at most for the rest of what a parent had when it was asked.
 const CATCH_UP: Duration = Duration::from_millis(150);
 
+/// How many nodes are asked that a parent has named instead of itself, and how long each may take. They carry the path and are
+/// no further away than the parent; so all that can be wrong with them is known soon.
+const OTHERS_MAX: usize = 4;
+const OTHER_WITHIN: Duration = Duration::from_secs(1);
+
 /// Pause after an attempt in vain; it doubles up to a second.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_secs(1);
@@ -46,6 +51,8 @@ pub(super) struct Upstream {
     /// The route, the feed or the session may have changed.
     changed: Notify,
     route: Cell<Option<Route>>,
+    /// From whom it came last.
+    parent: Cell<Option<NodeId>>,
     ended: Cell<bool>,
 }
 
@@ -62,6 +69,7 @@ struct State {
 
 /// A subscription at a parent.
 struct Session {
+    /// The way that was asked for; the peer is another one when the parent has sent this node there.
     route: Route,
     peer: Rc<Peer>,
     id: u64,
@@ -120,6 +128,7 @@ impl Upstream {
             state: RefCell::new(state),
             changed: Notify::new(),
             route: Cell::new(None),
+            parent: Cell::new(None),
             ended: Cell::new(false),
         })
     }
@@ -160,15 +169,15 @@ impl Upstream {
                     return Ending::Moves(self.move_to(relays, parent));
                 }
                 Some(route) if session.as_ref().is_none_or(|session| session.route != route) => {
-                    match timeout(RELAY_DEADLINE, self.subscribe(shard, route)).await {
-                        Ok(Ok((next, accepted))) => {
+                    match self.find(shard, route).await {
+                        Ok((next, accepted)) => {
                             pause = RETRY_FIRST;
                             self.leave(session.take());
                             self.switch(relays, &next, accepted);
                             session = Some(next);
                         }
-                        failed => {
-                            debug!(path = %self.name(), ?route, refusal = ?failed.ok().and_then(Result::err), "no relay yet");
+                        Err(refusal) => {
+                            debug!(path = %self.name(), ?route, ?refusal, "no relay yet");
                             let _ = timeout(pause, self.changed.notified()).await;
                             pause = (pause * 2).min(RETRY_LAST);
                             continue;
@@ -196,13 +205,38 @@ impl Upstream {
         Moving { path: self.path.clone(), parent, feed: state.feed.take(), tracks: state.tracks.take() }
     }
 
-    /// Asks a parent for the path.
-    async fn subscribe(
+    /// Asks the parent for the path, or those that it names instead; and it again, when none of them has the path.
+    async fn find(
         self: &Rc<Self>,
         shard: &Rc<Shard>,
         route: Route,
     ) -> Result<(Session, Accepted), Option<RelayRefusal>> {
-        let peer = shard.peer(route.parent).await.ok_or(None)?;
+        let ask = |node, patience| async move {
+            timeout(patience, self.subscribe(shard, route, node)).await.unwrap_or(Err(None))
+        };
+        let others = match ask(route.parent, RELAY_DEADLINE).await {
+            Err(Some(RelayRefusal::Busy(others))) => others,
+            answer => return answer,
+        };
+        for node in others.into_iter().filter(|node| *node != shard.relays.0.me).take(OTHERS_MAX) {
+            if self.ended.get() || self.route.get() != Some(route) {
+                return Err(None);
+            }
+            if let Ok(found) = ask(node, OTHER_WITHIN).await {
+                return Ok(found);
+            }
+        }
+        ask(route.parent, RELAY_DEADLINE).await
+    }
+
+    /// Asks a node for the path.
+    async fn subscribe(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        route: Route,
+        node: NodeId,
+    ) -> Result<(Session, Accepted), Option<RelayRefusal>> {
+        let peer = shard.peer(node).await.ok_or(None)?;
         let connection = peer.connection().ok_or(None)?;
         let (send, mut recv) = connection.open_bi().await.map_err(|_| None)?;
         let id = send.id().index();
@@ -236,7 +270,8 @@ impl Upstream {
     /// Listens to a session from now on.
     fn switch(self: &Rc<Self>, relays: &Relays, session: &Session, accepted: Accepted) {
         let Accepted { epoch, tracks, above, newest } = accepted;
-        info!(path = %self.name(), parent = %session.route.parent, ?epoch, "the path comes from another node");
+        info!(path = %self.name(), parent = %session.peer.node(), ?epoch, "the path comes from another node");
+        self.parent.set(Some(session.peer.node()));
         relays.0.above.lock().insert(self.name().clone(), above);
         let mut state = self.state.borrow_mut();
         let patience = relays.0.latency_max;
@@ -302,7 +337,7 @@ impl Upstream {
         let Some(tracks) = self.state.borrow().tracks.clone() else { return true };
         let Some(fabric) = shard.relays.fabric() else { return false };
         let identity = Identity { user: String::new(), address: None };
-        let id = self.route.get().map_or_else(String::new, |route| route.parent.to_string());
+        let id = self.parent.get().map_or_else(String::new, |parent| parent.to_string());
         let info = SessionInfo { kind: RELAY_KIND, id, identity };
         match fabric.relay(self.path.clone(), info, tracks).await {
             Ok(feed) => {
