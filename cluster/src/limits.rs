@@ -166,3 +166,7 @@ pub const RELAY_CHILDREN_MAX: usize = 16;
 
 /// Nodes that were sent to others with a path and are remembered by a shard for it: those that ask again are served.
 pub const RELAY_HANDED_ON_MAX: usize = 4096;
+
+/// Bytes of the largest packet that is tried between nodes, where the way carries more than Ethernet's 1,500: ten of them are
+/// sent at once, and a send has 64 KB.
+pub const RELAY_PACKET_BYTES_MAX: u16 = 6400;

@@ -1,6 +1,6 @@
 //! A worker's part in relays: its sockets, its connections both ways, and the paths that it carries here.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, TokioRuntime, TransportConfig,
-    VarInt,
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime as _, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
 };
 use tokio::task::spawn_local;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use weft_proto::id::PathName;
 use weft_proto::wire::entry::NodeId;
 
@@ -26,8 +26,8 @@ use super::upstream::{Ending, Moving, Upstream};
 use super::{Congestion, Relays, links, parent};
 use crate::identity::Current;
 use crate::limits::{
-    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX, RELAY_SUBSCRIPTIONS_MAX,
-    RELAY_WINDOW,
+    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_PACKET_BYTES_MAX, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX,
+    RELAY_SUBSCRIPTIONS_MAX, RELAY_WINDOW,
 };
 use crate::mesh::bind_udp;
 use crate::mesh::faults::{self, Faults};
@@ -66,8 +66,11 @@ pub(super) struct Shard {
     pub(super) gate: Arc<WakeGate>,
     /// Others connect here.
     server: Endpoint,
-    /// This one dials from here: answers must come to this shard, and to no other one of the same port.
-    client: Endpoint,
+    /// This one dials from here: answers must come to this shard, and to no other one of the same port. Made when it is
+    /// needed, for what it receives into takes 13 MB of address space.
+    client: OnceCell<Endpoint>,
+    /// Where that binds to.
+    any: SocketAddr,
     config: ClientConfig,
     pub(super) peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
     pub(super) children: RefCell<Children>,
@@ -102,13 +105,14 @@ impl Shard {
         let congestion = relays.0.congestion;
         let server = server_config(identity, congestion)?;
         let config = client_config(identity, congestion)?;
-        let server = endpoint(socket, Some(server), faults.clone())?;
-        let client = endpoint(bind_udp(any, false)?, None, faults)?;
+        // Children send little: words and acknowledgements.
+        let server = endpoint(socket, Some(server), faults, None)?;
         let (number, mut queue) = relays.open_shard();
         let shard = Rc::new(Self {
             gate: WakeGate::new(),
             server,
-            client,
+            client: OnceCell::new(),
+            any,
             config,
             relays,
             peers: RefCell::default(),
@@ -263,17 +267,42 @@ impl Shard {
 
     /// Dials an address.
     pub(super) fn dial(&self, address: SocketAddr, name: &str) -> Option<quinn::Connecting> {
-        self.client.connect_with(self.config.clone(), address, name).ok()
+        let client = match self.client.get() {
+            Some(client) => client,
+            None => match self.open_client() {
+                Ok(client) => self.client.get_or_init(|| client),
+                Err(error) => {
+                    warn!(%error, "no socket to take paths from other nodes");
+                    return None;
+                }
+            },
+        };
+        client.connect_with(self.config.clone(), address, name).ok()
+    }
+
+    fn open_client(&self) -> io::Result<Endpoint> {
+        let faults = self.relays.0.faults.clone();
+        endpoint(bind_udp(self.any, false)?, None, faults, Some(RELAY_PACKET_BYTES_MAX))
     }
 }
 
-fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, faults: Option<Faults>) -> io::Result<Endpoint> {
+/// `packet_bytes`: of the largest packet that may come.
+fn endpoint(
+    socket: UdpSocket,
+    server: Option<ServerConfig>,
+    faults: Option<Faults>,
+    packet_bytes: Option<u16>,
+) -> io::Result<Endpoint> {
     let socket = TokioRuntime.wrap_udp_socket(socket)?;
     let socket = match faults {
         Some(faults) => faults::wrap(socket, faults),
         None => socket,
     };
-    Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, Arc::new(TokioRuntime))
+    let mut config = EndpointConfig::default();
+    if let Some(bytes) = packet_bytes {
+        config.max_udp_payload_size(bytes).map_err(io::Error::other)?;
+    }
+    Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))
 }
 
 pub(super) fn server_config(identity: &Current, congestion: Congestion) -> io::Result<ServerConfig> {
@@ -308,6 +337,10 @@ fn transport(congestion: Congestion) -> Arc<TransportConfig> {
         .stream_receive_window(VarInt::from_u32(RELAY_STREAM_WINDOW))
         .receive_window(VarInt::from_u32(RELAY_WINDOW))
         .datagram_receive_buffer_size(None);
+    let mut discovery = MtuDiscoveryConfig::default();
+    // What the other end takes bounds it too.
+    discovery.upper_bound(RELAY_PACKET_BYTES_MAX);
+    transport.mtu_discovery_config(Some(discovery));
     Arc::new(transport)
 }
 
