@@ -355,9 +355,7 @@ impl Fabric {
 
     /// How many other nodes take a path from here.
     pub fn relays_of(&self, path: &PathName) -> usize {
-        let Some(shared) = self.inner.directory.find(path) else { return 0 };
-        let readers = shared.readers.lock();
-        readers.values().filter(|slot| slot.role == ReaderRole::Relay).count()
+        self.inner.children_of(path).len()
     }
 
     /// The node's label.
@@ -404,7 +402,7 @@ impl Fabric {
             available_since: stream.born_wall(),
             publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
             readers: viewers.map(|slot| describe(&slot.info)).collect(),
-            relays: relays.filter_map(|slot| u64::from_str_radix(&slot.info.id, 16).ok()).map(NodeId).collect(),
+            relays: relays.filter_map(|slot| node_of(&slot.info)).collect(),
             tracks: stream.tracks(),
             inbound_bytes: counters.inbound_bytes.load(Ordering::Relaxed),
             outbound_bytes: counters.outbound_bytes.load(Ordering::Relaxed),
@@ -440,6 +438,14 @@ impl Host for Inner {
 }
 
 impl Inner {
+    /// The nodes that take a path from here, each as often as it does.
+    pub(crate) fn children_of(&self, path: &PathName) -> Vec<NodeId> {
+        let Some(shared) = self.directory.find(path) else { return Vec::new() };
+        let readers = shared.readers.lock();
+        let relays = readers.values().filter(|slot| slot.role == ReaderRole::Relay);
+        relays.filter_map(|slot| node_of(&slot.info)).collect()
+    }
+
     /// A child's place among the readers of a path.
     pub(crate) async fn attend_relay(self: &Arc<Self>, path: PathName, info: SessionInfo) -> Option<Attendance> {
         let registry = self.registry.get()?;
@@ -471,6 +477,11 @@ impl Inner {
             registry.do_send(Notice { path, publisher, id });
         }
     }
+}
+
+/// The node whose relay it is.
+fn node_of(relay: &SessionInfo) -> Option<NodeId> {
+    u64::from_str_radix(&relay.id, 16).ok().map(NodeId)
 }
 
 #[cfg(test)]

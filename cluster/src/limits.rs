@@ -158,3 +158,18 @@ pub const RELAY_DEPTH_MAX: usize = 4;
 
 /// Connections from other nodes to one shard.
 pub const RELAY_CONNECTIONS_MAX: usize = 256;
+
+/// Bits a second from one parent over one connection, from which on new paths come over another one: about half of what one
+/// core carries at either end. Below that, several connections would only fight for the way.
+pub const RELAY_SHARD_BITS: u64 = 400_000_000;
+
+/// Nodes that take one path from the same node; it sends others to these. 16 times 20 Mbit/s are what one core can send; and
+/// two levels of 16 are more than a cluster has members.
+pub const RELAY_CHILDREN_MAX: usize = 16;
+
+/// Nodes that were sent to others with a path and are remembered by a shard for it: those that ask again are served.
+pub const RELAY_HANDED_ON_MAX: usize = 4096;
+
+/// Bytes of the largest packet that is tried between nodes, where the way carries more than Ethernet's 1,500: ten of them are
+/// sent at once, and a send has 64 KB.
+pub const RELAY_PACKET_BYTES_MAX: u16 = 6400;

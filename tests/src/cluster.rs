@@ -61,7 +61,7 @@ impl Cluster {
 
     fn begin_with(setups: &[Setup]) -> Self {
         let folder = TempDir::new().expect("make a temporary folder");
-        std::fs::write(folder.path().join("secret"), "a secret of thirty-two characters").expect("write a secret");
+        fs::write(folder.path().join("secret"), "a secret of thirty-two characters").expect("write a secret");
         let mut nodes: Vec<Node> = setups.iter().map(|setup| Node::new(setup, folder.path())).collect();
         let peers: Vec<String> = nodes.iter().map(Node::peer).collect();
         for node in &mut nodes {
@@ -208,6 +208,7 @@ impl Drop for Cluster {
 
 impl Cluster {
     /// Leaves what the nodes of a test that failed have said beside its programs, for people to look at.
+    #[expect(clippy::print_stdout, reason = "a test says where to look")]
     fn keep_logs(&self) {
         let thread = std::thread::current();
         let folder = tools::target().join("failed").join(thread.name().unwrap_or("test"));

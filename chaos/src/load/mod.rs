@@ -9,7 +9,7 @@ mod sampler;
 
 pub use outcome::{Spread, Total};
 pub use place::{Hop, Place};
-pub use report::{Latency, Report};
+pub use report::{Latency, Report, Standstill};
 pub use sampler::{Sample, Sampler};
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::probe::reader::{Gauge, Harvest, Meter};
+use crate::probe::reader::{Gauge, Harvest, Meter, Stall};
 
 /// Middle and edges of a set of values, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -73,6 +73,8 @@ pub struct Total {
     pub latency: Option<Spread>,
     /// Live units in that.
     pub latency_units: u64,
+    /// Where readers got nothing, with their path and place.
+    pub stalls: Vec<((u16, u16), Stall)>,
 }
 
 impl Total {
@@ -140,6 +142,7 @@ impl Total {
         self.packets_reordered += gauge.video.reordered + gauge.audio.reordered;
         self.blind += u64::from(gauge.first_frame_ns.is_none());
         self.ended += u64::from(gauge.ended);
+        self.stalls.extend(gauge.stalls.iter().map(|stall| ((gauge.path, gauge.place), *stall)));
     }
 }
 

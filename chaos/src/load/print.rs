@@ -117,6 +117,15 @@ fn table(report: &Report) -> Table {
             None => row(what, "-".into(), String::new()),
         }
     }
+    for of in ["pictures", "sound"] {
+        let stalls = || report.stalls.iter().filter(|stall| stall.of == of);
+        if let Some(longest) = stalls().max_by(|one, other| one.seconds.total_cmp(&other.seconds)) {
+            let until = stalls().map(|stall| stall.begin_seconds + stall.seconds).fold(0.0, f64::max);
+            let more =
+                format!("longest {:.2} s, on path {}; the last ended at {until:.1} s", longest.seconds, longest.path);
+            row(&format!("{of} stood still"), stalls().count().to_string(), more);
+        }
+    }
     let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let kb = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} KB", bytes / 1e3));
     if report.places.len() > 1 {

@@ -8,6 +8,7 @@ use super::{Mark, Sample};
 use crate::bare::Bare;
 use crate::cli::LoadArgs;
 use crate::probe::ProbeError;
+use crate::probe::reader::Stall;
 
 /// The moments between which things are measured.
 pub(super) struct Marks {
@@ -34,6 +35,8 @@ pub struct Report {
     pub loss: Loss,
     /// How long things took.
     pub times_ms: Latency,
+    /// Where pictures or sound of a reader stood still in the window, the first beginning first.
+    pub stalls: Vec<Standstill>,
     /// From each place that was read from.
     pub places: Vec<Place>,
     /// The server's process, if we know it.
@@ -105,6 +108,21 @@ pub struct Latency {
     pub longest_gap: Option<Spread>,
 }
 
+/// A time in which a reader got nothing of a kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standstill {
+    /// Which publisher's stream.
+    pub path: u16,
+    /// From which of the places.
+    pub place: u16,
+    /// `pictures` or `sound`.
+    pub of: &'static str,
+    /// When it began, after the window's beginning.
+    pub begin_seconds: f64,
+    /// How long it lasted.
+    pub seconds: f64,
+}
+
 /// What the server used.
 #[derive(Debug, Serialize)]
 pub struct Server {
@@ -164,6 +182,21 @@ impl Latency {
     }
 }
 
+impl Standstill {
+    fn all(stalls: &[((u16, u16), Stall)], begin_ns: u64) -> Vec<Self> {
+        let one = |&((path, place), Stall { is_sound, from_ns, to_ns }): &((u16, u16), Stall)| Self {
+            path,
+            place,
+            of: if is_sound { "sound" } else { "pictures" },
+            begin_seconds: (from_ns as f64 - begin_ns as f64) / 1e9,
+            seconds: (to_ns - from_ns) as f64 / 1e9,
+        };
+        let mut all: Vec<Self> = stalls.iter().map(one).collect();
+        all.sort_by(|one, other| one.begin_seconds.total_cmp(&other.begin_seconds));
+        all
+    }
+}
+
 impl Report {
     pub(super) fn new(args: &LoadArgs, marks: &Marks, outcome: &Outcome, bare: Vec<Bare>) -> Self {
         let Outcome { total, places, refused, publishers } = outcome;
@@ -186,6 +219,7 @@ impl Report {
             },
             loss: Loss::of(total, refused.len() as u64),
             times_ms: Latency::of(total),
+            stalls: Standstill::all(&total.stalls, marks.begin.at_ns),
             places: Place::all(args, places, refused, seconds),
             server,
             generator: Generator {

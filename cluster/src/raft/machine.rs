@@ -47,6 +47,13 @@ impl SharedState {
         *self.applied.get()
     }
 
+    /// What was agreed for a test.
+    #[cfg(test)]
+    pub(crate) fn apply(&self, index: u64, entry: &Entry) {
+        self.state.write().apply(index, entry);
+        self.applied.set(Some(index));
+    }
+
     /// Waits until the entry at this index has been applied here.
     pub async fn wait_for(&self, index: u64) {
         let mut receiver = self.applied.receiver();

@@ -1,8 +1,7 @@
 //! All that one child gets over one connection: its subscriptions, written in turn.
 //!
 //! One task writes for all of them. While the connection takes what is written, units go out as they are rung; when it does
-//! not, what waits stays in the logs, sound is served before pictures and the older before the younger, and what has become
-//! too old is given up.
+//! not, what waits stays in the logs, [`Turns`] says whose turn it is, and what has become too old is given up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +18,8 @@ use weft_proto::media::TrackId;
 use weft_proto::time::Now;
 use weft_proto::wire::relay::{Dropped, ToChild};
 
-use super::lane::{Class, Closed, Lane, Outlet, Progress};
+use super::lane::{Closed, Lane, Outlet, Progress};
+use super::turns::{Class, Turns};
 use crate::clock::Clock;
 use crate::subscription::Attendance;
 
@@ -37,8 +37,8 @@ pub(super) struct Carrier {
 #[derive(Default)]
 struct Inner {
     subscriptions: BTreeMap<u64, Subscription>,
-    /// What waits to be written, in the order in which it is tried.
-    ready: BTreeSet<(Class, Now, u64, TrackId)>,
+    /// What waits to be written.
+    turns: Turns,
     opening: Option<Opening>,
     windowed: Option<Instant>,
 }
@@ -49,7 +49,7 @@ struct Subscription {
     /// The child's place among the readers of the path.
     attendance: Attendance,
     ended: bool,
-    lanes: BTreeMap<TrackId, (Lane, Option<(Class, Now)>)>,
+    lanes: BTreeMap<TrackId, Lane>,
     /// Where lanes begin that are not there yet.
     from: u64,
     words: mpsc::Sender<ToChild>,
@@ -60,9 +60,6 @@ const ATTEMPTS: usize = 4;
 
 /// How often what waits is looked at although nothing has become free: it may have become too old.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How far behind those in time what is late stands: further than anything can wait.
-const LATE: Duration = Duration::from_secs(3600);
 
 /// How often the window is fitted to the way.
 const FIT: Duration = Duration::from_millis(20);
@@ -97,9 +94,9 @@ impl Carrier {
     /// Sends no more of a subscription. What has been written goes out.
     pub(super) fn remove(&self, id: u64) {
         let mut inner = self.inner.borrow_mut();
-        inner.ready.retain(|(_, _, subscription, _)| *subscription != id);
+        inner.turns.forget(id);
         if let Some(mut subscription) = inner.subscriptions.remove(&id) {
-            subscription.lanes.values_mut().for_each(|(lane, _)| lane.finish());
+            subscription.lanes.values_mut().for_each(Lane::finish);
         }
     }
 
@@ -109,6 +106,15 @@ impl Carrier {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// How many tracks have units that wait for the connection, and for how long the first of them has.
+    pub(super) fn waiting(&self) -> (usize, Duration) {
+        let inner = self.inner.borrow();
+        let waits = inner.subscriptions.values().flat_map(|subscription| subscription.lanes.values());
+        let since: Vec<Now> = waits.filter_map(Lane::waits_since).collect();
+        let now = self.clock.now();
+        (since.len(), since.iter().min().map_or(Duration::ZERO, |since| now.since(*since)))
     }
 
     /// Writes until the connection ends.
@@ -123,14 +129,14 @@ impl Carrier {
         let now = self.clock.now();
         let mut inner = self.inner.borrow_mut();
         for id in core::mem::take(&mut *self.rung.borrow_mut()) {
-            inner.wake(id, now);
+            inner.wake(id);
         }
         let written = inner.write(&self.connection, (now, self.patience), cx);
         if written.is_err() {
             return Poll::Ready(());
         }
         inner.fit(&self.connection);
-        if !inner.ready.is_empty() {
+        if !inner.turns.is_empty() {
             // Both: a tick that is due wakes this task again, and the next one is asked for.
             while looks.poll_tick(cx).is_ready() {
                 cx.waker().wake_by_ref();
@@ -142,7 +148,7 @@ impl Carrier {
 
 impl Inner {
     /// All lanes of a subscription are to look into the log.
-    fn wake(&mut self, id: u64, now: Now) {
+    fn wake(&mut self, id: u64) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         if subscription.attendance.ended().is_some() && !core::mem::replace(&mut subscription.ended, true) {
             // When the child does not read what it is told, it finds out by its own means.
@@ -151,12 +157,17 @@ impl Inner {
         let tracks = subscription.attendance.stream().tracks();
         for (track, kind) in tracks.iter().flatten().map(|(id, track)| (id, track.kind())) {
             let from = subscription.from;
-            subscription.lanes.entry(track).or_insert_with(|| (Lane::new(id, track, kind, from), None));
+            subscription.lanes.entry(track).or_insert_with(|| Lane::new(id, track, kind, from));
         }
-        for (track, (lane, waits)) in &mut subscription.lanes {
-            if waits.is_none() {
-                *waits = Some((lane.class(), now));
-                self.ready.insert((lane.class(), now, id, *track));
+        for (track, lane) in &subscription.lanes {
+            let waits = match self.turns.class_of((id, *track)) {
+                None => true,
+                // Its next group is there: it is in time again.
+                Some(Class::Late) => lane.may_jump(subscription.attendance.stream()),
+                Some(_) => false,
+            };
+            if waits {
+                self.turns.wait((id, *track), lane.class());
             }
         }
     }
@@ -170,37 +181,30 @@ impl Inner {
         let mut in_vain = 0;
         let mut after = None;
         while in_vain < ATTEMPTS {
-            let next = match after {
-                None => self.ready.first().copied(),
-                Some(last) => {
-                    self.ready.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next().copied()
-                }
-            };
-            let Some(turn) = next else { break };
+            let Some(turn) = self.turns.next(after) else { break };
             after = Some(turn);
-            let (class, _, id, track) = turn;
-            let Self { subscriptions, ready, opening, .. } = self;
+            let (id, track) = turn.lane;
+            let Self { subscriptions, turns, opening, .. } = self;
             let Some(Subscription { attendance, lanes, words, .. }) = subscriptions.get_mut(&id) else {
-                ready.remove(&turn);
+                turns.idle(turn.lane);
                 continue;
             };
-            let mut outlet = Writing { words, connection, opening };
-            let Some((lane, waits)) = lanes.get_mut(&track) else { continue };
-            match lane.poll(attendance.stream(), &mut outlet, (now, patience), cx)? {
-                Progress::Idle => {
-                    ready.remove(&turn);
-                    *waits = None;
-                }
-                Progress::Blocked(since) => {
+            let Some(lane) = lanes.get_mut(&track) else { continue };
+            let stream = attendance.stream();
+            if turn.class != Class::Late && lane.is_late(stream, now, patience) {
+                // It comes up again after those that are in time.
+                turns.wait(turn.lane, Class::Late);
+                continue;
+            }
+            let before = lane.written();
+            let progress = lane.poll(stream, &mut Writing { words, connection, opening }, (now, patience), cx)?;
+            turns.wrote(turn, lane.written() - before);
+            match progress {
+                Progress::Idle => turns.idle(turn.lane),
+                Progress::Blocked => {
                     in_vain += 1;
-                    // What is late anyway comes after what is not: no path takes all for a group that is lost.
-                    let is_late = now.since(since) > patience;
-                    let again = (class, if is_late { since.after(LATE) } else { since }, id, track);
-                    if again != turn {
-                        ready.remove(&turn);
-                        ready.insert(again);
-                        *waits = Some((class, again.1));
-                    }
+                    let is_late = lane.is_late(stream, now, patience);
+                    turns.wait(turn.lane, if is_late { Class::Late } else { lane.class() });
                 }
             }
         }

@@ -15,14 +15,8 @@ use weft_proto::media::{Kind, TrackId};
 use weft_proto::time::Now;
 use weft_proto::wire::relay::{Dropped, GroupHead, Placed, UnitWriter};
 
+use super::turns::Class;
 use crate::stream::{Entry, Stream};
-
-/// The order in which lanes are served: sound before pictures, for it is little and its gaps are heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    Sound,
-    Pictures,
-}
 
 /// Bytes of units that are read from the log at once; the rest stays there, where it can be dropped.
 const AHEAD_BYTES: usize = 64 << 10;
@@ -45,8 +39,8 @@ pub(super) struct Closed;
 pub(super) enum Progress {
     /// All that is there is written.
     Idle,
-    /// The unit that came then cannot be written yet.
-    Blocked(Now),
+    /// The next unit cannot be written yet.
+    Blocked,
 }
 
 type After = SmallVec<[(TrackId, u64); 2]>;
@@ -67,6 +61,8 @@ pub(super) struct Lane {
     /// The unit that is being written.
     writing: Option<Arc<Entry>>,
     chunks: SmallVec<[Bytes; 4]>,
+    /// Bytes that the connection took.
+    written: u64,
 }
 
 /// Epoch, publisher and group of a unit: what has a stream of its own.
@@ -94,11 +90,40 @@ impl Lane {
             out: None,
             writing: None,
             chunks: SmallVec::new(),
+            written: 0,
         }
     }
 
+    /// Where it is served while it is not late.
     pub(super) const fn class(&self) -> Class {
         self.class
+    }
+
+    /// Bytes that the connection has taken so far.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether what is next has waited too long, and there is no newer group yet that it could give way to.
+    pub(super) fn is_late(&self, stream: &Stream, now: Now, patience: Duration) -> bool {
+        self.class != Class::Sound
+            && self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience)
+            && !self.may_jump(stream)
+    }
+
+    /// Whether there is a newer group than that of what is next.
+    pub(super) fn may_jump(&self, stream: &Stream) -> bool {
+        let Some((epoch, _, group)) = self.next_unit().map(|entry| key_of(entry)) else { return false };
+        stream.newest_group().is_some_and(|(_, newest)| (newest.position.epoch, newest.group) > (epoch, group))
+    }
+
+    fn next_unit(&self) -> Option<&Arc<Entry>> {
+        self.writing.as_ref().or_else(|| self.ahead.front().map(|(entry, _)| entry))
+    }
+
+    /// Since when the unit that is next has been in the log, if one waits.
+    pub(super) fn waits_since(&self) -> Option<Now> {
+        self.next_unit().map(|entry| entry.arrived)
     }
 
     /// Writes what can be written. `patience`: what is older is given up as soon as there is a newer group.
@@ -111,15 +136,14 @@ impl Lane {
     ) -> Result<Progress, Closed> {
         loop {
             self.give_up_old(stream, outlet, now, patience);
-            if let Some(entry) = &self.writing {
-                let arrived = entry.arrived;
+            if self.writing.is_some() {
                 match self.poll_write(cx) {
                     Poll::Ready(Written::All) => self.writing = None,
                     Poll::Ready(Written::Some) => {}
                     // The child does not want this group: it has been taken from elsewhere.
                     Poll::Ready(Written::Stopped) => self.forget_unit(),
                     Poll::Ready(Written::Closed) => return Err(Closed),
-                    Poll::Pending => return Ok(Progress::Blocked(arrived)),
+                    Poll::Pending => return Ok(Progress::Blocked),
                 }
                 continue;
             }
@@ -129,13 +153,13 @@ impl Lane {
                 }
                 continue;
             };
-            let (key, arrived) = (key_of(entry), entry.arrived);
+            let key = key_of(entry);
             if self.out.as_ref().is_none_or(|out| out.key != key) {
                 self.finish();
                 match outlet.poll_open(cx) {
                     Poll::Ready(Ok(send)) => self.begin(send, key)?,
                     Poll::Ready(Err(closed)) => return Err(closed),
-                    Poll::Pending => return Ok(Progress::Blocked(arrived)),
+                    Poll::Pending => return Ok(Progress::Blocked),
                 }
             }
             self.write_next();
@@ -174,6 +198,7 @@ impl Lane {
         let result = std::task::ready!(pin!(out.send.write_chunks(&mut self.chunks)).poll(cx));
         match result {
             Ok(written) => {
+                self.written += written.bytes as u64;
                 self.chunks.drain(..written.chunks);
                 Poll::Ready(if self.chunks.is_empty() { Written::All } else { Written::Some })
             }
@@ -206,10 +231,8 @@ impl Lane {
 
     /// What has waited too long gives way to the newest group, when that is another one.
     fn give_up_old(&mut self, stream: &Stream, outlet: &mut impl Outlet, now: Now, patience: Duration) {
-        let oldest = self.writing.as_ref().or_else(|| self.ahead.front().map(|(entry, _)| entry));
-        let Some(entry) = oldest.filter(|entry| now.since(entry.arrived) > patience) else { return };
-        let (epoch, _, group) = key_of(entry);
-        if stream.newest_group().is_some_and(|(_, newest)| (newest.position.epoch, newest.group) > (epoch, group)) {
+        let is_old = self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience);
+        if is_old && self.may_jump(stream) {
             self.jump(stream, outlet);
         }
     }

@@ -4,18 +4,21 @@
 //! with the same positions, times and marks, and whoever reads it does not notice that it is one.
 //!
 //! All of it runs on the workers: each has a [`shard`] with sockets of its own, and a path belongs to one shard of the node
-//! that takes it.
+//! that takes it: which one, [`spread`] says.
 
 mod carrier;
 mod lane;
+mod links;
 mod merge;
 mod parent;
 mod peer;
 mod question;
 mod shard;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod turns;
 mod upstream;
 mod words;
 
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
@@ -35,16 +38,18 @@ use weft_proto::wire::entry::NodeId;
 
 use self::question::Question;
 use self::shard::{Job, Shard};
+use self::spread::Spread;
+use self::upstream::Moving;
 use crate::clock::Clock;
 use crate::fabric::Inner;
 use crate::identity::Current;
 use crate::mesh::faults::Faults;
 use crate::ownership::{Member, MemberState};
 use crate::path::{Identity, PathShared, SessionInfo};
-use crate::placement::mix;
 use crate::raft::SharedState;
 use crate::subscription::Attendance;
 
+pub use self::links::{LinkWay, RelayLink};
 pub use self::question::Answers;
 pub use self::shard::RelaySocket;
 
@@ -91,9 +96,27 @@ struct Shared {
     fabric: OnceLock<Weak<Inner>>,
     /// Who knows what other nodes ask.
     answers: OnceLock<Arc<dyn Answers>>,
-    shards: Mutex<Vec<UnboundedSender<Job>>>,
+    shards: Mutex<Shards>,
+    /// What is known of all shards' connections.
+    links: Mutex<Vec<RelayLink>>,
     /// Through whom paths come here, the owner first.
     above: Mutex<HashMap<PathName, Vec<NodeId>>>,
+}
+
+/// The shards, and what each carries. One lock for both: a path's jobs come to its shard in the order of their decisions.
+#[derive(Default)]
+struct Shards {
+    jobs: Vec<UnboundedSender<Job>>,
+    spread: Spread,
+}
+
+impl Shards {
+    fn tell(&self, shard: Option<usize>, job: Job) {
+        if let Some(jobs) = shard.and_then(|shard| self.jobs.get(shard)) {
+            // A worker that is gone carries nothing: the node is ending.
+            let _ = jobs.send(job);
+        }
+    }
 }
 
 /// The way that a path comes.
@@ -118,6 +141,7 @@ impl Relays {
             fabric: OnceLock::new(),
             answers: OnceLock::new(),
             shards: Mutex::default(),
+            links: Mutex::default(),
             above: Mutex::default(),
         }))
     }
@@ -142,12 +166,19 @@ impl Relays {
 
     /// Brings a path of another node here.
     pub(crate) fn want(&self, path: Arc<PathShared>) {
-        self.tell(&path.stream.path().clone(), Job::Want(path));
+        let name = path.stream.path();
+        // Without another owner its shard finds out that there is nothing to bring.
+        let parent = self.route(name).map_or(self.0.me, |route| route.parent);
+        let mut shards = self.0.shards.lock();
+        let shard = shards.spread.want(name, parent);
+        shards.tell(shard, Job::Want(path));
     }
 
     /// Nobody reads the path here any more.
     pub(crate) fn forget(&self, path: &PathName) {
-        self.tell(path, Job::Forget(path.clone()));
+        let mut shards = self.0.shards.lock();
+        let shard = shards.spread.forget(path);
+        shards.tell(shard, Job::Forget(path.clone()));
     }
 
     /// Other nodes' questions go there.
@@ -167,10 +198,8 @@ impl Relays {
         let (answer, answered) = oneshot::channel();
         {
             let shards = self.0.shards.lock();
-            // One of them for each node, so that one connection is enough.
-            let index = node.0 as usize % shards.len().max(1);
             let question = Question { node, question, bytes_max, answer };
-            shards.get(index)?.send(Job::Ask(question)).ok()?;
+            shards.tell(shards.spread.choose_from(node), Job::Ask(question));
         }
         tokio::time::timeout(within, answered).await.ok()?.ok()?
     }
@@ -186,13 +215,55 @@ impl Relays {
         parent.into_iter().chain(state.members().iter().filter_map(serves)).collect()
     }
 
-    /// A path belongs to one shard.
-    fn tell(&self, path: &PathName, job: Job) {
-        let shards = self.0.shards.lock();
-        let index = mix(path.as_str(), self.0.me) as usize % shards.len().max(1);
-        if let Some(shard) = shards.get(index) {
-            // A worker that is gone carries nothing: the node is ending.
-            let _ = shard.send(job);
+    /// Another shard, with its number and what it is to do.
+    fn open_shard(&self) -> (usize, UnboundedReceiver<Job>) {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let mut shards = self.0.shards.lock();
+        shards.jobs.push(jobs);
+        (shards.spread.open(), queue)
+    }
+
+    /// How a shard's connections were in the last second.
+    fn measured(&self, shard: usize, links: Vec<RelayLink>) {
+        let mut bits = HashMap::new();
+        for link in links.iter().filter(|link| link.way == LinkWay::From) {
+            *bits.entry(link.node).or_default() += link.received_bits;
+        }
+        self.0.shards.lock().spread.measured(shard, &bits);
+        let mut all = self.0.links.lock();
+        all.retain(|link| link.worker != shard);
+        all.extend(links);
+    }
+
+    /// All connections over which paths go from node to node, as they were in the last second.
+    pub fn links(&self) -> Vec<RelayLink> {
+        let mut links = self.0.links.lock().clone();
+        links.sort_by_key(|link| (link.node, link.way == LinkWay::To, link.worker));
+        links
+    }
+
+    /// A shard has come to an end with a wish for the path.
+    fn done(&self, path: &PathName) {
+        self.0.shards.lock().spread.done(path);
+    }
+
+    #[cfg(test)]
+    fn shard_of(&self, path: &PathName) -> Option<usize> {
+        self.0.shards.lock().spread.shard_of(path)
+    }
+
+    /// Whether a path that comes from this parent now belongs to another shard.
+    fn must_move(&self, path: &PathName, parent: NodeId) -> bool {
+        self.0.shards.lock().spread.must_move(path, parent)
+    }
+
+    /// Gives a path to the shard that those of its parent belong to.
+    fn hand_over(&self, moving: Moving) {
+        let mut shards = self.0.shards.lock();
+        let name = moving.path.stream.path().clone();
+        match shards.spread.move_to(&name, moving.parent) {
+            Some(shard) => shards.tell(Some(shard), Job::Continue(moving)),
+            None => shards.spread.done(&name),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The parent's end: hears what a child wants and sends it.
 
+use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc;
@@ -13,7 +15,7 @@ use weft_proto::wire::relay::{Accepted, RelayRefusal, Subscribe, ToChild, ToPare
 use super::carrier::Carrier;
 use super::shard::Shard;
 use super::{question, tree, words};
-use crate::limits::RELAY_DEADLINE;
+use crate::limits::{RELAY_DEADLINE, RELAY_HANDED_ON_MAX};
 use crate::subscription::Attendance;
 
 /// Words for a child that wait: each is about a group that was given up.
@@ -24,6 +26,7 @@ pub(super) async fn serve(shard: &Rc<Shard>, connection: Connection, child: Node
     info!(%child, "a node takes paths from here");
     let relays = &shard.relays.0;
     let carrier = Carrier::new(connection.clone(), relays.clock, relays.latency_max);
+    let number = shard.children.borrow_mut().add(child, connection.clone(), carrier.clone());
     let subscriptions = async {
         while let Ok((send, recv)) = connection.accept_bi().await {
             let (shard, carrier) = (shard.clone(), carrier.clone());
@@ -38,6 +41,7 @@ pub(super) async fn serve(shard: &Rc<Shard>, connection: Connection, child: Node
         () = subscriptions => {}
         () = carrier.run() => {}
     }
+    shard.children.borrow_mut().remove(number);
     info!(%child, reason = ?connection.close_reason().map(|reason| reason.to_string()), "a node takes no paths from here any more");
 }
 
@@ -114,10 +118,35 @@ async fn accept(shard: &Shard, child: NodeId, wish: &Subscribe) -> Result<(Atten
     if stream.epoch() < *epoch {
         return Err(RelayRefusal::NoStream);
     }
+    let children = relays.fabric().map(|fabric| fabric.children_of(path)).unwrap_or_default();
+    if let Some(others) = tree::hand_on(path, hops, &children)
+        && shard.handed_on.borrow_mut().note(path, child)
+    {
+        return Err(RelayRefusal::Busy(others));
+    }
     let (epoch, newest) = (stream.epoch(), stream.newest());
     let accepted = Accepted { epoch, tracks: encode_tracks(&tracks), above, newest };
     Ok((attendance, accepted))
 }
+
+/// Children that were sent to others lately. One that comes back has found none, and is served.
+#[derive(Default)]
+pub(super) struct HandedOn(HashMap<(PathName, NodeId), Instant>);
+
+impl HandedOn {
+    /// Remembers that a child is sent to others; false when it has just been, or too many have.
+    fn note(&mut self, path: &PathName, child: NodeId) -> bool {
+        self.0.retain(|_, at| at.elapsed() < TRIES_OTHERS);
+        let may = self.0.len() < RELAY_HANDED_ON_MAX && !self.0.contains_key(&(path.clone(), child));
+        if may {
+            self.0.insert((path.clone(), child), Instant::now());
+        }
+        may
+    }
+}
+
+/// A child that was sent to others and comes back within this time is served: longer than it tries them.
+const TRIES_OTHERS: Duration = Duration::from_secs(20);
 
 /// Through whom this node gets the path, the owner first, itself last.
 fn above(shard: &Shard, path: &PathName) -> Vec<NodeId> {

@@ -41,6 +41,10 @@ impl Peer {
         })
     }
 
+    pub(super) const fn node(&self) -> NodeId {
+        self.node
+    }
+
     pub(super) fn connection(&self) -> Option<&Connection> {
         self.connection.get().filter(|_| !self.is_closed())
     }

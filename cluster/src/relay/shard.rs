@@ -1,6 +1,6 @@
 //! A worker's part in relays: its sockets, its connections both ways, and the paths that it carries here.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -10,24 +10,26 @@ use std::time::Duration;
 
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, TokioRuntime, TransportConfig,
-    VarInt,
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime as _, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
 };
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use weft_proto::id::PathName;
 use weft_proto::wire::entry::NodeId;
 
 use super::carrier::Carrier;
+use super::links::Children;
+use super::parent::HandedOn;
 use super::peer::Peer;
 use super::question::Question;
-use super::upstream::Upstream;
-use super::{Congestion, Relays, parent};
+use super::upstream::{Ending, Moving, Upstream};
+use super::{Congestion, Relays, links, parent};
 use crate::identity::Current;
 use crate::limits::{
-    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_QUESTIONS_MAX, RELAY_STREAM_WINDOW, RELAY_STREAMS_MAX,
-    RELAY_SUBSCRIPTIONS_MAX, RELAY_WINDOW,
+    RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_PACKET_BYTES_MAX, RELAY_QUESTIONS_MAX, RELAY_STREAM_WINDOW,
+    RELAY_STREAMS_MAX, RELAY_SUBSCRIPTIONS_MAX, RELAY_WINDOW,
 };
 use crate::mesh::bind_udp;
 use crate::mesh::faults::{self, Faults};
@@ -66,12 +68,19 @@ pub(super) struct Shard {
     pub(super) gate: Arc<WakeGate>,
     /// Others connect here.
     server: Endpoint,
-    /// This one dials from here: answers must come to this shard, and to no other one of the same port.
-    client: Endpoint,
+    /// This one dials from here: answers must come to this shard, and to no other one of the same port. Made when it is
+    /// needed, for what it receives into takes 13 MB of address space.
+    client: OnceCell<Endpoint>,
+    /// Where that binds to.
+    any: SocketAddr,
     config: ClientConfig,
-    peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
+    pub(super) peers: RefCell<HashMap<NodeId, Rc<Peer>>>,
+    pub(super) children: RefCell<Children>,
+    pub(super) handed_on: RefCell<HandedOn>,
     listeners: RefCell<HashMap<StreamKey, Listeners>>,
     upstreams: RefCell<BTreeMap<PathName, Rc<Upstream>>>,
+    /// Its number among the node's shards.
+    pub(super) number: usize,
     connections: Cell<usize>,
     /// Places for questions to other nodes.
     pub(super) asking: Semaphore,
@@ -88,6 +97,8 @@ pub(super) enum Job {
     Forget(PathName),
     /// Another node is asked something.
     Ask(Question),
+    /// Another shard carried it so far.
+    Continue(Moving),
 }
 
 impl Shard {
@@ -100,28 +111,35 @@ impl Shard {
         let congestion = relays.0.congestion;
         let server = server_config(identity, congestion)?;
         let config = client_config(identity, congestion)?;
+        // Children send little: words and acknowledgements.
+        let server = endpoint(socket, Some(server), faults, None)?;
+        let (number, mut queue) = relays.open_shard();
         let shard = Rc::new(Self {
             gate: WakeGate::new(),
-            server: endpoint(socket, Some(server), faults.clone())?,
-            client: endpoint(bind_udp(any, false)?, None, faults)?,
+            server,
+            client: OnceCell::new(),
+            any,
             config,
             relays,
             peers: RefCell::default(),
+            children: RefCell::default(),
+            handed_on: RefCell::default(),
             listeners: RefCell::default(),
             upstreams: RefCell::default(),
+            number,
             connections: Cell::new(0),
             asking: Semaphore::new(RELAY_QUESTIONS_MAX),
         });
-        let (jobs, mut queue) = tokio::sync::mpsc::unbounded_channel();
-        shard.relays.0.shards.lock().push(jobs);
         spawn_local(shard.clone().pump());
         spawn_local(shard.clone().listen());
         spawn_local(shard.clone().follow());
+        spawn_local(links::measure(shard.clone()));
         let this = shard.clone();
         spawn_local(async move {
             while let Some(job) = queue.recv().await {
                 match job {
-                    Job::Want(path) => this.want(path),
+                    Job::Want(path) => this.carry(Upstream::new(path)),
+                    Job::Continue(moving) => this.carry(Upstream::continued(moving)),
                     Job::Forget(path) => this.forget(&path),
                     Job::Ask(question) => drop(spawn_local(question.ask(this.clone()))),
                 }
@@ -130,24 +148,28 @@ impl Shard {
         Ok(shard)
     }
 
-    fn want(self: &Rc<Self>, path: Arc<PathShared>) {
-        let name = path.stream.path().clone();
+    fn carry(self: &Rc<Self>, upstream: Rc<Upstream>) {
+        let name = upstream.name().clone();
         let mut upstreams = self.upstreams.borrow_mut();
         match upstreams.get(&name) {
-            Some(present) if present.carries(&path) => return,
+            Some(present) if present.carries(&upstream) => return self.relays.done(&name),
             // The path was closed and made anew before the one for its former life has ended.
             Some(former) => former.end(),
             None => {}
         }
-        let upstream = Upstream::new(path);
         upstreams.insert(name.clone(), upstream.clone());
         drop(upstreams);
         let this = self.clone();
         spawn_local(async move {
-            upstream.run(&this).await;
+            let ending = upstream.run(&this).await;
             let mut upstreams = this.upstreams.borrow_mut();
             if upstreams.get(&name).is_some_and(|present| Rc::ptr_eq(present, &upstream)) {
                 upstreams.remove(&name);
+            }
+            drop(upstreams);
+            match ending {
+                Ending::Over => this.relays.done(&name),
+                Ending::Moves(moving) => this.relays.hand_over(moving),
             }
         });
     }
@@ -256,17 +278,42 @@ impl Shard {
 
     /// Dials an address.
     pub(super) fn dial(&self, address: SocketAddr, name: &str) -> Option<quinn::Connecting> {
-        self.client.connect_with(self.config.clone(), address, name).ok()
+        let client = match self.client.get() {
+            Some(client) => client,
+            None => match self.open_client() {
+                Ok(client) => self.client.get_or_init(|| client),
+                Err(error) => {
+                    warn!(%error, "no socket to take paths from other nodes");
+                    return None;
+                }
+            },
+        };
+        client.connect_with(self.config.clone(), address, name).ok()
+    }
+
+    fn open_client(&self) -> io::Result<Endpoint> {
+        let faults = self.relays.0.faults.clone();
+        endpoint(bind_udp(self.any, false)?, None, faults, Some(RELAY_PACKET_BYTES_MAX))
     }
 }
 
-fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, faults: Option<Faults>) -> io::Result<Endpoint> {
+/// `packet_bytes`: of the largest packet that may come.
+fn endpoint(
+    socket: UdpSocket,
+    server: Option<ServerConfig>,
+    faults: Option<Faults>,
+    packet_bytes: Option<u16>,
+) -> io::Result<Endpoint> {
     let socket = TokioRuntime.wrap_udp_socket(socket)?;
     let socket = match faults {
         Some(faults) => faults::wrap(socket, faults),
         None => socket,
     };
-    Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, Arc::new(TokioRuntime))
+    let mut config = EndpointConfig::default();
+    if let Some(bytes) = packet_bytes {
+        config.max_udp_payload_size(bytes).map_err(io::Error::other)?;
+    }
+    Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))
 }
 
 pub(super) fn server_config(identity: &Current, congestion: Congestion) -> io::Result<ServerConfig> {
@@ -301,6 +348,10 @@ fn transport(congestion: Congestion) -> Arc<TransportConfig> {
         .stream_receive_window(VarInt::from_u32(RELAY_STREAM_WINDOW))
         .receive_window(VarInt::from_u32(RELAY_WINDOW))
         .datagram_receive_buffer_size(None);
+    let mut discovery = MtuDiscoveryConfig::default();
+    // What the other end takes bounds it too.
+    discovery.upper_bound(RELAY_PACKET_BYTES_MAX);
+    transport.mtu_discovery_config(Some(discovery));
     Arc::new(transport)
 }
 

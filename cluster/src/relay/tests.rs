@@ -1,5 +1,8 @@
 //! Two nodes' relays on one thread, over real sockets; and peers that have a certificate and behave as badly as they can.
 
+mod busy;
+mod moving;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,10 +68,10 @@ fn identity(authority: &Authority, node: NodeId, clock: Clock) -> Current {
     Current::new(&leaf, authority.certificate().clone()).unwrap()
 }
 
-/// Two members, whose relays listen at these addresses; the first owns the path.
-fn agreed(relays: [SocketAddr; 2], clock: Clock) -> SharedState {
+/// Members, whose relays listen at these addresses; the first owns the path.
+fn agreed(relays: &[(NodeId, SocketAddr)], clock: Clock) -> SharedState {
     let mut state = State::default();
-    for (node, address) in [A, B].into_iter().zip(relays) {
+    for (node, address) in relays.iter().copied() {
         let control = format!("127.0.0.1:{}", address.port() - 1);
         let facts = MemberFacts { address: control, level: 1, ..MemberFacts::default() };
         state.apply(1, &Entry::Join { node, facts: facts.clone(), token: None });
@@ -86,6 +89,17 @@ fn socket() -> RelaySocket {
 }
 
 fn node(me: NodeId, socket: RelaySocket, authority: &Authority, state: &SharedState, clock: Clock) -> Node {
+    node_with(me, vec![socket], authority, state, clock).0
+}
+
+/// With a shard for each socket.
+fn node_with(
+    me: NodeId,
+    sockets: Vec<RelaySocket>,
+    authority: &Authority,
+    state: &SharedState,
+    clock: Clock,
+) -> (Node, Relays) {
     let fabric = Fabric::start(FabricConfig {
         node: me.to_string(),
         claimant: Arc::new(Alone::default()),
@@ -103,8 +117,8 @@ fn node(me: NodeId, socket: RelaySocket, authority: &Authority, state: &SharedSt
         faults: None,
     });
     fabric.set_relays(&relays);
-    relays.open(socket).unwrap();
-    Node { fabric }
+    sockets.into_iter().for_each(|socket| relays.open(socket).unwrap());
+    (Node { fabric }, relays)
 }
 
 fn authority() -> Authority {
@@ -116,7 +130,7 @@ fn two() -> (Node, Node, SocketAddr, Current) {
     let (clock, authority) = (Clock::start(), authority());
     let sockets = [socket(), socket()];
     let addresses = sockets.each_ref().map(RelaySocket::address);
-    let state = agreed(addresses, clock);
+    let state = agreed(&[(A, addresses[0]), (B, addresses[1])], clock);
     let [first, second] = sockets;
     let a = node(A, first, &authority, &state, clock);
     let b = node(B, second, &authority, &state, clock);
@@ -269,24 +283,33 @@ async fn strangers_get_no_connection() {
     assert!(endpoint.connect_with(config, address, &server_name(A)).unwrap().await.is_err());
 }
 
-/// A parent that answers every subscription and then does what it is told to.
-fn bad_parent<F: Future<Output = ()> + 'static>(
-    authority: &Authority,
+fn accepted(parent: NodeId) -> ToChild {
+    let tracks = encode_tracks(&tracks());
+    ToChild::Accepted(Accepted { epoch: EPOCH, tracks, above: vec![parent], newest: None })
+}
+
+/// A parent that answers each subscription as it is told to, by their number, and after that does what it is told to.
+fn parent_that<F: Future<Output = ()> + 'static>(
+    identity: &Current,
     socket: std::net::UdpSocket,
+    answer: impl Fn(usize) -> ToChild + 'static,
     act: impl Fn(Connection, u64) -> F + 'static,
 ) {
-    let config = server_config(&identity(authority, A, Clock::start()), Congestion::Bbr).unwrap();
+    let config = server_config(identity, Congestion::Bbr).unwrap();
     let runtime = Arc::new(quinn::TokioRuntime);
     let endpoint = Endpoint::new(Default::default(), Some(config), socket, runtime).unwrap();
     spawn_local(async move {
+        let mut number = 0;
         while let Some(incoming) = endpoint.accept().await {
             let Ok(connection) = incoming.await else { continue };
             while let Ok((mut send, mut recv)) = connection.accept_bi().await {
                 let _ = words::read(&mut recv, LONGEST).await;
-                let accepted =
-                    Accepted { epoch: EPOCH, tracks: encode_tracks(&tracks()), above: vec![A], newest: None };
-                words::write(&mut send, ToChild::Accepted(accepted).encode()).await.unwrap();
-                act(connection.clone(), send.id().index()).await;
+                let word = answer(number);
+                number += 1;
+                words::write(&mut send, word.encode()).await.unwrap();
+                if matches!(word, ToChild::Accepted(_)) {
+                    act(connection.clone(), send.id().index()).await;
+                }
             }
         }
     });
@@ -296,8 +319,8 @@ fn child_of_a_bad_parent<F: Future<Output = ()> + 'static>(act: impl Fn(Connecti
     let (clock, authority) = (Clock::start(), authority());
     let parents = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let own = socket();
-    let state = agreed([parents.local_addr().unwrap(), own.address()], clock);
-    bad_parent(&authority, parents, act);
+    let state = agreed(&[(A, parents.local_addr().unwrap()), (B, own.address())], clock);
+    parent_that(&identity(&authority, A, clock), parents, |_| accepted(A), act);
     node(B, own, &authority, &state, clock)
 }
 

@@ -6,7 +6,7 @@
 use weft_proto::id::PathName;
 use weft_proto::wire::entry::NodeId;
 
-use crate::limits::RELAY_DEPTH_MAX;
+use crate::limits::{RELAY_CHILDREN_MAX, RELAY_DEPTH_MAX};
 use crate::placement::mix;
 
 /// A node that could pass a path on.
@@ -39,6 +39,22 @@ pub(super) fn parent<'a>(
 /// `below` get it (the nearest first).
 pub(super) fn may_pass(above: &[NodeId], below: &[NodeId]) -> bool {
     above.len() + below.len() <= RELAY_DEPTH_MAX + 1 && !above.iter().any(|node| below.contains(node))
+}
+
+/// From whom a child may take a path instead of a node that has as many children as it wants; `None` when it is to have it
+/// from this one. `children`: those that take the path here, the new one among them; `below`: the new one and those that get
+/// the path through it.
+pub(super) fn hand_on(path: &PathName, below: &[NodeId], children: &[NodeId]) -> Option<Vec<NodeId>> {
+    let child = *below.first()?;
+    let is_again = children.iter().filter(|other| **other == child).count() > 1;
+    if children.len() <= RELAY_CHILDREN_MAX || is_again {
+        return None;
+    }
+    let mut others: Vec<NodeId> = children.iter().filter(|other| !below.contains(other)).copied().collect();
+    // Each child has another order, or all would go to the first.
+    others.sort_by_key(|other| (mix(path.as_str(), NodeId(other.0 ^ child.0)), *other));
+    others.dedup();
+    (!others.is_empty()).then_some(others)
 }
 
 #[cfg(test)]
@@ -83,5 +99,30 @@ mod tests {
         assert!(!may_pass(&nodes(&[1, 2]), &nodes(&[3, 1])));
         assert!(may_pass(&nodes(&[1, 2, 3]), &nodes(&[4, 5])));
         assert!(!may_pass(&nodes(&[1, 2, 3]), &nodes(&[4, 5, 6])));
+    }
+
+    #[test]
+    fn a_node_with_many_children_sends_others_to_them() {
+        let path = PathName::new("cam").unwrap();
+        let children: Vec<NodeId> = (10..=10 + RELAY_CHILDREN_MAX as u64).map(NodeId).collect();
+        let (new, few) = (children[RELAY_CHILDREN_MAX], &children[1..]);
+        assert_eq!(hand_on(&path, &[new], few), None, "there is a place");
+        let others = hand_on(&path, &[new, children[3]], &children).unwrap();
+        assert_eq!(others.len(), RELAY_CHILDREN_MAX - 1, "not to itself, nor to those below it");
+        assert!(!others.contains(&new) && !others.contains(&children[3]));
+        let again: Vec<NodeId> = children.iter().chain([&new]).copied().collect();
+        assert_eq!(hand_on(&path, &[new], &again), None, "it is one of them already");
+    }
+
+    #[test]
+    fn those_that_are_handed_on_are_spread() {
+        let path = PathName::new("cam").unwrap();
+        let children: Vec<NodeId> = (10..10 + RELAY_CHILDREN_MAX as u64).map(NodeId).collect();
+        let first = |child: u64| {
+            let all: Vec<NodeId> = children.iter().copied().chain([NodeId(child)]).collect();
+            hand_on(&path, &[NodeId(child)], &all).unwrap()[0]
+        };
+        let firsts: std::collections::BTreeSet<NodeId> = (100..200).map(first).collect();
+        assert!(firsts.len() > RELAY_CHILDREN_MAX / 2, "{firsts:?}");
     }
 }

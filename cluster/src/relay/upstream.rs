@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 use weft_proto::id::{PathName, Position};
 use weft_proto::media::{TrackId, Tracks};
+use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::relay::{
     Accepted, Dropped, From, GroupHead, GroupReader, RelayRefusal, Relayed, Subscribe, ToChild, ToParent, decode_tracks,
 };
@@ -34,6 +35,11 @@ use crate::stream::RelayedUnit;
 /// How long readers wait at most for the rest of what a parent had when it was asked.
 const CATCH_UP: Duration = Duration::from_millis(150);
 
+/// How many nodes are asked that a parent has named instead of itself, and how long each may take. They carry the path and are
+/// no further away than the parent; so all that can be wrong with them is known soon.
+const OTHERS_MAX: usize = 4;
+const OTHER_WITHIN: Duration = Duration::from_secs(1);
+
 /// Pause after an attempt in vain; it doubles up to a second.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_secs(1);
@@ -45,6 +51,8 @@ pub(super) struct Upstream {
     /// The route, the feed or the session may have changed.
     changed: Notify,
     route: Cell<Option<Route>>,
+    /// From whom it came last.
+    parent: Cell<Option<NodeId>>,
     ended: Cell<bool>,
 }
 
@@ -61,6 +69,7 @@ struct State {
 
 /// A subscription at a parent.
 struct Session {
+    /// The way that was asked for; the peer is another one when the parent has sent this node there.
     route: Route,
     peer: Rc<Peer>,
     id: u64,
@@ -86,24 +95,50 @@ enum Phase {
     Over,
 }
 
+/// How carrying a path on a shard ends.
+pub(super) enum Ending {
+    /// It is not to be carried any more.
+    Over,
+    /// Its new parent's paths are carried by another shard.
+    Moves(Moving),
+}
+
+/// A path on its way from one shard to another. Its subscription is over: the next one goes on after the last unit.
+pub(super) struct Moving {
+    pub(super) path: Arc<PathShared>,
+    pub(super) parent: NodeId,
+    feed: Option<Relaying>,
+    tracks: Option<Tracks>,
+}
+
 impl Upstream {
     pub(super) fn new(path: Arc<PathShared>) -> Rc<Self> {
-        let state = State { merge: None, units: Vec::new(), feed: None, newest: None, tracks: None, timer: false };
+        Self::with(path, None, None)
+    }
+
+    /// Goes on with a path that another shard has carried.
+    pub(super) fn continued(Moving { path, feed, tracks, .. }: Moving) -> Rc<Self> {
+        Self::with(path, feed, tracks)
+    }
+
+    fn with(path: Arc<PathShared>, feed: Option<Relaying>, tracks: Option<Tracks>) -> Rc<Self> {
+        let state = State { merge: None, units: Vec::new(), feed, newest: None, tracks, timer: false };
         Rc::new(Self {
             path,
             state: RefCell::new(state),
             changed: Notify::new(),
             route: Cell::new(None),
+            parent: Cell::new(None),
             ended: Cell::new(false),
         })
     }
 
-    /// Whether it is for this life of the path.
-    pub(super) fn carries(&self, path: &Arc<PathShared>) -> bool {
-        Arc::ptr_eq(&self.path, path)
+    /// Whether both are for the same life of the path.
+    pub(super) fn carries(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.path, &other.path)
     }
 
-    fn name(&self) -> &PathName {
+    pub(super) fn name(&self) -> &PathName {
         self.path.stream.path()
     }
 
@@ -122,7 +157,7 @@ impl Upstream {
     }
 
     /// Carries the path for as long as it is read here and another node has it.
-    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
+    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) -> Ending {
         let relays = &shard.relays;
         self.route.set(relays.route(self.name()));
         let mut session: Option<Session> = None;
@@ -134,16 +169,20 @@ impl Upstream {
             let route = self.route.get();
             match route {
                 None if session.is_none() => break,
+                Some(Route { parent, .. }) if relays.must_move(self.name(), parent) => {
+                    self.leave(session);
+                    return Ending::Moves(self.move_to(relays, parent));
+                }
                 Some(route) if session.as_ref().is_none_or(|session| session.route != route) => {
-                    match timeout(RELAY_DEADLINE, self.subscribe(shard, route)).await {
-                        Ok(Ok((next, accepted))) => {
+                    match self.find(shard, route).await {
+                        Ok((next, accepted)) => {
                             pause = RETRY_FIRST;
                             self.leave(session.take());
                             self.switch(relays, &next, accepted);
                             session = Some(next);
                         }
-                        failed => {
-                            debug!(path = %self.name(), ?route, refusal = ?failed.ok().and_then(Result::err), "no relay yet");
+                        Err(refusal) => {
+                            debug!(path = %self.name(), ?route, ?refusal, "no relay yet");
                             let _ = timeout(pause, self.changed.notified()).await;
                             pause = (pause * 2).min(RETRY_LAST);
                             continue;
@@ -159,15 +198,50 @@ impl Upstream {
         self.leave(session);
         relays.0.above.lock().remove(self.name());
         self.state.borrow_mut().feed = None;
+        Ending::Over
     }
 
-    /// Asks a parent for the path.
-    async fn subscribe(
+    /// Takes along what another shard needs to go on.
+    fn move_to(&self, relays: &Relays, parent: NodeId) -> Moving {
+        relays.0.above.lock().remove(self.name());
+        let mut state = self.state.borrow_mut();
+        // Readers have what was passed on; the rest is asked for again.
+        state.merge = None;
+        Moving { path: self.path.clone(), parent, feed: state.feed.take(), tracks: state.tracks.take() }
+    }
+
+    /// Asks the parent for the path, or those that it names instead; and it again, when none of them has the path.
+    async fn find(
         self: &Rc<Self>,
         shard: &Rc<Shard>,
         route: Route,
     ) -> Result<(Session, Accepted), Option<RelayRefusal>> {
-        let peer = shard.peer(route.parent).await.ok_or(None)?;
+        let ask = |node, patience| async move {
+            timeout(patience, self.subscribe(shard, route, node)).await.unwrap_or(Err(None))
+        };
+        let others = match ask(route.parent, RELAY_DEADLINE).await {
+            Err(Some(RelayRefusal::Busy(others))) => others,
+            answer => return answer,
+        };
+        for node in others.into_iter().filter(|node| *node != shard.relays.0.me).take(OTHERS_MAX) {
+            if self.ended.get() || self.route.get() != Some(route) {
+                return Err(None);
+            }
+            if let Ok(found) = ask(node, OTHER_WITHIN).await {
+                return Ok(found);
+            }
+        }
+        ask(route.parent, RELAY_DEADLINE).await
+    }
+
+    /// Asks a node for the path.
+    async fn subscribe(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        route: Route,
+        node: NodeId,
+    ) -> Result<(Session, Accepted), Option<RelayRefusal>> {
+        let peer = shard.peer(node).await.ok_or(None)?;
         let connection = peer.connection().ok_or(None)?;
         let (send, mut recv) = connection.open_bi().await.map_err(|_| None)?;
         let id = send.id().index();
@@ -201,7 +275,8 @@ impl Upstream {
     /// Listens to a session from now on.
     fn switch(self: &Rc<Self>, relays: &Relays, session: &Session, accepted: Accepted) {
         let Accepted { epoch, tracks, above, newest } = accepted;
-        info!(path = %self.name(), parent = %session.route.parent, ?epoch, "the path comes from another node");
+        info!(path = %self.name(), parent = %session.peer.node(), ?epoch, "the path comes from another node");
+        self.parent.set(Some(session.peer.node()));
         relays.0.above.lock().insert(self.name().clone(), above);
         let mut state = self.state.borrow_mut();
         let patience = relays.0.latency_max;
@@ -267,7 +342,7 @@ impl Upstream {
         let Some(tracks) = self.state.borrow().tracks.clone() else { return true };
         let Some(fabric) = shard.relays.fabric() else { return false };
         let identity = Identity { user: String::new(), address: None };
-        let id = self.route.get().map_or_else(String::new, |route| route.parent.to_string());
+        let id = self.parent.get().map_or_else(String::new, |parent| parent.to_string());
         let info = SessionInfo { kind: RELAY_KIND, id, identity };
         match fabric.relay(self.path.clone(), info, tracks).await {
             Ok(feed) => {

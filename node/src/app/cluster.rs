@@ -107,7 +107,7 @@ pub(super) async fn start(
     Ok((cluster, ended))
 }
 
-/// Opens the node's relays on all workers; nothing for a node that is alone.
+/// Opens the node's relays on all workers; there are none for a node that is alone.
 pub(super) fn open_relays(
     config: &Config,
     cluster: &Cluster,
@@ -115,8 +115,8 @@ pub(super) fn open_relays(
     pool: &Pool,
     clock: Clock,
     faults: Option<Faults>,
-) -> Result<(), Failure> {
-    let Some(identity) = cluster.identity() else { return Ok(()) };
+) -> Result<Option<Relays>, Failure> {
+    let Some(identity) = cluster.identity() else { return Ok(None) };
     let mut address = bind(config)?;
     let port = address.port().checked_add(1);
     address.set_port(port.ok_or_else(|| Failure::Cluster("cluster.address: relays need the next port".into()))?);
@@ -132,12 +132,13 @@ pub(super) fn open_relays(
         faults,
     });
     fabric.set_relays(&relays);
+    let opened = relays.clone();
     pool.run(sockets, move |_, socket| {
-        if let Err(error) = relays.open(socket) {
+        if let Err(error) = opened.open(socket) {
             error!(%error, "a worker cannot open its relays");
         }
     });
-    Ok(())
+    Ok(Some(relays))
 }
 
 /// How long a node that is alone may take.

@@ -7,11 +7,13 @@ use futures_util::FutureExt;
 use weft_cluster::membership::{Cluster, History, MemberStatus, NodeStatus, Story};
 use weft_cluster::ownership::{Answer, Entry, Kind, MemberState, NodeId, Ownership, State};
 use weft_cluster::raft::ProposeError;
+use weft_cluster::relay::{LinkWay, RelayLink, Relays};
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, StatusView, Timestamp, TokenView, WhyView,
+    ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, RelayLinkView, StatusView, Timestamp, TokenView,
+    WhyView,
 };
 
 /// Answers for the cluster, from this node's view of it.
@@ -19,6 +21,8 @@ pub(super) struct View {
     cluster: Cluster,
     history: Arc<History>,
     node: String,
+    /// None on a node that is alone.
+    relays: Option<Relays>,
 }
 
 /// How long somebody who asks waits for the newest word; after that this node's own is given.
@@ -28,8 +32,12 @@ const FRESH_WITHIN: Duration = Duration::from_millis(200);
 const CHANGE_WITHIN: Duration = Duration::from_secs(5);
 
 impl View {
-    pub(super) fn new(cluster: Cluster, history: Arc<History>, node: String) -> Self {
-        Self { cluster, history, node }
+    pub(super) fn new(cluster: Cluster, history: Arc<History>, node: String, relays: Option<Relays>) -> Self {
+        Self { cluster, history, node, relays }
+    }
+
+    fn links(&self) -> Vec<RelayLink> {
+        self.relays.as_ref().map(Relays::links).unwrap_or_default()
     }
 
     async fn member_status(&self) -> Result<MemberStatus, ClusterError> {
@@ -96,7 +104,26 @@ fn timestamp(at: WallClock) -> Timestamp {
     Timestamp(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
 }
 
-fn node_view(node: &NodeStatus) -> NodeView {
+fn link_view(link: &RelayLink) -> RelayLinkView {
+    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
+    RelayLinkView {
+        way: match link.way {
+            LinkWay::From => "from",
+            LinkWay::To => "to",
+        },
+        worker: link.worker,
+        round_trip_ms: link.round_trip.as_secs_f64() * 1e3,
+        sent_bits_per_second: link.sent_bits,
+        received_bits_per_second: link.received_bits,
+        loss_percent: share(link.lost, link.packets).min(100.0),
+        window_bytes: link.window,
+        packet_bytes: link.packet_bytes,
+        waiting_tracks: link.waiting,
+        longest_wait_ms: link.longest_wait.as_secs_f64() * 1e3,
+    }
+}
+
+fn node_view(node: &NodeStatus, links: &[RelayLink]) -> NodeView {
     let state = match node.state {
         MemberState::Joined => "joined",
         MemberState::Up if node.suspect => "suspect",
@@ -121,6 +148,7 @@ fn node_view(node: &NodeStatus) -> NodeView {
         paths: node.owned,
         round_trip_ms: node.link.map(|link| link.round_trip.as_secs_f64() * 1e3),
         clock_offset_ms: node.link.map(|link| link.offset_micros as f64 / 1e3),
+        relay_links: links.iter().filter(|link| link.node == node.id).map(link_view).collect(),
     }
 }
 
@@ -132,6 +160,7 @@ impl ClusterSource for View {
     fn status(&self) -> ClusterFuture<'_, StatusView> {
         async {
             let status = self.member_status().await?;
+            let links = self.links();
             let leader = status.nodes.iter().find(|node| Some(node.id) == status.standing.leader);
             Ok(StatusView {
                 leader: leader.map(|node| node.facts.name.clone()).filter(|_| status.quorum),
@@ -140,7 +169,7 @@ impl ClusterSource for View {
                 node: self.node.clone(),
                 term: status.standing.term,
                 log: [status.standing.last, status.standing.applied],
-                nodes: status.nodes.iter().map(node_view).collect(),
+                nodes: status.nodes.iter().map(|node| node_view(node, &links)).collect(),
             })
         }
         .boxed()
@@ -195,7 +224,7 @@ impl ClusterSource for View {
                 let message = format!("without {node} the cluster would have no majority of voters that are up");
                 return Err(ClusterError::Conflict(message + "; `--force` removes it all the same"));
             }
-            let view = node_view(known);
+            let view = node_view(known, &self.links());
             let (_, answer) =
                 self.cluster.propose(Entry::Remove { node: known.id }, CHANGE_WITHIN).await.map_err(unavailable)?;
             match answer {

@@ -151,7 +151,7 @@ impl Node {
             cluster::start(&config, storage, clock, tell.clone(), history.clone(), chaos.clone()).await?;
         let relay_faults = chaos.clone();
         let faults = chaos.map(|faults| Arc::new(faults::Injected::new(faults, cluster.clone(), clock)));
-        let view = Arc::new(cluster_api::View::new(cluster.clone(), history, node.clone()));
+        let label = node.clone();
         sockets.announce();
         let policy = Arc::new(policy::Configured::new(config.clone()));
         let budget = config.stream.log_budget.of(system::memory_bytes());
@@ -165,7 +165,8 @@ impl Node {
         tell.set(fabric.host());
         let authenticator: Arc<dyn Authenticator> = Arc::new(OpenMedia);
         let pool = Pool::start(workers);
-        cluster::open_relays(&config, &cluster, &fabric, &pool, clock, relay_faults)?;
+        let relays = cluster::open_relays(&config, &cluster, &fabric, &pool, clock, relay_faults)?;
+        let view = Arc::new(cluster_api::View::new(cluster.clone(), history, label, relays));
         let rtsp = Arc::new(crate::rtsp::door::Shared::new(
             fabric.clone(),
             authenticator.clone(),

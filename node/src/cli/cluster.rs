@@ -83,11 +83,33 @@ fn table_of_nodes(nodes: &Value) -> String {
     let millis = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
     let row = |node: &Value| {
         let plain = ["name", "state", "role", "zone", "paths", "version", "address"].map(|key| text(&node[key]));
+        let relayed = ["from", "to"].map(|way| relayed(&node["relayLinks"], way));
         let ways = [millis(&node["roundTripMs"]), millis(&node["clockOffsetMs"]), text(&node["id"])];
-        plain.into_iter().chain(ways).collect::<Vec<_>>()
+        plain.into_iter().chain(relayed).chain(ways).collect::<Vec<_>>()
     };
-    let heads = ["NAME", "STATE", "ROLE", "ZONE", "PATHS", "VERSION", "ADDRESS", "ROUND TRIP", "CLOCK", "ID"];
+    let heads = [
+        "NAME",
+        "STATE",
+        "ROLE",
+        "ZONE",
+        "PATHS",
+        "VERSION",
+        "ADDRESS",
+        "FROM IT",
+        "TO IT",
+        "ROUND TRIP",
+        "CLOCK",
+        "ID",
+    ];
     table(&heads, nodes.as_array().into_iter().flatten().map(row))
+}
+
+/// What goes one way over all connections to a node.
+fn relayed(links: &Value, way: &str) -> String {
+    let key = if way == "from" { "receivedBitsPerSecond" } else { "sentBitsPerSecond" };
+    let links = links.as_array().into_iter().flatten().filter(|link| link["way"] == way);
+    let bits: Vec<f64> = links.filter_map(|link| link[key].as_f64()).collect();
+    if bits.is_empty() { "-".to_owned() } else { format!("{:.1} Mbit/s", bits.iter().sum::<f64>() / 1e6) }
 }
 
 fn paths(paths: &Value) -> String {

@@ -105,6 +105,34 @@ pub struct NodeView {
     pub round_trip_ms: Option<f64>,
     /// How far its clock is ahead of that of the node that answers, in milliseconds.
     pub clock_offset_ms: Option<f64>,
+    /// The connections between it and the node that answers over which paths go, as they were in the last second.
+    pub relay_links: Vec<RelayLinkView>,
+}
+
+/// A connection over which paths go between two nodes, seen by the one that answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayLinkView {
+    /// `from`, when paths come from that node, or `to`.
+    pub way: &'static str,
+    /// Which worker's it is.
+    pub worker: usize,
+    /// There and back, in milliseconds.
+    pub round_trip_ms: f64,
+    /// Of UDP payload.
+    pub sent_bits_per_second: u64,
+    /// Of UDP payload.
+    pub received_bits_per_second: u64,
+    /// Of the packets that the node that answers has sent.
+    pub loss_percent: f64,
+    /// What may be on its way at a time.
+    pub window_bytes: u64,
+    /// The largest packet that the way is known to carry.
+    pub packet_bytes: u16,
+    /// Tracks whose next unit waits for a place in the connection.
+    pub waiting_tracks: usize,
+    /// How long the one that has waited longest has done so, in milliseconds.
+    pub longest_wait_ms: f64,
 }
 
 /// A path and its owner.

@@ -37,7 +37,9 @@ use serde_json::json;
 
 use crate::auth::{Authenticator, OpenMedia};
 
-pub use cluster::{ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, StatusView, TokenView, WhyView};
+pub use cluster::{
+    ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, RelayLinkView, StatusView, TokenView, WhyView,
+};
 pub use faults::{
     Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
 };

@@ -25,13 +25,14 @@ pub struct Setup {
     disk_megabytes: Option<u32>,
     machine: Option<Arc<Machine>>,
     all_doors: bool,
+    workers: usize,
 }
 
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        let (more, zone) = (String::new(), String::new());
-        Self { name: name.to_owned(), more, zone, disk_megabytes: None, machine: None, all_doors: false }
+        let (name, more, zone) = (name.to_owned(), String::new(), String::new());
+        Self { name, more, zone, disk_megabytes: None, machine: None, all_doors: false, workers: 1 }
     }
 
     /// On a machine of its own.
@@ -62,6 +63,13 @@ impl Setup {
         self
     }
 
+    /// With so many workers instead of one.
+    #[must_use]
+    pub const fn with_workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
     /// With more lines of YAML.
     #[must_use]
     pub fn with(mut self, more: &str) -> Self {
@@ -83,6 +91,7 @@ pub struct Node {
     rtsp: u16,
     rtmp: u16,
     doors: Option<Doors>,
+    workers: usize,
     api: u16,
     mesh: u16,
     folder: PathBuf,
@@ -109,6 +118,7 @@ impl Node {
             rtsp: ports::tcp(),
             rtmp: ports::tcp(),
             doors: setup.all_doors.then(Doors::free),
+            workers: setup.workers,
             api: ports::tcp(),
             mesh: tcp_and_udp(),
             folder,
@@ -143,10 +153,10 @@ impl Node {
     }
 
     fn configuration(&self) -> String {
-        let Self { name, more, zone, rtsp, rtmp, api, bootstrap, .. } = self;
+        let Self { name, more, zone, rtsp, rtmp, workers, api, bootstrap, .. } = self;
         let mesh = self.peer();
         format!(
-            "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\nworkers: 1\nchaos: yes\n\
+            "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\nworkers: {workers}\nchaos: yes\n\
              rtspTransports: [tcp]\nrtspAddress: 127.0.0.1:{rtsp}\nrtmpAddress: 127.0.0.1:{rtmp}\n\
              hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\
              cluster:\n  node: {name}\n  address: {mesh}\n{zone}{bootstrap}paths:\n  all_others:\n"
@@ -335,14 +345,24 @@ impl Node {
     /// Nothing passes between it and this peer (a label, or `*`), both ways, until [`Self::heal`] or a minute is over.
     pub fn cut_off(&self, peer: &str) {
         let wish = json!({"peer": peer, "partition": true, "durationSeconds": 60});
-        let answer = self.send("POST", "/cluster/faults", &wish);
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        self.inject(&wish);
     }
 
     /// All that it sends to other nodes takes so long, until [`Self::heal`] or five minutes are over.
     pub fn delay(&self, milliseconds: u64) {
         let wish = json!({"peer": "*", "direction": "out", "delayMs": milliseconds, "durationSeconds": 300});
-        let answer = self.send("POST", "/cluster/faults", &wish);
+        self.inject(&wish);
+    }
+
+    /// So many bits a second pass from this peer to it, until [`Self::heal`] or ten minutes are over.
+    pub fn narrow(&self, peer: &str, bits_per_second: u64) {
+        let bandwidth = json!({"bitsPerSecond": bits_per_second, "queueBytes": 64_000});
+        let wish = json!({"peer": peer, "direction": "in", "bandwidth": bandwidth, "durationSeconds": 600});
+        self.inject(&wish);
+    }
+
+    fn inject(&self, wish: &Value) {
+        let answer = self.send("POST", "/cluster/faults", wish);
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 

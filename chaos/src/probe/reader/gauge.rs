@@ -61,6 +61,8 @@ pub struct Gauge {
     pub behind_ns: Option<u64>,
     /// Longest time between two complete frames in the measured window.
     pub gap_ns: u64,
+    /// Where pictures or sound stood still in it.
+    pub stalls: Vec<Stall>,
     /// Video units by their stamps.
     pub units: Order,
     /// Video packets by RTP sequence number.
@@ -83,10 +85,27 @@ pub struct Gauge {
     pub ended: bool,
     first_timestamp: u32,
     last_frame_ns: u64,
+    last_sound_ns: u64,
     next_audio: Option<u32>,
     open: Option<Open>,
     check: Option<Box<Check>>,
 }
+
+/// A time in which nothing of a kind came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// Sound, or else pictures.
+    pub is_sound: bool,
+    /// When the last one had come.
+    pub from_ns: u64,
+    /// When the next one came, or the window ended.
+    pub to_ns: u64,
+}
+
+/// A shorter time without anything is none: a frame lasts 33 ms, and a server may hold back what it sends for some frames.
+const STALL_NS: u64 = 200_000_000;
+/// As many are kept of each reader.
+const STALLS_MAX: usize = 512;
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
@@ -166,11 +185,12 @@ impl Gauge {
     }
 
     /// An AAC packet arrived.
-    pub fn audio_packet(&mut self, packet: &[u8], now_ns: u64) {
+    pub fn audio_packet(&mut self, packet: &[u8], now_ns: u64, meter: &Meter) {
         let Some(header) = Header::parse(packet) else { return };
         if self.audio.note_u16(header.seq) == Arrival::Again {
             return;
         }
+        self.note_sound(now_ns, meter);
         // RFC 3640 section 3.2.1: the length in bits of all AU headers, of 16 bits each in AAC-hbr.
         let Some([high, low, ..]) = packet.get(header.payload..) else { return };
         let frames = u32::from(u16::from_be_bytes([*high, *low])) / 16;
@@ -201,7 +221,10 @@ impl Gauge {
                     rest = after.get(length..).unwrap_or_default();
                 }
             }
-            (kind::AUDIO, [first, 1, ..]) if first >> 4 == 10 => self.audio_message(message.timestamp, now_ns),
+            (kind::AUDIO, [first, 1, ..]) if first >> 4 == 10 => {
+                self.note_sound(now_ns, meter);
+                self.audio_message(message.timestamp, now_ns);
+            }
             _ => {}
         }
     }
@@ -221,6 +244,23 @@ impl Gauge {
     pub fn end_window(&mut self, now_ns: u64) {
         if self.last_frame_ns > 0 {
             self.gap_ns = self.gap_ns.max(now_ns.saturating_sub(self.last_frame_ns));
+            self.note_stall(false, self.last_frame_ns, now_ns);
+        }
+        if self.last_sound_ns > 0 {
+            self.note_stall(true, self.last_sound_ns, now_ns);
+        }
+    }
+
+    fn note_sound(&mut self, now_ns: u64, meter: &Meter) {
+        if meter.measuring && self.last_sound_ns > 0 {
+            self.note_stall(true, self.last_sound_ns, now_ns);
+        }
+        self.last_sound_ns = now_ns;
+    }
+
+    fn note_stall(&mut self, is_sound: bool, from_ns: u64, to_ns: u64) {
+        if to_ns.saturating_sub(from_ns) > STALL_NS && self.stalls.len() < STALLS_MAX {
+            self.stalls.push(Stall { is_sound, from_ns, to_ns });
         }
     }
 
@@ -303,6 +343,7 @@ impl Gauge {
             }
             if self.last_frame_ns > 0 {
                 self.gap_ns = self.gap_ns.max(now_ns - self.last_frame_ns);
+                self.note_stall(false, self.last_frame_ns, now_ns);
             }
         }
         self.last_frame_ns = now_ns;

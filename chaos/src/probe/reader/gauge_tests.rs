@@ -83,7 +83,7 @@ fn a_group_played_in_true_time_stays_behind() {
 #[test]
 fn audio_is_counted_by_number_and_by_time() {
     let (mut packer, mut out) = (Packer::new(97, 1, 0), PacketBuf::new(None));
-    let mut gauge = Gauge::new(0, 0, 0, false);
+    let (mut gauge, meter) = (Gauge::new(0, 0, 0, false), Meter::new(1));
     for frame in 0..100u32 {
         out.clear();
         if frame == 50 {
@@ -91,7 +91,7 @@ fn audio_is_counted_by_number_and_by_time() {
         }
         packer.audio(&aac::SILENCE, frame * aac::FRAME_SAMPLES, &mut out);
         if frame != 60 {
-            out.packets().for_each(|packet| gauge.audio_packet(packet, 4_000_000_000));
+            out.packets().for_each(|packet| gauge.audio_packet(packet, 4_000_000_000, &meter));
         }
     }
     assert_eq!((gauge.audio_frames, gauge.audio.missing, gauge.audio_holes, gauge.audio_lost()), (98, 1, 2, 2));
@@ -100,4 +100,26 @@ fn audio_is_counted_by_number_and_by_time() {
 #[test]
 fn a_reader_is_small() {
     assert!(size_of::<Gauge>() < 512, "{}", size_of::<Gauge>());
+}
+
+#[test]
+fn where_pictures_and_sound_stand_still_is_said() {
+    let mut units = units(90);
+    units.drain(30..60);
+    let (mut gauge, mut meter) = (Gauge::new(0, 1, 2, false), Meter::new(500_000_000));
+    meter.measuring = true;
+    let at = |index: usize| 1_000_000_000 + index as u64 * FRAME_NS;
+    for (index, unit) in units.iter().enumerate() {
+        let index = if index < 30 { index } else { index + 30 };
+        unit.iter().for_each(|packet| gauge.video_packet(packet, at(index), &mut meter));
+    }
+    let (mut packer, mut out) = (Packer::new(97, 1, 0), PacketBuf::new(None));
+    for (frame, now_ns) in [(0, at(0)), (1, at(2)), (2, at(20))] {
+        out.clear();
+        packer.audio(&aac::SILENCE, frame * aac::FRAME_SAMPLES, &mut out);
+        out.packets().for_each(|packet| gauge.audio_packet(packet, now_ns, &meter));
+    }
+    gauge.end_window(at(60));
+    let stall = |is_sound, from: usize, to: usize| Stall { is_sound, from_ns: at(from), to_ns: at(to) };
+    assert_eq!(gauge.stalls, [stall(false, 29, 60), stall(true, 2, 20), stall(true, 20, 60)]);
 }

@@ -6,7 +6,7 @@ mod order;
 mod seat;
 mod wire;
 
-pub use gauge::{Gauge, Meter};
+pub use gauge::{Gauge, Meter, Stall};
 pub use order::{Arrival, Order};
 
 use std::os::fd::{AsFd, OwnedFd};

@@ -111,7 +111,7 @@ impl Connection {
                 })
             }
             (LANE_AUDIO, Media::Datagrams { audio: Some((audio, _)), .. }) => {
-                datagrams(audio, scratch, &mut self.gauge, Gauge::audio_packet)
+                datagrams(audio, scratch, &mut self.gauge, |gauge, packet, now| gauge.audio_packet(packet, now, meter))
             }
             _ => return self.read_control(&mut scratch.bytes, meter),
         };
@@ -162,7 +162,7 @@ impl Connection {
             if Some(channel) == video {
                 gauge.video_packet(packet, now, meter);
             } else if Some(channel) == audio {
-                gauge.audio_packet(packet, now);
+                gauge.audio_packet(packet, now, meter);
             }
         });
         walked.is_ok()
