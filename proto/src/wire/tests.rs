@@ -64,7 +64,6 @@ fn entries() -> Vec<Entry> {
         Entry::Promote { path: path(), epoch, id },
         Entry::AddToken { hash: TokenHash([6; 32]), expires_micros: 1_700_000_000_000_000 },
         Entry::Configure { expected: 8, document: "paths: {}\n".into() },
-        Entry::Seal { key: SealKey([5; 32]) },
     ]
 }
 
@@ -174,6 +173,16 @@ fn words_of_relays_are_written_as_they_were_released_and_read_again() {
         let bytes = word.encode();
         is_as_kept(&format!("to-child-{}-{n}.bin", word.kind()), &bytes);
         assert_eq!(ToChild::decode(&frame(&bytes)), Ok(Some(word)));
+    }
+}
+
+/// Entries that were added after those whose bytes are kept together.
+#[test]
+fn later_entries_are_written_as_they_were_released_and_read_again() {
+    for (name, entry) in [("entry-seal.bin", Entry::Seal { key: SealKey([5; 32]) })] {
+        let bytes = to_bytes(&entry);
+        is_as_kept(name, &bytes);
+        assert_eq!(from_bytes(&bytes), Some(entry));
     }
 }
 
