@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::{SendStream, VarInt};
 use smallvec::SmallVec;
+use tracing::debug;
 use weft_proto::id::Epoch;
 use weft_proto::media::{Kind, TrackId};
 use weft_proto::time::Now;
@@ -263,6 +264,7 @@ impl Lane {
             index += 1;
             index < target
         });
+        debug!(path = %stream.path(), track = self.track.0, groups = given_up.len(), "pictures that are too old are not sent to a node");
         for (epoch, _, group) in given_up {
             outlet.dropped(self.subscription, Dropped { epoch, group, track: self.track.0 });
         }
@@ -301,6 +303,8 @@ fn key_of(entry: &Entry) -> Key {
 /// What a lane has passed in the log: its units tell the child what comes before them on other tracks.
 #[derive(Debug, Default)]
 struct Passed {
+    /// Of the last unit, of whichever track.
+    epoch: Option<Epoch>,
     /// Of the last unit of the lane's own track.
     key: Option<Key>,
     /// The last unit of each track in that epoch, and whether it was told in the present stream.
@@ -312,7 +316,7 @@ impl Passed {
     fn pass(&mut self, entry: &Entry, track: TrackId) -> Option<After> {
         let is_own = entry.unit.track == track;
         let key = key_of(entry);
-        if self.key.is_some_and(|(epoch, ..)| epoch != key.0) {
+        if self.epoch.replace(key.0).is_some_and(|before| before != key.0) {
             self.last.clear();
         }
         if is_own && self.key != Some(key) {
@@ -342,3 +346,29 @@ const SOUND: i32 = 2;
 const PICTURES: i32 = 1;
 /// Why a stream is reset: what it carries is too old.
 const GIVEN_UP: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testing::entry_on;
+
+    /// Unit `n` of a track under an epoch.
+    fn at(epoch: u64, track: u8, n: u64) -> Entry {
+        let mut entry = Arc::into_inner(entry_on(track, n, track == 0, 10)).unwrap();
+        entry.position.epoch = Epoch(epoch);
+        entry
+    }
+
+    #[test]
+    fn sound_of_a_new_epoch_says_that_it_comes_after_the_pictures_before_it() {
+        let (picture, sound) = (TrackId(0), TrackId(1));
+        let mut passed = Passed::default();
+        let log = [at(1, 0, 0), at(1, 1, 1), at(1, 1, 2), at(2, 0, 0), at(2, 1, 1), at(2, 0, 2), at(2, 1, 3)];
+        let after: Vec<After> = log.iter().filter_map(|entry| passed.pass(entry, sound)).collect();
+        let says = |list: &[(TrackId, u64)]| After::from_slice(list);
+        // What comes before on the own track is named where a stream may begin; nothing of another epoch is.
+        assert_eq!(after[0], says(&[(picture, 0)]));
+        assert_eq!(after[2], says(&[(picture, 0)]), "the first sound of the second epoch");
+        assert_eq!(after[3], says(&[(picture, 2)]));
+    }
+}

@@ -77,6 +77,7 @@ async fn subscription(
     let stream = attendance.stream().clone();
     let (to_child, mut waiting) = mpsc::channel(WORDS_WAITING);
     let from = stream.find(wish.from);
+    debug!(%child, path = %wish.path, after = ?wish.from, "a node takes a path from here");
     carrier.add(id, attendance, from, to_child);
     shard.listen_to(&stream, carrier, id);
     loop {

@@ -370,7 +370,11 @@ impl Upstream {
         let mut state = self.state.borrow_mut();
         let State { merge, units, .. } = &mut *state;
         let Some(merge) = merge else { return };
+        let before = units.len();
         merge.take(now, units);
+        if let Some(unit) = units[before..].iter().find(|unit| unit.missed) {
+            debug!(path = %self.name(), position = ?unit.position, after = ?unit.relayed.after, told = unit.relayed.missed, "something of a path has not come here");
+        }
         let wake_at = merge.wake_at();
         let is_new = !units.is_empty();
         let is_fed = state.feed.is_some();
