@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use weft_tests::balancer::Balancer;
 use weft_tests::browser::Browser;
 use weft_tests::clients::Client::{Ffmpeg, Ffmpeg9};
@@ -21,7 +22,7 @@ use weft_tests::deadline::Deadline;
 use weft_tests::hls::{Contents, Viewer};
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::process::Process;
-use weft_tests::tools;
+use weft_tests::{http, tools};
 
 /// RTMP has an application and a stream in it.
 const PATH: &str = "live/cam";
@@ -120,6 +121,36 @@ fn of_fragmented_mp4() {
 #[test]
 fn of_transport_streams() {
     watch("mpegts");
+}
+
+/// A token is good on every node, until an operator ends its viewer on any of them.
+#[test]
+fn a_viewer_that_was_kicked_is_refused_by_all_nodes() {
+    let _limit = Deadline::seconds(90);
+    let cluster = three("fmp4");
+    let _publisher = publish(&cluster, 0);
+    cluster.wait("the path to be ready", |cluster| {
+        let path = cluster.nodes[0].get(&format!("/v3/paths/get/{PATH}"));
+        path.is_some_and(|path| path["ready"] == true)
+    });
+    let get = |at: usize, name: &str| {
+        http::fetch(cluster.nodes[at].hls_address(), "GET", &format!("/{PATH}/{name}"), "", 30).expect("an answer")
+    };
+    let multivariant = get(0, "index.m3u8?cookieCheck=1").text();
+    let playlist = multivariant.lines().find(|line| !line.starts_with('#')).expect("a URI").to_owned();
+    let statuses = || [0, 1, 2].map(|at| get(at, &playlist).status);
+    assert_eq!(statuses(), [200, 200, 200]);
+    let sessions = |cluster: &Cluster| {
+        let list = cluster.nodes[2].get("/v3/hlssessions/list").expect("a list");
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        items.iter().map(|item| item["id"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let ids = sessions(&cluster);
+    assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "one viewer on three nodes: {ids:?}");
+    let kicked = cluster.nodes[1].send("POST", &format!("/v3/hlssessions/kick/{}", ids[0]), &Value::Null);
+    assert_eq!(kicked.status, 200, "{}", kicked.body);
+    assert_eq!(statuses(), [401, 401, 401]);
+    cluster.wait("nobody to be listed", |cluster| sessions(cluster).is_empty());
 }
 
 /// Where pictures of pages stay, for people to look at.
