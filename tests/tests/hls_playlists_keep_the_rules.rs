@@ -85,7 +85,8 @@ fn run(variant: &str) {
         let (segments, parts, discontinuities) = watch(&server, &contents, until);
         let (late_segments, ..) = late.join().expect("the second viewer has seen nothing wrong");
         assert!(segments as u64 >= length().as_secs() / 2, "only {segments} segments");
-        assert!(late_segments > 4 && late_segments <= segments, "{late_segments} of {segments}");
+        // Each looks for the last time by itself, and one segment may come between.
+        assert!(late_segments > 4 && late_segments <= segments + 1, "{late_segments} of {segments}");
         assert!(discontinuities >= 2, "only {discontinuities} changes of the publisher");
         assert_eq!(parts > 0, variant == "lowLatency");
     });
