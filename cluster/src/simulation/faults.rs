@@ -252,6 +252,10 @@ async fn join_while_away(world: &mut World, n: usize, lose: bool) {
         return;
     }
     let away = world.machines[n].id;
+    // Nobody takes the place of one that does not vote.
+    if !leader_standing(world).is_some_and(|standing| standing.voters.contains(&away)) {
+        return;
+    }
     world.kill(n, lose);
     let newcomer = world.add_machine();
     let new = world.machines[newcomer].id;
