@@ -66,8 +66,7 @@ impl Neighbours {
 
     /// A complete segment, from the first that has it.
     pub(super) async fn segment(&self, number: u64, renditions: usize) -> Option<Segment> {
-        let (path, variant) = (self.path.clone(), variant_number(self.variant));
-        let question = WindowAsk::Segment(SegmentWish { path, variant, number }).encode();
+        let question = self.segment_question(number);
         for node in self.others() {
             let answer = self.fabric.ask(node, question.clone(), BODY_WITHIN, self.answer_bytes_max()).await;
             let segment = answer.and_then(|answer| decode_segment(answer, renditions));
@@ -80,8 +79,7 @@ impl Neighbours {
 
     /// A segment that was cut short, as each of the others has it.
     pub(super) async fn ends(&self, number: u64, renditions: usize) -> Vec<Segment> {
-        let (path, variant) = (self.path.clone(), variant_number(self.variant));
-        let question = WindowAsk::Segment(SegmentWish { path, variant, number }).encode();
+        let question = self.segment_question(number);
         let ask = |node| self.fabric.ask(node, question.clone(), END_WITHIN, self.answer_bytes_max());
         let answers = join_all(self.others().into_iter().map(ask)).await;
         answers.into_iter().flatten().filter_map(|answer| decode_segment(answer, renditions)).collect()
@@ -97,6 +95,11 @@ impl Neighbours {
             }
         }
         None
+    }
+
+    fn segment_question(&self, number: u64) -> Vec<u8> {
+        let (path, variant) = (self.path.clone(), variant_number(self.variant));
+        WindowAsk::Segment(SegmentWish { path, variant, number }).encode()
     }
 
     const fn answer_bytes_max(&self) -> usize {
