@@ -75,6 +75,9 @@ async fn subscription(
     };
     words::write(&mut send, ToChild::Accepted(accepted).encode()).await.ok()?;
     let stream = attendance.stream().clone();
+    if let Some(live) = stream.live(shard.relays.0.clock.now()) {
+        words::write(&mut send, ToChild::Live(live).encode()).await.ok()?;
+    }
     let (to_child, mut waiting) = mpsc::channel(WORDS_WAITING);
     let from = stream.find(wish.from);
     debug!(%child, path = %wish.path, after = ?wish.from, "a node takes a path from here");

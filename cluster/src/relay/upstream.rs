@@ -10,13 +10,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 use weft_proto::id::{PathName, Position};
 use weft_proto::media::{TrackId, Tracks};
+use weft_proto::time::Now;
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::relay::{
     Accepted, Dropped, From, GroupHead, GroupReader, RelayRefusal, Relayed, Subscribe, ToChild, ToParent, decode_tracks,
@@ -32,7 +33,7 @@ use crate::path::{Identity, PathShared, PublisherEvent, SessionInfo};
 use crate::publication::Relaying;
 use crate::stream::RelayedUnit;
 
-/// How long readers wait at most for the rest of what a parent had when it was asked.
+/// How long readers wait at most for the rest of what a parent had when it was asked, if it has not said where its live edge is.
 const CATCH_UP: Duration = Duration::from_millis(150);
 
 /// How many nodes are asked that a parent has named instead of itself, and how long each may take. They carry the path and are
@@ -242,7 +243,7 @@ impl Upstream {
         node: NodeId,
     ) -> Result<(Session, Accepted), Option<RelayRefusal>> {
         let peer = shard.peer(node).await.ok_or(None)?;
-        let connection = peer.connection().ok_or(None)?;
+        let connection = peer.connection().ok_or(None)?.clone();
         let (send, mut recv) = connection.open_bi().await.map_err(|_| None)?;
         let id = send.id().index();
         let inbox = Rc::new(Inbox {
@@ -268,7 +269,7 @@ impl Upstream {
         };
         let session = session.0.take().ok_or(None)?;
         let inbox = session.inbox.clone();
-        spawn_local(async move { inbox.hear(recv).await });
+        spawn_local(async move { inbox.hear(recv, connection).await });
         Ok((session, accepted))
     }
 
@@ -331,14 +332,15 @@ impl Upstream {
         true
     }
 
-    /// Lets readers in once what the parent had is here, so that all of them begin at its live edge.
+    /// Lets readers in once all of them can begin at the live edge: it is known where that is, or all that the parent had is here.
     async fn let_in(self: &Rc<Self>, shard: &Rc<Shard>) -> bool {
-        let caught_up = async {
-            while !self.has_caught_up() && !self.ended.get() {
+        let clock = shard.relays.0.clock;
+        let ready = async {
+            while !self.knows_the_edge(clock.now()) && !self.has_caught_up() && !self.ended.get() {
                 self.changed.notified().await;
             }
         };
-        let _ = timeout(CATCH_UP, caught_up).await;
+        let _ = timeout(CATCH_UP, ready).await;
         let Some(tracks) = self.state.borrow().tracks.clone() else { return true };
         let Some(fabric) = shard.relays.fabric() else { return false };
         let identity = Identity { user: String::new(), address: None };
@@ -356,6 +358,11 @@ impl Upstream {
                 false
             }
         }
+    }
+
+    /// Readers begin there by themselves, whatever of the way is still missing. The first unit makes the epoch known.
+    fn knows_the_edge(&self, now: Now) -> bool {
+        self.path.stream.live(now).is_some() && !self.state.borrow().units.is_empty()
     }
 
     fn has_caught_up(&self) -> bool {
@@ -473,11 +480,15 @@ impl Inbox {
     }
 
     /// What the parent says, until it says no more.
-    async fn hear(&self, mut recv: RecvStream) {
+    async fn hear(&self, mut recv: RecvStream, connection: Connection) {
         while let Ok(frame) = words::read(&mut recv, RELAY_DEADLINE).await {
             match ToChild::decode(&frame) {
                 Ok(Some(ToChild::Dropped(Dropped { epoch, group, track }))) => {
                     self.dropped(LaneKey { epoch, group, track: TrackId(track) });
+                }
+                Ok(Some(ToChild::Live(live))) => {
+                    self.upstream.path.stream.expect(live, connection.rtt() / 2, self.clock.now());
+                    self.upstream.changed.notify_one();
                 }
                 Ok(Some(ToChild::Ended(()) | ToChild::Refused(_))) | Err(_) => break,
                 // A newer parent may say more.

@@ -97,6 +97,9 @@ impl Cursor {
     /// Takes up to a batch of what comes next.
     pub fn read(&mut self, log: &Log, now: Now, out: &mut Vec<Delivery>) -> ReadState {
         let mut state = ReadState::default();
+        if !self.begun && self.awaits_group(log, now) {
+            return state;
+        }
         if !self.begun {
             self.begin(log, now);
             state.keyframe_wanted = self.waiting != 0;
@@ -122,6 +125,11 @@ impl Cursor {
         state
     }
 
+    /// The group to begin with is on its way from another node.
+    fn awaits_group(&self, log: &Log, now: Now) -> bool {
+        self.join.from == Start::NewestGroup && log.entry_point().is_none() && log.expected(now).is_some()
+    }
+
     fn begin(&mut self, log: &Log, now: Now) {
         self.begun = true;
         match self.join.from {
@@ -142,13 +150,13 @@ impl Cursor {
 
     fn start_group(&mut self, log: &Log, now: Now) {
         match log.entry_point() {
-            Some(point) if self.fits(log, point) => self.start_at(log, point.index, now),
+            Some(point) if self.fits(log, point, now) => self.start_at(log, point.index, now),
             _ => self.start_live(log),
         }
     }
 
-    fn fits(&self, log: &Log, point: EntryPoint) -> bool {
-        let age = log.live_micros().unwrap_or(point.dts_micros) - point.dts_micros;
+    fn fits(&self, log: &Log, point: EntryPoint, now: Now) -> bool {
+        let age = log.live_micros(now).unwrap_or(point.dts_micros) - point.dts_micros;
         self.join.times == Times::True
             || (point.bytes <= self.limits.bytes_max && age <= self.limits.age_max.as_micros() as i64)
     }
@@ -171,11 +179,11 @@ impl Cursor {
         if first.unit.random_access {
             self.generation = first.generation;
         }
-        self.squeeze_burst(log, first.dts_micros);
+        self.squeeze_burst(log, first.dts_micros, now);
     }
 
-    fn squeeze_burst(&mut self, log: &Log, from_micros: i64) {
-        let Some(live) = log.live_micros().filter(|_| self.join.times == Times::Squeezed) else { return };
+    fn squeeze_burst(&mut self, log: &Log, from_micros: i64, now: Now) {
+        let Some(live) = log.live_micros(now).filter(|_| self.join.times == Times::Squeezed) else { return };
         let bytes: usize = log.from(self.next).map(|entry| entry.unit.payload.len()).sum();
         let paced = self
             .join
@@ -199,7 +207,7 @@ impl Cursor {
     fn skip(&mut self, log: &Log, now: Now) {
         let from = self.next;
         match log.entry_point() {
-            Some(point) if point.index > from && self.fits(log, point) => self.start_at(log, point.index, now),
+            Some(point) if point.index > from && self.fits(log, point, now) => self.start_at(log, point.index, now),
             _ if from >= log.first() => {
                 let waiting = self.waiting;
                 self.start_at(log, from, now);
@@ -242,7 +250,7 @@ impl Cursor {
     /// Spends the pace's tokens on a unit of the burst, or says when there will be enough.
     fn hold_for_pace(&mut self, entry: &Entry, now: Now) -> Option<Now> {
         let pace = u64::from(self.join.pace?.max(1));
-        if self.next >= self.burst_end {
+        if self.next >= self.burst_end && !self.squeeze.is_some_and(|squeeze| squeeze.covers(entry.dts_micros)) {
             return None;
         }
         let earned = u64::try_from(now.since(self.paced_at).as_micros()).unwrap_or(u64::MAX).saturating_mul(pace);

@@ -1,5 +1,7 @@
-use super::super::log::LogLimits;
+use super::super::log::{Expected, LogLimits};
 use super::super::testing::{at, entry, entry_on};
+use weft_proto::id::{Epoch, Position};
+
 use super::*;
 
 const PLAYER: Join = Join { from: Start::NewestGroup, times: Times::Squeezed, pace: None };
@@ -146,4 +148,52 @@ fn a_position_that_is_known_is_where_a_relay_goes_on() {
     let mut cursor =
         Cursor::new(Join { from: Start::After(known), times: Times::True, pace: None }, StartLimits::default());
     assert_eq!(read(&mut cursor, &log, at(99)).first(), Some(&61));
+}
+
+/// A log of a path whose parent had come to frame `newest` 40 ms ago, and of which so many frames of its group are here.
+fn arriving(frames: u64, newest: u64) -> Log {
+    let mut log = log(frames, 250);
+    let position = Position { epoch: Epoch(1), seq: newest };
+    log.expect(Expected { live_micros: newest as i64 * 40_000, at: at(newest), newest: position });
+    log
+}
+
+#[test]
+fn a_player_is_brought_to_the_live_edge_although_its_group_is_still_on_its_way() {
+    let mut log = arriving(3, 100);
+    let mut cursor = Cursor::new(PLAYER, StartLimits::default());
+    let mut out = Vec::new();
+    cursor.read(&log, at(101), &mut out);
+    for n in 3..=120 {
+        let mut late = Arc::into_inner(entry(n, false, 10)).unwrap();
+        late.arrived = at(n.max(110));
+        log.push(Arc::new(late));
+    }
+    cursor.read(&log, at(121), &mut out);
+    let times: Vec<i64> = out.iter().map(|delivery| delivery.pts(ClockRate::VIDEO)).collect();
+    // At frame 101, that is 4,040 ms, it is live; what comes before it falls into the 100 ms before that.
+    assert_eq!(times[0], 3_940 * 90);
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    assert_eq!(times[110], 4_400 * 90, "true times go on behind the edge");
+}
+
+#[test]
+fn a_player_waits_for_the_group_that_is_on_its_way() {
+    let mut log = arriving(0, 100);
+    let mut cursor = Cursor::new(PLAYER, StartLimits::default());
+    assert_eq!(read(&mut cursor, &log, at(101)), []);
+    log.push(entry_on(1, 1, true, 10));
+    assert_eq!(read(&mut cursor, &log, at(102)), [], "sound alone is no beginning");
+    log.push(entry(2, true, 10));
+    log.push(entry(3, false, 10));
+    assert_eq!(read(&mut cursor, &log, at(103)), [2, 3]);
+}
+
+#[test]
+fn what_is_expected_in_vain_is_forgotten() {
+    let log = arriving(3, 100);
+    assert_eq!(log.live_micros(at(101)), Some(4_040_000));
+    assert_eq!(log.live_micros(at(100 + 75)), Some(80_000), "three seconds later");
+    let log = arriving(101, 100);
+    assert_eq!(log.live_micros(at(110)), Some(4_000_000), "all of it is here");
 }

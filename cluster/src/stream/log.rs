@@ -52,7 +52,22 @@ pub struct Log {
     newest_group: Option<Group>,
     /// Largest decoding time of any entry so far.
     live_micros: i64,
+    expected: Option<Expected>,
 }
+
+/// Where the live edge is, although what lies before it has not all come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Decoding time of the live edge, microseconds of path time.
+    pub live_micros: i64,
+    /// When it was there; it moves on with the time.
+    pub at: Now,
+    /// The last entry before it: when that one is here there is nothing to expect.
+    pub newest: Position,
+}
+
+/// What is expected for longer than this does not come any more.
+const EXPECTED_FOR: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug)]
 struct Group {
@@ -67,7 +82,15 @@ struct Group {
 impl Log {
     /// An empty log.
     pub const fn new(limits: LogLimits) -> Self {
-        Self { limits, entries: VecDeque::new(), first: 0, bytes: 0, newest_group: None, live_micros: i64::MIN }
+        Self {
+            limits,
+            entries: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            newest_group: None,
+            live_micros: i64::MIN,
+            expected: None,
+        }
     }
 
     /// Changes how much is kept, from the next entry on.
@@ -114,9 +137,25 @@ impl Log {
         self.bytes
     }
 
+    /// The live edge is ahead of what is here.
+    pub const fn expect(&mut self, expected: Expected) {
+        self.expected = Some(expected);
+    }
+
+    /// What is still to come of what there was elsewhere.
+    pub fn expected(&self, now: Now) -> Option<Expected> {
+        self.expected.filter(|expected| {
+            now.since(expected.at) < EXPECTED_FOR && self.last_position().is_none_or(|last| last < expected.newest)
+        })
+    }
+
     /// Decoding time of the live edge, microseconds of path time; `None` while nothing came.
-    pub fn live_micros(&self) -> Option<i64> {
-        (self.live_micros != i64::MIN).then_some(self.live_micros)
+    pub fn live_micros(&self, now: Now) -> Option<i64> {
+        let expected = self.expected(now).map(|expected| {
+            let since = i64::try_from(now.since(expected.at).as_micros()).unwrap_or(i64::MAX);
+            expected.live_micros.saturating_add(since)
+        });
+        expected.max((self.live_micros != i64::MIN).then_some(self.live_micros))
     }
 
     /// The newest place where decoding can begin; `None` when there is none, or its group is overgrown.

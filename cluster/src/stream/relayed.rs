@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use weft_proto::id::{Epoch, Position};
 use weft_proto::media::Tracks;
 use weft_proto::time::Now;
-use weft_proto::wire::relay::Relayed;
+use weft_proto::wire::relay::{Live, Relayed};
 
+use super::log::Expected;
 use super::{Entry, Replaced, Stream};
 
 /// A unit as it stands in the log of another node.
@@ -78,6 +80,20 @@ impl Stream {
             self.budget.enforce();
         }
         Ok(())
+    }
+
+    /// A parent has said how far the path has come there, `before` ago: readers begin at that edge.
+    pub(crate) fn expect(&self, live: Live, before: Duration, now: Now) {
+        let at = Now::from_micros(now.micros().saturating_sub(u64::try_from(before.as_micros()).unwrap_or(u64::MAX)));
+        self.log.lock().expect(Expected { live_micros: live.micros, at, newest: live.newest });
+        self.bells.ring();
+    }
+
+    /// How far the path has come, here or as a parent has said it; `None` while nothing is known.
+    pub(crate) fn live(&self, now: Now) -> Option<Live> {
+        let log = self.log.lock();
+        let newest = log.expected(now).map(|expected| expected.newest).or(log.last_position())?;
+        Some(Live { micros: log.live_micros(now)?, newest })
     }
 
     /// Where a relay that sends this stream begins: index of the log, and what was published before it.

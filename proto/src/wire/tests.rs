@@ -9,7 +9,7 @@ use super::entry::{Answer, ClaimId, Entry, Invitation, Kind, MemberFacts, Move, 
 use super::raft::{
     Append, Appended, LogEntry, LogId, Membership, Payload, SnapshotPart, Transfer, Vote, VoteRequest, VoteResponse,
 };
-use super::relay::{Accepted, Dropped, From, Reached, RelayRefusal, Subscribe, ToChild, ToParent};
+use super::relay::{Accepted, Dropped, From, Live, Reached, RelayRefusal, Subscribe, ToChild, ToParent};
 use super::{Frame, FrameError, from_bytes, to_bytes};
 use crate::id::{Epoch, PathName, Position};
 use crate::media::marks::Numbers;
@@ -155,6 +155,7 @@ fn relay_words() -> (Vec<ToParent>, Vec<ToChild>) {
         ToChild::Dropped(Dropped { epoch, group: 2900, track: 1 }),
         ToChild::Ended(()),
         ToChild::Answered(()),
+        ToChild::Live(Live { micros: 70_000_000, newest: position }),
     ];
     let others = [ToParent::KeyframeWanted(()), ToParent::Ask(vec![1, 2, 3])];
     let to_parent = wishes.map(ToParent::Subscribe).into_iter().chain(others);

@@ -48,6 +48,8 @@ messages! {
         4 => Ended(()),
         /// What was asked is known: the answer's bytes follow, up to the end of the stream. Otherwise the stream ends without.
         5 => Answered(()),
+        /// How far the path has come at the parent. Follows [`Self::Accepted`], where there is media at all.
+        6 => Live(Live),
     }
 }
 
@@ -86,6 +88,15 @@ pub struct Accepted {
     pub above: Vec<NodeId>,
     /// The last unit that the parent has: when the child has that one it has caught up.
     pub newest: Option<Position>,
+}
+
+/// The live edge of a path at a parent: to there a child brings its readers, although what lies before it is still on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Live {
+    /// Decoding time, microseconds of path time.
+    pub micros: i64,
+    /// The last unit before it.
+    pub newest: Position,
 }
 
 /// Why no media follows.
