@@ -160,14 +160,13 @@ impl Inner {
             subscription.lanes.entry(track).or_insert_with(|| Lane::new(id, track, kind, from));
         }
         for (track, lane) in &subscription.lanes {
-            let waits = match self.turns.class_of((id, *track)) {
-                None => true,
+            match self.turns.class_of((id, *track)) {
+                None => self.turns.wait((id, *track), lane.class()),
                 // Its next group is there: it is in time again.
-                Some(Class::Late) => lane.may_jump(subscription.attendance.stream()),
-                Some(_) => false,
-            };
-            if waits {
-                self.turns.wait((id, *track), lane.class());
+                Some(Class::Late) if lane.may_jump(subscription.attendance.stream()) => {
+                    self.turns.wait((id, *track), Class::First);
+                }
+                Some(_) => {}
             }
         }
     }

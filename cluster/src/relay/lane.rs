@@ -50,7 +50,7 @@ type After = SmallVec<[(TrackId, u64); 2]>;
 pub(super) struct Lane {
     subscription: u64,
     track: TrackId,
-    class: Class,
+    is_sound: bool,
     /// Index in the log of what comes next.
     next: u64,
     ahead: VecDeque<(Arc<Entry>, After)>,
@@ -78,11 +78,10 @@ struct Out {
 impl Lane {
     /// A lane that begins at this index of the log.
     pub(super) fn new(subscription: u64, track: TrackId, kind: Kind, next: u64) -> Self {
-        let class = if kind == Kind::Video { Class::Pictures } else { Class::Sound };
         Self {
             subscription,
             track,
-            class,
+            is_sound: kind != Kind::Video,
             next,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
@@ -96,8 +95,12 @@ impl Lane {
     }
 
     /// Where it is served while it is not late.
-    pub(super) const fn class(&self) -> Class {
-        self.class
+    pub(super) fn class(&self) -> Class {
+        match self.next_unit() {
+            _ if self.is_sound => Class::Sound,
+            Some(entry) if entry.group_start => Class::First,
+            _ => Class::Pictures,
+        }
     }
 
     /// Bytes that the connection has taken so far.
@@ -107,7 +110,7 @@ impl Lane {
 
     /// Whether what is next has waited too long, and there is no newer group yet that it could give way to.
     pub(super) fn is_late(&self, stream: &Stream, now: Now, patience: Duration) -> bool {
-        self.class != Class::Sound
+        !self.is_sound
             && self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience)
             && !self.may_jump(stream)
     }
@@ -169,7 +172,7 @@ impl Lane {
 
     fn begin(&mut self, send: SendStream, key: Key) -> Result<(), Closed> {
         let (epoch, publication, group) = key;
-        let priority = if self.class == Class::Sound { SOUND } else { PICTURES };
+        let priority = if self.is_sound { SOUND } else { PICTURES };
         send.set_priority(priority).map_err(|_| Closed)?;
         let head = GroupHead { subscription: self.subscription, epoch, publication, group, track: self.track.0 };
         self.chunks.clear();

@@ -32,7 +32,7 @@ pub struct RelayLink {
     pub lost: u64,
     /// Bytes that may be on their way at a time.
     pub window: u64,
-    /// Bytes of the largest packet that the way is known to carry.
+    /// Bytes of the largest packet that the way is known to carry that far; known where much is sent, as by a parent.
     pub packet_bytes: u16,
     /// Tracks whose next unit waits for a place in the connection.
     pub waiting: usize,

@@ -7,6 +7,7 @@
 //! that takes it: which one, [`spread`] says.
 
 mod carrier;
+mod congestion;
 mod lane;
 mod links;
 mod merge;
@@ -66,19 +67,8 @@ pub struct RelayConfig {
     pub clock: Clock,
     /// A group that is older than this is given up as soon as there is a newer one.
     pub latency_max: Duration,
-    /// How much is sent before it is acknowledged.
-    pub congestion: Congestion,
     /// The faults that are injected into the sockets; none where that is not enabled.
     pub faults: Option<Faults>,
-}
-
-/// Who decides how much is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Congestion {
-    /// Measures what the way carries; single losses are no sign.
-    Bbr,
-    /// Takes each loss for a queue that is full.
-    Cubic,
 }
 
 /// The relays of a node. Cheap to clone.
@@ -91,7 +81,6 @@ struct Shared {
     state: SharedState,
     clock: Clock,
     latency_max: Duration,
-    congestion: Congestion,
     faults: Option<Faults>,
     fabric: OnceLock<Weak<Inner>>,
     /// Who knows what other nodes ask.
@@ -129,14 +118,13 @@ struct Route {
 impl Relays {
     /// Relays without sockets: [`Self::open`] gives them some.
     pub fn new(config: RelayConfig) -> Self {
-        let RelayConfig { me, identity, state, clock, latency_max, congestion, faults } = config;
+        let RelayConfig { me, identity, state, clock, latency_max, faults } = config;
         Self(Arc::new(Shared {
             me,
             identity,
             state,
             clock,
             latency_max,
-            congestion,
             faults,
             fabric: OnceLock::new(),
             answers: OnceLock::new(),

@@ -8,7 +8,6 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::{
     ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime as _, ServerConfig, TokioRuntime,
     TransportConfig, VarInt,
@@ -20,12 +19,13 @@ use weft_proto::id::PathName;
 use weft_proto::wire::entry::NodeId;
 
 use super::carrier::Carrier;
+use super::congestion::LiveConfig;
 use super::links::Children;
 use super::parent::HandedOn;
 use super::peer::Peer;
 use super::question::Question;
 use super::upstream::{Ending, Moving, Upstream};
-use super::{Congestion, Relays, links, parent};
+use super::{Relays, links, parent};
 use crate::identity::Current;
 use crate::limits::{
     RELAY_CONNECTIONS_MAX, RELAY_DEADLINE, RELAY_PACKET_BYTES_MAX, RELAY_QUESTIONS_MAX, RELAY_STREAM_WINDOW,
@@ -108,9 +108,8 @@ impl Shard {
         let mut any = socket.local_addr()?;
         any.set_port(0);
         let (identity, faults) = (&relays.0.identity, relays.0.faults.clone());
-        let congestion = relays.0.congestion;
-        let server = server_config(identity, congestion)?;
-        let config = client_config(identity, congestion)?;
+        let server = server_config(identity)?;
+        let config = client_config(identity)?;
         // Children send little: words and acknowledgements.
         let server = endpoint(socket, Some(server), faults, None)?;
         let (number, mut queue) = relays.open_shard();
@@ -316,30 +315,26 @@ fn endpoint(
     Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))
 }
 
-pub(super) fn server_config(identity: &Current, congestion: Congestion) -> io::Result<ServerConfig> {
+pub(super) fn server_config(identity: &Current) -> io::Result<ServerConfig> {
     let crypto = tls::server(identity, Clients::Certified, RELAY_PROTOCOLS).and_then(tls::quic_server);
     let mut config = ServerConfig::with_crypto(crypto.map_err(io::Error::other)?);
-    config.transport_config(transport(congestion));
+    config.transport_config(transport());
     // Nodes do not move while they are connected.
     config.migration(false);
     Ok(config)
 }
 
-pub(super) fn client_config(identity: &Current, congestion: Congestion) -> io::Result<ClientConfig> {
+pub(super) fn client_config(identity: &Current) -> io::Result<ClientConfig> {
     let crypto = tls::client(identity, Servers::Dialed, RELAY_PROTOCOLS).and_then(tls::quic_client);
     let mut config = ClientConfig::new(crypto.map_err(io::Error::other)?);
-    config.transport_config(transport(congestion));
+    config.transport_config(transport());
     Ok(config)
 }
 
-fn transport(congestion: Congestion) -> Arc<TransportConfig> {
+fn transport() -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
-    let controller: Arc<dyn ControllerFactory + Send + Sync> = match congestion {
-        Congestion::Bbr => Arc::new(BbrConfig::default()),
-        Congestion::Cubic => Arc::new(CubicConfig::default()),
-    };
     transport
-        .congestion_controller_factory(controller)
+        .congestion_controller_factory(Arc::new(LiveConfig))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MILLIS))))
         .initial_rtt(INITIAL_RTT)

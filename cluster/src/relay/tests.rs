@@ -20,7 +20,7 @@ use weft_proto::wire::relay::{
 };
 
 use super::shard::{client_config, server_config};
-use super::{Answers, Congestion, RelayConfig, RelaySocket, Relays, words};
+use super::{Answers, RelayConfig, RelaySocket, Relays, words};
 use crate::clock::Clock;
 use crate::fabric::{Fabric, FabricConfig};
 use crate::identity::{Authority, AuthoritySeed, Current, server_name};
@@ -113,7 +113,6 @@ fn node_with(
         state: state.clone(),
         clock,
         latency_max: Duration::from_millis(500),
-        congestion: Congestion::Bbr,
         faults: None,
     });
     fabric.set_relays(&relays);
@@ -202,7 +201,7 @@ async fn all_readers_of_a_node_share_one_relay() {
 
 async fn dial(address: SocketAddr, identity: &Current) -> Connection {
     let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let config = client_config(identity, Congestion::Bbr).unwrap();
+    let config = client_config(identity).unwrap();
     endpoint.connect_with(config, address, &server_name(A)).unwrap().await.unwrap()
 }
 
@@ -279,7 +278,7 @@ async fn strangers_get_no_connection() {
     let _publication = a.fabric.publish(cam(), info(), tracks()).await.unwrap();
     let stranger = identity(&authority(), B, Clock::start());
     let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let config = client_config(&stranger, Congestion::Bbr).unwrap();
+    let config = client_config(&stranger).unwrap();
     assert!(endpoint.connect_with(config, address, &server_name(A)).unwrap().await.is_err());
 }
 
@@ -295,7 +294,7 @@ fn parent_that<F: Future<Output = ()> + 'static>(
     answer: impl Fn(usize) -> ToChild + 'static,
     act: impl Fn(Connection, u64) -> F + 'static,
 ) {
-    let config = server_config(identity, Congestion::Bbr).unwrap();
+    let config = server_config(identity).unwrap();
     let runtime = Arc::new(quinn::TokioRuntime);
     let endpoint = Endpoint::new(Default::default(), Some(config), socket, runtime).unwrap();
     spawn_local(async move {

@@ -1,6 +1,7 @@
 //! Whose turn it is to be written, of all that wait for one connection. Pure.
 //!
-//! Sound goes before pictures, and what is too late to be shown goes last. Among equals those go first that were given the
+//! Sound goes before pictures, the first picture of a group before the others, for a player that stands still goes on with it,
+//! and what is too late to be shown goes last. Among equals those go first that were given the
 //! least (start-time fair queueing, Goyal, Vin and Cheng 1996): on a narrow way each path gets as much as every other, and one
 //! that needs less than that gets all it needs. Who got nothing for a while, because what it had was too late, may go ahead of
 //! the others by [`CREDIT`]: its next group begins at once, and no path stands still for longer than that of a group.
@@ -14,6 +15,8 @@ use weft_proto::media::TrackId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Sound,
+    /// A group begins. As [`Self::Pictures`] for whoever was given more than the others already.
+    First,
     Pictures,
     /// Pictures that are too old: they are sent where there is room, and the next group is waited for.
     Late,
@@ -69,6 +72,8 @@ impl Turns {
         let reached = self.reached[index(class)];
         let state = self.lanes.entry(lane).or_default();
         state.given = state.given.max(reached.saturating_sub(CREDIT));
+        let is_ahead = class == Class::First && state.given > reached + CREDIT;
+        let class = if is_ahead { Class::Pictures } else { class };
         let turn = Turn { class, given: state.given, lane };
         if let Some(before) = state.turn.replace(turn) {
             self.waiting.remove(&before);
@@ -79,7 +84,9 @@ impl Turns {
     /// It was a lane's turn, and so many bytes were written. It still waits, at the same place.
     pub(super) fn wrote(&mut self, turn: Turn, bytes: u64) {
         let reached = &mut self.reached[index(turn.class)];
-        *reached = turn.given.max(*reached);
+        if turn.class != Class::First {
+            *reached = turn.given.max(*reached);
+        }
         if let Some(state) = self.lanes.get_mut(&turn.lane) {
             state.given += bytes;
         }
@@ -103,7 +110,7 @@ impl Turns {
 const fn index(class: Class) -> usize {
     match class {
         Class::Sound => 0,
-        Class::Pictures | Class::Late => 1,
+        Class::First | Class::Pictures | Class::Late => 1,
     }
 }
 
@@ -146,6 +153,24 @@ mod tests {
         let third = turns.next(Some(second)).unwrap();
         assert_eq!([first, second, third].map(|turn| turn.lane.0), [3, 2, 1]);
         assert_eq!(turns.next(Some(third)), None);
+    }
+
+    #[test]
+    fn groups_begin_before_others_go_on_but_not_all_the_time() {
+        let mut turns = Turns::default();
+        (0..10).for_each(|id| turns.wait(lane(id), Class::Pictures));
+        give(&mut turns, 1_000, 100);
+        turns.wait(lane(7), Class::First);
+        assert_eq!(give(&mut turns, 1_000, 50), BTreeMap::from([(7, 50_000)]));
+        // Every picture of this one begins a group.
+        let mut got = BTreeMap::new();
+        for _ in 0..2_000 {
+            let turn = turns.next(None).unwrap();
+            turns.wrote(turn, 1_000);
+            turns.wait(turn.lane, if turn.lane.0 == 7 { Class::First } else { Class::Pictures });
+            *got.entry(turn.lane.0).or_insert(0) += 1_000;
+        }
+        assert!(got.values().all(|bytes| (130_000..=270_000).contains(bytes)), "{got:?}");
     }
 
     #[test]

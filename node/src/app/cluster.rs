@@ -14,7 +14,7 @@ use weft_cluster::membership::{
 use weft_cluster::mesh::faults::Faults;
 use weft_cluster::ownership::{MemberFacts, NodeId};
 use weft_cluster::raft::{Disk, MemoryDisk, Observer, RaftTimings};
-use weft_cluster::relay::{Congestion, RelayConfig, Relays};
+use weft_cluster::relay::{RelayConfig, Relays};
 use weft_cluster::{Clock, Fabric, NodeState, Storage};
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::wire::relay::Reached;
@@ -128,7 +128,6 @@ pub(super) fn open_relays(
         state: cluster.state().clone(),
         clock,
         latency_max: config.cluster.relay_latency_max,
-        congestion: Congestion::Bbr,
         faults,
     });
     fabric.set_relays(&relays);

@@ -127,7 +127,7 @@ pub struct RelayLinkView {
     pub loss_percent: f64,
     /// What may be on its way at a time.
     pub window_bytes: u64,
-    /// The largest packet that the way is known to carry.
+    /// The largest packet that the way is known to carry that far; known where much is sent, as by a parent.
     pub packet_bytes: u16,
     /// Tracks whose next unit waits for a place in the connection.
     pub waiting_tracks: usize,

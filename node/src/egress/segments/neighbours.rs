@@ -66,15 +66,8 @@ impl Neighbours {
 
     /// A complete segment, from the first that has it.
     pub(super) async fn segment(&self, number: u64, renditions: usize) -> Option<Segment> {
-        let question = self.segment_question(number);
-        for node in self.others() {
-            let answer = self.fabric.ask(node, question.clone(), BODY_WITHIN, self.answer_bytes_max()).await;
-            let segment = answer.and_then(|answer| decode_segment(answer, renditions));
-            if let Some(segment) = segment.filter(|segment| segment.mark.number == number) {
-                return Some(segment);
-            }
-        }
-        None
+        let is_it = |segment: &Segment| segment.mark.number == number;
+        self.first(&self.segment_question(number), |answer| decode_segment(answer, renditions).filter(is_it)).await
     }
 
     /// A segment that was cut short, as each of the others has it.
@@ -88,10 +81,15 @@ impl Neighbours {
     /// A file that another node has named.
     pub(super) async fn file(&self, file: &File) -> Option<Bytes> {
         let question = file_wish(self.path.clone(), file).encode();
+        self.first(&question, |answer| Some(answer).filter(|answer| !answer.is_empty())).await
+    }
+
+    /// Asks one after the other; the first answer that is one.
+    async fn first<T>(&self, question: &[u8], read: impl Fn(Bytes) -> Option<T>) -> Option<T> {
         for node in self.others() {
-            let answer = self.fabric.ask(node, question.clone(), BODY_WITHIN, self.answer_bytes_max()).await;
-            if let Some(answer) = answer.filter(|answer| !answer.is_empty()) {
-                return Some(answer);
+            let answer = self.fabric.ask(node, question.to_vec(), BODY_WITHIN, self.answer_bytes_max()).await;
+            if let Some(found) = answer.and_then(&read) {
+                return Some(found);
             }
         }
         None

@@ -1,0 +1,198 @@
+use super::*;
+use std::collections::VecDeque;
+
+/// A way, and a queue before it.
+#[derive(Clone, Copy)]
+struct Way {
+    bytes_per_ms: u64,
+    queue: u64,
+    /// Each way.
+    delay_ms: u64,
+    /// Every so many packets one is lost; 0 for none.
+    loses_every: u64,
+}
+
+const PACKET: u64 = 1200;
+
+/// 10.5 Mbit/s with 49 ms of queue, 10 ms away.
+const NARROW: Way = Way { bytes_per_ms: 1312, queue: 64_000, delay_ms: 10, loses_every: 0 };
+
+struct Packet {
+    sent_ms: u64,
+    arrives_ms: u64,
+}
+
+/// Sends over a way as quinn does: as much as the window allows, spread over the round trip.
+struct World {
+    begin: Instant,
+    ms: u64,
+    way: Way,
+    live: Live,
+    on_way: VecDeque<Packet>,
+    /// When what is queued has left.
+    free_at: f64,
+    count: u64,
+    tokens: f64,
+    smoothed_ms: f64,
+    arrived: u64,
+    queued_max_ms: f64,
+    lost: u64,
+}
+
+impl World {
+    fn new(way: Way) -> Self {
+        let begin = Instant::now();
+        Self {
+            begin,
+            ms: 0,
+            way,
+            live: Live::new(begin, PACKET as u16),
+            on_way: VecDeque::new(),
+            free_at: 0.0,
+            count: 0,
+            tokens: 0.0,
+            smoothed_ms: 50.0,
+            arrived: 0,
+            queued_max_ms: 0.0,
+            lost: 0,
+        }
+    }
+
+    fn at(&self, ms: u64) -> Instant {
+        self.begin + Duration::from_millis(ms)
+    }
+
+    /// A millisecond in which `offered` packets are there to be sent; those that are not are not kept.
+    fn step(&mut self, offered: u64) {
+        self.ms += 1;
+        self.take_acknowledgements(offered);
+        let window = self.live.window();
+        self.tokens = (self.tokens + window as f64 * 1.25 / self.smoothed_ms).min(10.0 * PACKET as f64);
+        for _ in 0..offered {
+            let in_flight = self.on_way.len() as u64 * PACKET;
+            if in_flight + PACKET > window || self.tokens < PACKET as f64 {
+                break;
+            }
+            self.tokens -= PACKET as f64;
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        self.count += 1;
+        let now = self.ms as f64;
+        let begins = self.free_at.max(now);
+        let queued_ms = begins - now;
+        let is_full = queued_ms * self.way.bytes_per_ms as f64 > self.way.queue as f64;
+        let is_lost = self.count.is_multiple_of(self.way.loses_every);
+        self.live.on_sent(self.at(self.ms), PACKET, self.count);
+        if is_full || is_lost {
+            self.lost += 1;
+            self.live.lost(false, PACKET);
+            return;
+        }
+        self.queued_max_ms = self.queued_max_ms.max(queued_ms);
+        self.free_at = begins + PACKET as f64 / self.way.bytes_per_ms as f64;
+        let arrives_ms = self.free_at as u64 + 2 * self.way.delay_ms;
+        self.on_way.push_back(Packet { sent_ms: self.ms, arrives_ms });
+    }
+
+    fn take_acknowledgements(&mut self, offered: u64) {
+        let mut any = false;
+        while let Some(packet) = self.on_way.pop_front_if(|packet| packet.arrives_ms <= self.ms) {
+            any = true;
+            self.arrived += PACKET;
+            let sample = (self.ms - packet.sent_ms) as f64;
+            self.smoothed_ms += (sample - self.smoothed_ms) / 8.0;
+            let (now, sent) = (self.at(self.ms), self.at(packet.sent_ms));
+            self.live.acknowledged(now, sent, PACKET);
+        }
+        if any {
+            let in_flight = self.on_way.len() as u64 * PACKET;
+            let now = self.at(self.ms);
+            self.live.acknowledged_all(now, in_flight, offered == 0);
+        }
+    }
+
+    /// As much as goes for so long; the share of the way that was used.
+    fn fill(&mut self, ms: u64) -> f64 {
+        let before = self.arrived;
+        (self.queued_max_ms, self.lost) = (0.0, 0);
+        for _ in 0..ms {
+            self.step(100);
+        }
+        (self.arrived - before) as f64 / (self.way.bytes_per_ms * ms) as f64
+    }
+}
+
+#[test]
+fn a_way_is_used_whole_and_its_queue_is_not_filled() {
+    let mut world = World::new(NARROW);
+    world.fill(2_000);
+    let used = world.fill(10_000);
+    assert!(used > 0.97, "{used}");
+    assert!(world.queued_max_ms < 30.0, "{} ms wait", world.queued_max_ms);
+    assert_eq!(world.lost, 0);
+}
+
+#[test]
+fn a_way_that_loses_a_packet_in_fifty_is_used_whole() {
+    let far = Way { delay_ms: 30, loses_every: 50, ..NARROW };
+    let mut world = World::new(far);
+    world.fill(2_000);
+    let used = world.fill(10_000);
+    assert!(used > 0.95, "{used}");
+}
+
+#[test]
+fn a_way_that_becomes_longer_is_used_whole_again() {
+    let near = Way { delay_ms: 0, ..NARROW };
+    let mut world = World::new(near);
+    world.fill(5_000);
+    world.way.delay_ms = 20;
+    world.fill(2_500);
+    let used = world.fill(20_000);
+    assert!(used > 0.95, "{used}");
+}
+
+#[test]
+fn a_way_that_becomes_narrow_loses_little_and_not_for_long() {
+    let mut world = World::new(Way { bytes_per_ms: 12_000, ..NARROW });
+    world.fill(3_000);
+    world.way.bytes_per_ms = 1312;
+    world.fill(600);
+    let sent = world.arrived / PACKET;
+    let used = world.fill(5_000);
+    assert!(used > 0.95, "{used} after {sent}");
+    assert_eq!(world.lost, 0, "packets lost half a second later");
+}
+
+#[test]
+fn a_way_that_becomes_wide_is_used_within_a_second() {
+    let mut world = World::new(NARROW);
+    world.fill(5_000);
+    world.way.bytes_per_ms *= 8;
+    world.fill(1_000);
+    let used = world.fill(1_000);
+    assert!(used > 0.9, "{used}");
+}
+
+#[test]
+fn who_sends_little_may_still_send_much_at_once() {
+    let mut world = World::new(Way { bytes_per_ms: 12_000, ..NARROW });
+    for frame in 0..1000u64 {
+        // Eight packets a picture, 80 a keyframe, for 40 s.
+        let packets = if frame % 50 == 0 { 80 } else { 8 };
+        (0..40).for_each(|ms| world.step(if ms == 0 { packets } else { 0 }));
+    }
+    assert_eq!(world.live.window(), INITIAL_BYTES);
+}
+
+#[test]
+fn after_a_long_silence_it_begins_small() {
+    let mut world = World::new(NARROW);
+    world.fill(2_000);
+    world.live.lost(true, 10 * PACKET);
+    assert_eq!(world.live.window(), PACKETS_AFRESH * PACKET);
+    assert!(world.fill(2_000) > 0.9);
+}
