@@ -1,5 +1,7 @@
 //! The interface that doors see, the same whether a path lives here or on another node.
 
+mod drain;
+
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,8 @@ use crate::publication::{Publication, Relaying};
 use crate::relay::Relays;
 use crate::stream::{Budget, Cursor, Join, WakeGate};
 use crate::subscription::{Attendance, Subscription};
+
+pub use drain::Occupants;
 
 /// How a fabric begins.
 pub struct FabricConfig {
@@ -241,7 +245,8 @@ impl Fabric {
     }
 
     async fn place(&self, path: PathName, info: SessionInfo, role: ReaderRole) -> Result<Attendance, SubscribeError> {
-        if self.is_draining() {
+        // Other nodes still take what is published here, and whoever reads here still gets it.
+        if self.is_draining() && matches!(role, ReaderRole::Viewer | ReaderRole::Asking) {
             return Err(SubscribeError::Draining);
         }
         let registry = self.inner.registry.get().ok_or(SubscribeError::Unavailable)?;
@@ -316,25 +321,6 @@ impl Fabric {
     /// Moves a path's publisher to another node.
     pub fn move_path(&self, _path: &PathName, _node: &str) -> Result<(), MoveError> {
         Err(MoveError::NoSuchNode)
-    }
-
-    /// Takes no new sessions and asks publishers and readers to connect elsewhere. Idempotent.
-    pub fn drain(&self) {
-        if !self.inner.draining.swap(true, Ordering::AcqRel) {
-            self.inner.directory.paths.read().values().for_each(|shared| shared.set_draining(true));
-        }
-    }
-
-    /// Takes new sessions again. Readers that were not asked yet are not.
-    pub fn undrain(&self) {
-        if self.inner.draining.swap(false, Ordering::AcqRel) {
-            self.inner.directory.paths.read().values().for_each(|shared| shared.set_draining(false));
-        }
-    }
-
-    /// Whether the node takes no new sessions.
-    pub fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Acquire)
     }
 
     /// The [`Policy`] answers differently from now on: live paths follow it. Publishers and readers stay, unless their

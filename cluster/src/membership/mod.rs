@@ -14,6 +14,7 @@ mod holdings;
 mod link;
 mod member;
 mod reached;
+mod resign;
 mod review;
 mod seat;
 mod status;

@@ -129,6 +129,39 @@ impl Cluster {
         asked.await.unwrap_or(Err(ProposeError::Stopped))
     }
 
+    /// Agrees that this node takes no new publishers, or does again: others give it nothing, and take nothing through it.
+    pub async fn set_drained(&self, drained: bool, within: Duration) -> Result<(u64, Answer), ProposeError> {
+        let asked = self.ask(move |member| async move {
+            let entry = Entry::Drain { node: member.id(), incarnation: member.incarnation(), drained };
+            member.consensus().propose(entry, within).await
+        });
+        asked.await.unwrap_or(Err(ProposeError::Stopped))
+    }
+
+    /// Lets another node lead, if this one does and another can; whether this one does not lead any more.
+    pub async fn resign(&self) -> bool {
+        self.ask(|member| async move { member.resign().await }).await.unwrap_or(true)
+    }
+
+    /// Promotes the standbys that wait on other nodes for what this one owns: they go on with it from their newest random access
+    /// points. How many there were.
+    pub async fn hand_to_standbys(&self, within: Duration) -> Result<usize, ProposeError> {
+        let entries: Vec<Entry> = {
+            let state = self.state.read();
+            let owned = state.paths().owned_by(self.id);
+            let waits = owned.filter_map(|(path, ownership)| {
+                let standby = ownership.standbys.iter().find(|standby| standby.claim.node != self.id)?;
+                Some(Entry::Promote { path: path.clone(), epoch: ownership.epoch, id: standby.claim })
+            });
+            waits.collect()
+        };
+        let count = entries.len();
+        for entry in entries {
+            self.propose(entry, within).await?;
+        }
+        Ok(count)
+    }
+
     /// Waits until this node knows all that was agreed before.
     pub async fn catch_up(&self, within: Duration) -> Result<(), ProposeError> {
         let asked = self.ask(move |member| async move { member.consensus().catch_up(within).await });

@@ -35,6 +35,8 @@ pub enum EndReason {
     Replaced,
     /// The configuration does not allow the path any more.
     NotConfigured,
+    /// The node is drained, and the time to go is over.
+    Drained,
     /// The node shuts down.
     Shutdown,
 }
@@ -47,6 +49,7 @@ impl EndReason {
             Self::Kicked => "kicked by an operator",
             Self::NotConfigured => "the configuration no longer allows the path",
             Self::Replaced => "replaced by another publisher",
+            Self::Drained => "the node is drained",
             Self::Shutdown => "the node shuts down",
         }
     }

@@ -278,8 +278,11 @@ impl Relays {
         let state = self.0.state.read();
         let ownership = state.paths().get(path)?;
         let owner = ownership.owner_node().filter(|owner| *owner != self.0.me)?;
-        let candidates = state.members().iter().filter(|(_, member)| {
-            matches!(member.state, MemberState::Up | MemberState::Draining) && !member.facts.witness
+        // Through a node that is drained nobody begins to take anything, but for what it owns.
+        let candidates = state.members().iter().filter(|(node, member)| match member.state {
+            _ if member.facts.witness => false,
+            MemberState::Draining => [self.0.me, owner].contains(node),
+            state => state == MemberState::Up,
         });
         let candidates = candidates.map(|(node, member)| tree::Candidate { node, zone: &member.facts.zone });
         let parent = tree::parent(path, self.0.me, owner, candidates);

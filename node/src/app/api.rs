@@ -16,10 +16,11 @@ use weft_proto::media::Codec;
 use weft_proto::rtsp::machine::State;
 use weft_proto::time::WallClock;
 
+use super::drain::Drain;
 use crate::http::{
-    ApiFuture, ApiSource, CodecProps, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef, ReaderRef, Readiness,
-    RelayRef, RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState, Timestamp, TrackInfo,
-    Tunnel,
+    ApiFuture, ApiSource, CodecProps, DrainView, DrainWish, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef,
+    ReaderRef, Readiness, RelayRef, RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState,
+    Timestamp, TrackInfo, Tunnel,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -28,6 +29,7 @@ use crate::rtsp::{SessionRecord, Sessions};
 pub(super) struct Source {
     fabric: Fabric,
     cluster: Cluster,
+    drain: Drain,
     rtsp: Arc<Sessions>,
     hls: Arc<crate::hls::Shared>,
     rtmp: Arc<Connections>,
@@ -42,7 +44,8 @@ impl Source {
         rtmp: Arc<Connections>,
         hls: Arc<crate::hls::Shared>,
     ) -> Self {
-        Self { fabric, cluster, rtsp, rtmp, hls, started: SystemTime::now(), since: Instant::now() }
+        let drain = Drain::new(fabric.clone(), cluster.clone());
+        Self { fabric, cluster, drain, rtsp, rtmp, hls, started: SystemTime::now(), since: Instant::now() }
     }
 
     fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
@@ -129,6 +132,10 @@ impl ApiSource for Source {
         let id = id.to_string();
         let known = self.records(server).any(|record| record.id == id);
         ready(Ok(known && self.fabric.kick(&id))).boxed()
+    }
+
+    fn drain(&self, wish: DrainWish) -> ApiFuture<'_, DrainView> {
+        ready(Ok(self.drain.handle(wish))).boxed()
     }
 
     fn hls_muxers(&self) -> ApiFuture<'_, Vec<HlsMuxerInfo>> {

@@ -12,8 +12,8 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, RelayLinkView, StatusView, Timestamp, TokenView,
-    WhyView,
+    ClusterError, ClusterFuture, ClusterSource, NamedNode, NodeView, PathView, RelayLinkView, StatusView, Timestamp,
+    TokenView, WhyView,
 };
 
 /// Answers for the cluster, from this node's view of it.
@@ -209,17 +209,7 @@ impl ClusterSource for View {
     fn remove(&self, node: String, force: bool) -> ClusterFuture<'_, NodeView> {
         async move {
             let status = self.member_status().await?;
-            let named: Vec<&NodeStatus> =
-                status.nodes.iter().filter(|known| known.id.to_string() == node || known.facts.name == node).collect();
-            let known = match named.as_slice() {
-                [] => return Err(ClusterError::NotFound(format!("no node is called {node}"))),
-                [known] => *known,
-                several => {
-                    let ids: Vec<String> = several.iter().map(|node| node.id.to_string()).collect();
-                    let message = format!("several nodes are called {node}; name one by its id: {}", ids.join(", "));
-                    return Err(ClusterError::Conflict(message));
-                }
-            };
+            let known = find(&status, &node)?;
             if !force && !can_spare(&status, known) {
                 let message = format!("without {node} the cluster would have no majority of voters that are up");
                 return Err(ClusterError::Conflict(message + "; `--force` removes it all the same"));
@@ -235,12 +225,36 @@ impl ClusterSource for View {
         .boxed()
     }
 
+    fn named(&self, node: String) -> ClusterFuture<'_, NamedNode> {
+        async move {
+            let status = self.member_status().await?;
+            let known = find(&status, &node)?;
+            Ok(NamedNode { id: known.id, name: known.facts.name.clone(), here: known.id == self.cluster.id() })
+        }
+        .boxed()
+    }
+
     fn backup(&self) -> ClusterFuture<'_, Vec<u8>> {
         async {
             self.cluster.catch_up(CHANGE_WITHIN).await.map_err(unavailable)?;
             Ok(self.cluster.backup())
         }
         .boxed()
+    }
+}
+
+/// The node with this id or label.
+fn find<'a>(status: &'a MemberStatus, node: &str) -> Result<&'a NodeStatus, ClusterError> {
+    let named: Vec<&NodeStatus> =
+        status.nodes.iter().filter(|known| known.id.to_string() == node || known.facts.name == node).collect();
+    match named.as_slice() {
+        [] => Err(ClusterError::NotFound(format!("no node is called {node}"))),
+        [known] => Ok(*known),
+        several => {
+            let ids: Vec<String> = several.iter().map(|node| node.id.to_string()).collect();
+            let message = format!("several nodes are called {node}; name one by its id: {}", ids.join(", "));
+            Err(ClusterError::Conflict(message))
+        }
     }
 }
 

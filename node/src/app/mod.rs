@@ -4,6 +4,7 @@ mod api;
 mod cluster;
 mod cluster_api;
 mod control;
+mod drain;
 mod faults;
 mod hls;
 mod inquiry;

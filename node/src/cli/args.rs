@@ -1,9 +1,11 @@
 //! The command line as `clap` sees it, and its flags as overrides of keys.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
+use crate::config::value::parse_duration;
 use crate::config::{Change, LoadSource, Override};
 
 /// Clustered live-media server.
@@ -63,6 +65,26 @@ pub(super) enum ClusterTask {
         #[command(flatten)]
         ask: Ask,
     },
+    /// Empty a node before it is stopped: it takes nothing new, lets another one lead, and asks publishers and readers to go
+    Drain {
+        /// Its name or its id [default: the node that is asked]
+        node: Option<String>,
+        /// Wait until nobody publishes or reads there
+        #[arg(long)]
+        wait: bool,
+        /// Send away whoever is still there after this time
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        deadline: Option<Duration>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Let a drained node take everything again
+    Undrain {
+        /// Its name or its id [default: the node that is asked]
+        node: Option<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Write what the nodes agree on to a file, without keys and tokens
     Backup {
         /// The file
@@ -92,6 +114,10 @@ pub(super) struct Ask {
     /// Answer as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("{text:?} is no time: write 30s or 2m"))
 }
 
 /// What to do with the configuration.

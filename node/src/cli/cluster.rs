@@ -15,7 +15,7 @@ use weft_cluster::{NodeState, Storage};
 use super::args::{Ask, ClusterTask};
 use super::ask::{AskError, ask};
 use super::table::{table, text};
-use super::{complain, refuse, say};
+use super::{complain, drain, refuse, say};
 use crate::config::{Config, LoadSource};
 use crate::exit::Exit;
 
@@ -35,6 +35,8 @@ pub(super) fn run(task: ClusterTask, source: &LoadSource) -> Exit {
             let said = |node: &Value| format!("node {} ({}) is removed", text(&node["name"]), text(&node["id"]));
             change(&how, Method::DELETE, &path, None, said)
         }
+        ClusterTask::Drain { node, wait, deadline, ask: how } => drain::begin(&how, node, deadline, wait),
+        ClusterTask::Undrain { node, ask: how } => drain::end(&how, node),
         ClusterTask::Backup { file, ask: how } => finish(backup(&how, &file)),
         ClusterTask::Restore { file } => offline(source, |config| restore(config, &file)),
         ClusterTask::Recover { .. } => offline(source, recover),
@@ -60,7 +62,7 @@ fn change(how: &Ask, method: Method, path: &str, body: Option<Value>, people: im
     Exit::Ok
 }
 
-fn finish(result: Result<String, String>) -> Exit {
+pub(super) fn finish(result: Result<String, String>) -> Exit {
     match result {
         Ok(said) => {
             say(&said);

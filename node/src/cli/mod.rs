@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod cluster;
 mod config;
+mod drain;
 mod paths;
 mod table;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weft_proto::id::PathName;
 
+use super::drain::{self, NamedNode};
 use super::kind::Kind;
 use super::shapes::Timestamp;
 use super::source::ApiSource;
@@ -55,6 +56,9 @@ pub trait ClusterSource: Send + Sync {
 
     /// Removes a node, named by its id or its label. Unless `force`, only if the others can still agree without it.
     fn remove(&self, node: String, force: bool) -> ClusterFuture<'_, NodeView>;
+
+    /// The node with this id or label.
+    fn named(&self, node: String) -> ClusterFuture<'_, NamedNode>;
 
     /// What is agreed, for [`weft cluster restore`](crate::cli). Without secrets.
     fn backup(&self) -> ClusterFuture<'_, Vec<u8>>;
@@ -187,6 +191,15 @@ pub(super) fn routes(
         .route("/cluster/status", get(status))
         .route("/cluster/nodes", get(nodes))
         .route("/cluster/nodes/{node}", delete(remove))
+        .route("/cluster/nodes/{node}/drain", {
+            let [begins, looks] = [whole.clone(), whole.clone()];
+            post(move |source, node, body| drain::begin(begins.clone(), source, node, body))
+                .get(move |source, node| drain::look(looks.clone(), source, node))
+        })
+        .route("/cluster/nodes/{node}/undrain", {
+            let whole = whole.clone();
+            post(move |source, node| drain::end(whole.clone(), source, node))
+        })
         .route("/cluster/paths", get(paths))
         .route("/cluster/why/{*path}", get(move |source, path| why(whole.clone(), source, path)))
         .route("/cluster/tokens", post(invite))

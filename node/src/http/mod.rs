@@ -6,6 +6,7 @@
 
 mod access;
 mod cluster;
+mod drain;
 mod faults;
 #[cfg(test)]
 mod faults_test;
@@ -40,6 +41,7 @@ use crate::auth::{Authenticator, OpenMedia};
 pub use cluster::{
     ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, RelayLinkView, StatusView, TokenView, WhyView,
 };
+pub use drain::{DrainView, DrainWish, NamedNode};
 pub use faults::{
     Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
 };

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use weft_cluster::limits::INQUIRY_ANSWER_BYTES_MAX;
 use weft_proto::id::PathName;
 
+use super::drain::DrainWish;
 use super::kind::Kind;
 use super::rtmp::RtmpServer;
 use super::shapes::Timestamp;
@@ -26,6 +27,8 @@ pub(super) enum Question {
     Get { kind: Kind, names: Vec<String> },
     /// End it.
     Kick { kind: Kind, name: String },
+    /// Empty yourself, or do not, or say how far you are.
+    Drain(DrainWish),
 }
 
 /// Where something stands in its list: when it was made, in nanoseconds since 1970 (0 where that does not count), and its
@@ -149,6 +152,7 @@ pub async fn answer(source: &dyn ApiSource, question: &[u8]) -> Option<Vec<u8>> 
             list(source, kind, after, whole).await.map(|rows| serde_json::to_vec(&rows))
         }
         Question::Get { kind, names } => named(source, kind, &names).await.map(|rows| serde_json::to_vec(&rows)),
+        Question::Drain(wish) => source.drain(wish).await.map(|view| serde_json::to_vec(&view)),
         Question::Kick { kind, name } => kick(source, kind, &name).await.map(|kicked| serde_json::to_vec(&kicked)),
     };
     match answered {

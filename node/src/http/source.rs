@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 use weft_proto::id::PathName;
 
+use super::drain::{DrainView, DrainWish};
 use super::hls::{HlsMuxerInfo, HlsSessionInfo};
 use super::rtmp::{RtmpConnInfo, RtmpServer};
 use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo, Timestamp};
@@ -99,6 +100,9 @@ pub trait ApiSource: Send + Sync {
     fn kick_hls_session(&self, _id: Uuid) -> ApiFuture<'_, bool> {
         Box::pin(std::future::ready(Ok(false)))
     }
+
+    /// Empties the node, or does not, or says how far it is.
+    fn drain(&self, wish: DrainWish) -> ApiFuture<'_, DrainView>;
 
     /// Connections of an RTMP server.
     fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>>;

@@ -131,6 +131,17 @@ impl ApiSource for Fake {
         Box::pin(ready(state))
     }
 
+    fn drain(&self, _: DrainWish) -> ApiFuture<'_, DrainView> {
+        answer(DrainView {
+            node: "a".into(),
+            draining: true,
+            agreed: true,
+            publishers: 1,
+            readers: 2,
+            seconds_left: Some(1.5),
+        })
+    }
+
     fn path_names(&self) -> ApiFuture<'_, Vec<String>> {
         if self.broken {
             return Box::pin(ready(Err(ApiError::Internal("the fabric is gone".into()))));

@@ -1,0 +1,139 @@
+//! A node is emptied before it is stopped: it lets another one lead, takes nothing new, asks everybody to go, and sends away who
+//! stays. Readers on other nodes notice nothing until their publisher has gone.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use weft_tests::cluster::{Cluster, Setup};
+use weft_tests::deadline::Deadline;
+use weft_tests::publisher::Refused;
+use weft_tests::tools;
+use weft_tests::urls::Urls as _;
+
+/// `weft cluster …`, asked at a node.
+fn cli(cluster: &Cluster, at: usize, arguments: &[&str]) -> Output {
+    let api = format!("http://{}", cluster.nodes[at].api_address());
+    let mut command = Command::new(tools::weft());
+    command.arg("cluster").args(arguments).args(["--api", &api]);
+    command.output().expect("weft runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// How far a node is with its drain, as another one tells it.
+fn drain_of(cluster: &Cluster, of: usize, by: usize) -> Value {
+    let path = format!("/cluster/nodes/{}/drain", cluster.nodes[of].name);
+    cluster.nodes[by].get(&path).unwrap_or_default()
+}
+
+#[test]
+fn a_drained_node_lets_another_lead_and_sends_away_who_stays() {
+    let _limit = Deadline::seconds(150);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let at = cluster.leader();
+    let (other, name) = ((at + 1) % 3, cluster.nodes[at].name.clone());
+    let paths: Vec<String> = (0..20).map(|n| format!("cam{n}")).collect();
+    let stay: Vec<_> = paths.iter().map(|path| cluster.publish(at, path)).collect();
+    let before = paths.iter().map(|path| cluster.wait_owner(path, Some(&name))).max().expect("some");
+
+    let output = cli(&cluster, other, &["drain", &name, "--wait", "--deadline", "2s"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains(&format!("Node {name} is empty.")), "{}", said(&output));
+    assert!(stay.iter().all(|publisher| !publisher.is_going()));
+    cluster.wait("it to be drained, and another one to lead", |cluster| {
+        cluster.sees(other, at, "draining")
+            && cluster.nodes[other].status().is_some_and(|status| status["leader"] != name.as_str())
+    });
+    assert_eq!(cluster.nodes[at].ready(), Some(503));
+    assert!(matches!(cluster.try_publish(at, "cam0"), Err(Refused::Status(_))), "it takes nobody");
+
+    // Whoever went comes back to another node, and the drained one can be stopped and started again.
+    let back: Vec<_> = paths.iter().map(|path| cluster.publish(other, path)).collect();
+    let name_of_other = cluster.nodes[other].name.clone();
+    assert!(paths.iter().all(|path| cluster.wait_owner(path, Some(&name_of_other)) > before));
+    cluster.nodes[at].terminate();
+    cluster.nodes[at].start();
+    cluster.wait_formed();
+    assert_eq!(drain_of(&cluster, at, other)["draining"], false);
+    let _publisher = cluster.publish(at, "new");
+    cluster.wait_owner("new", Some(&name));
+    assert!(back.iter().all(weft_tests::publisher::Publisher::is_going));
+    cluster.check();
+}
+
+#[test]
+fn a_drain_is_undone_in_the_middle() {
+    let _limit = Deadline::seconds(120);
+    let cluster = Cluster::form(&["a", "b", "c"]);
+    let publisher = cluster.publish(0, "cam");
+    let epoch = cluster.wait_owner("cam", Some("a"));
+    // Twice: it is the same drain.
+    for _ in 0..2 {
+        assert!(cli(&cluster, 1, &["drain", "a"]).status.success());
+    }
+    cluster.wait("a to be drained", |cluster| {
+        let view = drain_of(cluster, 0, 2);
+        cluster.sees(2, 0, "draining") && view["agreed"] == true && view["publishers"] == 1
+    });
+    assert!(matches!(cluster.try_publish(0, "more"), Err(Refused::Status(_))));
+
+    // Without a name it is the node that is asked.
+    let output = cli(&cluster, 0, &["undrain"]);
+    assert!(output.status.success(), "{}", said(&output));
+    cluster.wait("a to take all again", |cluster| cluster.sees(2, 0, "up") && cluster.nodes[0].ready() == Some(200));
+    let _more = cluster.publish(0, "more");
+    cluster.wait_owner("more", Some("a"));
+    assert!(publisher.is_going());
+    assert_eq!(cluster.wait_owner("cam", Some("a")), epoch, "nothing has moved");
+}
+
+#[test]
+fn a_drain_that_makes_no_sense_is_refused() {
+    let _limit = Deadline::seconds(120);
+    let cluster = Cluster::form(&["a", "b", "c"]);
+    assert_eq!(cluster.nodes[0].send("POST", "/cluster/nodes/nobody/drain", &json!({})).status, 404);
+    let bad = cluster.nodes[0].send("POST", "/cluster/nodes/b/drain", &json!({"deadlineSeconds": -1}));
+    assert_eq!(bad.status, 400);
+    assert_eq!(drain_of(&cluster, 1, 0)["draining"], false);
+}
+
+/// Half of the paths come to `c` through `b`, which is drained: `c` takes them from the owner then.
+#[test]
+fn readers_of_other_nodes_lose_nothing_while_nodes_are_drained() {
+    let _limit = Deadline::seconds(150);
+    let cluster =
+        Cluster::with(&[("a", "x"), ("b", "y"), ("c", "y")].map(|(name, zone)| Setup::new(name).in_zone(zone)));
+    let [a, b, c] = [0, 1, 2].map(|at| &cluster.nodes[at]);
+    let mut chaos = Command::new(tools::chaos());
+    chaos.args(["load", "--publish", &a.rtsp("many"), "--read", &c.rtsp("many"), "--json"]);
+    chaos.args(["--publishers", "10", "--readers", "10", "--bitrate", "500k", "--duration", "12s"]);
+    let chaos = chaos.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("weft-chaos runs");
+    let relayed = |cluster: &Cluster, from: &str| {
+        (0..10)
+            .filter(|n| {
+                let path = cluster.nodes[2].get(&format!("/v3/paths/get/many-{n}")).unwrap_or_default();
+                let relays = path["relays"].as_array().cloned().unwrap_or_default();
+                relays.iter().any(|relay| relay["from"] == from && relay["to"] == "c")
+            })
+            .count()
+    };
+    cluster.wait("all paths to be read", |cluster| relayed(cluster, "a") + relayed(cluster, "b") == 10);
+    assert!(relayed(&cluster, "b") > 0, "none of ten paths crosses at b");
+    assert!(cli(&cluster, 2, &["drain", "b"]).status.success());
+    cluster.wait("all paths to come from their owner", |cluster| relayed(cluster, "a") == 10);
+    assert!(cli(&cluster, 2, &["drain", "a"]).status.success());
+    cluster.wait("both to be drained", |cluster| cluster.sees(2, 0, "draining") && cluster.sees(2, 1, "draining"));
+
+    let output = chaos.wait_with_output().expect("weft-chaos ends");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(
+        (&report["loss"]["units_lost"], &report["loss"]["audio_lost"]),
+        (&json!(0), &json!(0)),
+        "{}",
+        report["loss"]
+    );
+    assert!(report["loss"]["units"].as_u64() > Some(2000), "{}", report["loss"]);
+    assert!(b.is_running());
+}
