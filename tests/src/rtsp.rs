@@ -112,6 +112,17 @@ impl Connection {
         }
     }
 
+    /// What the server asks; `None` when it asks nothing in time.
+    pub fn asked(&mut self, limit: Instant) -> io::Result<Option<Request>> {
+        loop {
+            match self.next(limit)? {
+                Some(Incoming::Request(request)) => return Ok(Some(request)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
     /// Sends bytes as they are. What the server does not take within a few seconds is an error.
     pub fn send_bytes(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.socket).write_all(bytes)

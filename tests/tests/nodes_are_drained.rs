@@ -2,13 +2,19 @@
 //! stays. Readers on other nodes notice nothing until their publisher has gone.
 
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weft_tests::cluster::{Cluster, Setup};
+use weft_proto::rtsp::Method;
+use weft_tests::clients::{Client, Way};
+use weft_tests::cluster::{Cluster, Node, Setup};
 use weft_tests::deadline::Deadline;
-use weft_tests::publisher::Refused;
-use weft_tests::tools;
+use weft_tests::media::{Audio, Media, Video};
+use weft_tests::publisher::{Refused, claim};
 use weft_tests::urls::Urls as _;
+use weft_tests::{http, tools, wait};
+
+const MEDIA: Media = Media::new(Video::H264, Audio::Aac);
 
 /// `weft cluster …`, asked at a node.
 fn cli(cluster: &Cluster, at: usize, arguments: &[&str]) -> Output {
@@ -97,6 +103,48 @@ fn a_drain_that_makes_no_sense_is_refused() {
     let bad = cluster.nodes[0].send("POST", "/cluster/nodes/b/drain", &json!({"deadlineSeconds": -1}));
     assert_eq!(bad.status, 400);
     assert_eq!(drain_of(&cluster, 1, 0)["draining"], false);
+}
+
+/// Real clients do not understand where to go, or do not care: they stay until they are sent away.
+#[test]
+fn clients_are_told_where_to_go_on() {
+    let _limit = Deadline::seconds(150);
+    // Nobody is there under that name in this test; what matters is that it is told.
+    let cluster =
+        Cluster::with(&["a", "b"].map(|name| Setup::new(name).with_all_doors().known_as(&format!("{name}.example"))));
+    let node = &cluster.nodes[0];
+    let mut publisher = Client::Ffmpeg.publish_for_ever(node, Way::Tcp, "cam", MEDIA);
+    let mut encoder = Client::Ffmpeg9.publish_for_ever(node, Way::Rtmp, "live", MEDIA);
+    cluster.wait("both to publish", |cluster| ["cam", "live"].iter().all(|path| is_published(&cluster.nodes[0], path)));
+    let mut raw = claim(node.rtsp_address(), "raw").expect("it is taken");
+    let capture = Client::GStreamer.capture(node, Way::Tcp, "cam", MEDIA);
+    let mut viewer = Client::Ffmpeg.capture(node, Way::Tcp, "live", MEDIA);
+    let playlist = |query: &str| http::fetch(node.hls_address(), "GET", &format!("/cam/index.m3u8{query}"), "", 5);
+    wait::until("HLS to begin", 20, || playlist("?cookieCheck=1").ok().filter(|answer| answer.status == 200).map(drop));
+    cluster.wait("readers to be there", |_| drain_of(&cluster, 0, 1)["readers"].as_u64() > Some(2));
+
+    assert!(cli(&cluster, 1, &["drain", "a"]).status.success());
+    let asked = raw.asked(Instant::now() + Duration::from_secs(20)).expect("connected").expect("a request");
+    let location = format!("rtsp://b.example:{}/raw", node.rtsp_address().port());
+    assert_eq!((asked.method, asked.headers.get("Location")), (Method::Redirect, Some(&*location)));
+    let moved = playlist("?x=1").expect("an answer");
+    let elsewhere = format!("http://b.example:{}/cam/index.m3u8?x=1", node.hls_address().port());
+    assert_eq!((moved.status, moved.header("location")), (307, Some(&*elsewhere)));
+
+    // Another drain asks again; meanwhile nothing has happened to anybody.
+    let sent = || cluster.nodes[0].get("/v3/paths/get/cam").and_then(|path| path["inboundBytes"].as_u64()).unwrap_or(0);
+    let before = sent();
+    cluster.wait("the publisher to go on", |_| sent() > before + 200_000);
+    publisher.assert_running();
+    encoder.assert_running();
+    viewer.process.assert_running();
+    assert!(cli(&cluster, 1, &["drain", "a", "--deadline", "0s", "--wait"]).status.success());
+    assert!(cli(&cluster, 1, &["undrain", "a"]).status.success());
+    drop(capture);
+}
+
+fn is_published(node: &Node, path: &str) -> bool {
+    node.get(&format!("/v3/paths/get/{path}")).is_some_and(|path| path["ready"] == true)
 }
 
 /// Half of the paths come to `c` through `b`, which is drained: `c` takes them from the owner then.

@@ -34,6 +34,11 @@ impl Fabric {
         self.inner.draining.load(Ordering::Acquire)
     }
 
+    /// The public host of another node to which clients may be sent.
+    pub fn elsewhere(&self) -> Option<String> {
+        self.inner.directory.claimant.elsewhere()
+    }
+
     /// Who is here.
     pub fn occupants(&self) -> Occupants {
         let mut all = Occupants::default();

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use super::voters::Electorate;
 use crate::identity::{Current, draw_token};
 use crate::inquiry::Inquirer;
 use crate::mesh::{Incoming, Inquiry};
-use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, NodeId, Reaching};
+use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, MemberState, NodeId, Reaching};
 use crate::raft::{ProposeError, SharedState, StartError};
 
 /// How a node comes into a cluster.
@@ -308,5 +309,21 @@ impl Claimant for Cluster {
         let ownership = state.paths().get(path)?;
         let member = state.members().get(ownership.owner_node()?)?;
         Some((member.facts.name.clone(), ownership.epoch))
+    }
+
+    fn elsewhere(&self) -> Option<String> {
+        /// Clients are sent to one after the other.
+        static TURN: AtomicUsize = AtomicUsize::new(0);
+        let state = self.state.read();
+        let zone = state.members().get(self.id).map(|me| me.facts.zone.as_str());
+        let others = state.members().iter().filter(|(node, member)| {
+            let takes = member.state == MemberState::Up && !member.facts.witness;
+            takes && *node != self.id && !member.facts.public_host.is_empty()
+        });
+        let (near, far): (Vec<_>, Vec<_>) =
+            others.map(|(_, member)| &member.facts).partition(|facts| Some(facts.zone.as_str()) == zone);
+        let hosts = if near.is_empty() { far } else { near };
+        let turn = TURN.fetch_add(1, Ordering::Relaxed).checked_rem(hosts.len())?;
+        hosts.get(turn).map(|facts| facts.public_host.clone())
     }
 }

@@ -47,6 +47,11 @@ pub trait Claimant: Send + Sync + 'static {
 
     /// The label of the node that owns a path, if any is known to, and the epoch.
     fn owner(&self, path: &PathName) -> Option<(String, Epoch)>;
+
+    /// The public host of another node to which clients may go, if there is one: those of this node's zone in turn, or others.
+    fn elsewhere(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A node that is alone and needs nobody's word. For tests.

@@ -7,8 +7,9 @@
 use std::net::SocketAddr;
 
 use axum::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HeaderName, HeaderValue, ORIGIN, USER_AGENT,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, USER_AGENT,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Request};
 
 use super::door::Shared;
@@ -19,6 +20,8 @@ pub(super) struct Asking {
     /// The client, which is another than who is connected where a proxy is trusted.
     pub(super) peer: SocketAddr,
     pub(super) secure: bool,
+    /// The port under which the client knows this node.
+    pub(super) port: u16,
     pub(super) path: Box<str>,
     pub(super) query: Box<str>,
     pub(super) authorization: Option<Box<str>>,
@@ -40,6 +43,7 @@ impl Asking {
         Self {
             peer: SocketAddr::new(shared.client(peer.ip(), forwarded), peer.port()),
             secure,
+            port: port(request, secure),
             path: request.uri().path().into(),
             query: request.uri().query().unwrap_or_default().into(),
             authorization: text(headers, &AUTHORIZATION),
@@ -51,6 +55,13 @@ impl Asking {
             method: request.method().clone(),
         }
     }
+}
+
+fn port<B>(request: &Request<B>, secure: bool) -> u16 {
+    // HTTP/2 has the host in the target, HTTP/1 in a field.
+    let asked = request.uri().port_u16();
+    let host = || request.headers().get(HOST)?.to_str().ok()?.parse::<Authority>().ok()?.port_u16();
+    asked.or_else(host).unwrap_or(if secure { 443 } else { 80 })
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {

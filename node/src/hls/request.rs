@@ -17,7 +17,7 @@ use super::body::Body;
 use super::door::{Door, Shared};
 use super::page;
 use super::respond::{
-    Answer, Failure, KEPT_BRIEFLY, KEPT_BY_ALL, KEPT_BY_VIEWERS, NEVER_KEPT, finish, ok, preflight, redirect,
+    Answer, Failure, KEPT_BRIEFLY, KEPT_BY_ALL, KEPT_BY_VIEWERS, NEVER_KEPT, finish, moved, ok, preflight, redirect,
 };
 use super::session::{Known, Newcomer, SessionRecord};
 use crate::auth::web::Shown;
@@ -98,7 +98,11 @@ impl Target {
 impl Asking {
     async fn serve(&self, door: &Rc<Door>) -> Result<Answer, Failure> {
         let shared = &door.shared;
-        match Target::of(&self.path)? {
+        let target = Target::of(&self.path)?;
+        if let Some(elsewhere) = self.elsewhere(shared, &target) {
+            return Ok(moved(&elsewhere));
+        }
+        match target {
             Target::Bare(_) => {
                 let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
                 // From the root: a browser that shows `//host` as a path must not be sent there.
@@ -124,6 +128,19 @@ impl Asking {
             }
             Target::File(path, file) => self.file(door, path, file).await,
         }
+    }
+
+    /// While the node is drained, playlists and pages are at another one, under the same URI; a viewer's token is good there too.
+    /// The files of its last playlist are still here.
+    fn elsewhere(&self, shared: &Shared, target: &Target) -> Option<String> {
+        if !shared.fabric.is_draining() || matches!(target, Target::File(..)) {
+            return None;
+        }
+        let host = shared.fabric.elsewhere()?;
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let scheme = if self.secure { "https" } else { "http" };
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
+        Some(format!("{scheme}://{host}:{}{}{query}", self.port, self.path))
     }
 
     async fn file(&self, door: &Rc<Door>, path: PathName, file: File) -> Result<Answer, Failure> {

@@ -50,12 +50,21 @@ pub(super) fn ok(content_type: &'static str, cache: &'static str, body: Body) ->
     response
 }
 
-/// 302.
+/// 302: the same under another name.
 pub(super) fn redirect(to: &str) -> Answer {
+    located(StatusCode::FOUND, to)
+}
+
+/// 307: for now at another node.
+pub(super) fn moved(to: &str) -> Answer {
+    located(StatusCode::TEMPORARY_REDIRECT, to)
+}
+
+fn located(status: StatusCode, to: &str) -> Answer {
     let mut response = Response::new(Body::default());
     match HeaderValue::from_str(to) {
         Ok(to) => {
-            *response.status_mut() = StatusCode::FOUND;
+            *response.status_mut() = status;
             response.headers_mut().insert(LOCATION, to);
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT));
         }

@@ -354,7 +354,8 @@ impl Session {
     /// The node is being drained: the client is told, if it said that it understands that.
     fn ask_to_reconnect(&mut self, who: &str) {
         let mut actions = Vec::new();
-        if self.machine.ask_to_reconnect(None, &mut actions) {
+        let elsewhere = self.door.shared.fabric.elsewhere();
+        if self.machine.ask_to_reconnect(elsewhere.as_deref(), &mut actions) {
             info!(peer = %self.peer, protocol = self.protocol(), "{who} asked to reconnect");
         }
         self.send_all(actions);

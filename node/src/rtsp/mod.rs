@@ -8,6 +8,7 @@ pub mod listener;
 pub mod multicast;
 mod play;
 mod record;
+mod redirect;
 mod request;
 mod session;
 mod stats;

@@ -98,6 +98,11 @@ impl Playing {
     }
 
     /// Why it is over, if it is.
+    /// Whether the reader is to be asked to go; once.
+    pub(super) fn take_drain(&self) -> bool {
+        self.subscription.take_drain()
+    }
+
     pub(super) fn ended(&self) -> Option<EndReason> {
         self.subscription.ended()
     }

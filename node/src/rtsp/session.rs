@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// One connection.
 pub(super) struct Session {
     pub(super) door: Rc<Door>,
-    wire: Wire,
+    pub(super) wire: Wire,
     pub(super) peer: SocketAddr,
     pub(super) secure: bool,
     admitted: Admitted,
@@ -335,14 +335,21 @@ impl Session {
         if more {
             playing.bell.ring();
         }
+        if playing.take_drain() {
+            self.ask_to_go("reader");
+        }
         Ok(())
     }
 
     fn on_publisher(&mut self, event: PublisherEvent) -> Result<(), End> {
         match event {
             PublisherEvent::Ended(reason) => Err(End::Fabric(reason)),
-            // Cameras and encoders that push RTSP honour no request for a keyframe, and know no other server yet.
-            PublisherEvent::KeyframeWanted | PublisherEvent::DemandGone | PublisherEvent::Drain => Ok(()),
+            PublisherEvent::Drain => {
+                self.ask_to_go("publisher");
+                Ok(())
+            }
+            // Cameras and encoders that push RTSP honour no request for a keyframe.
+            PublisherEvent::KeyframeWanted | PublisherEvent::DemandGone => Ok(()),
         }
     }
 
@@ -496,6 +503,10 @@ impl Session {
     pub(super) fn send(&mut self, response: &Response) {
         let mut bytes = Vec::with_capacity(512);
         response.write(&mut bytes);
+        self.send_bytes(bytes);
+    }
+
+    pub(super) fn send_bytes(&mut self, bytes: Vec<u8>) {
         self.outbox.push(bytes.into());
     }
 

@@ -49,6 +49,15 @@ impl Wire {
         if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// The port that the client has connected to.
+    pub fn local_port(&self) -> Option<u16> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        stream.local_addr().ok().map(|address| address.port())
+    }
+
     /// Reads what is there into `buffer`; 0 is the end. When less than a packet's room is left, `chunk` more bytes are
     /// allocated: packets lie one behind the other in their chunk and share it.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, chunk: usize) -> Poll<io::Result<usize>> {

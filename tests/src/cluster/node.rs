@@ -63,6 +63,13 @@ impl Setup {
         self
     }
 
+    /// Under a name that clients are told.
+    #[must_use]
+    pub fn known_as(mut self, host: &str) -> Self {
+        self.zone += &format!("  publicHost: '{host}'\n");
+        self
+    }
+
     /// With so many workers instead of one.
     #[must_use]
     pub const fn with_workers(mut self, workers: usize) -> Self {

@@ -132,8 +132,9 @@ impl ServerMachine {
         }
     }
 
-    /// Asks the client to connect anew, if it can be asked (Enhanced RTMP v2, section "Reconnect Request"). Whether it was.
-    pub fn ask_to_reconnect(&self, tc_url: Option<&str>, out: &mut Vec<Action>) -> bool {
+    /// Asks the client to connect anew, if it can be asked (Enhanced RTMP v2, section "Reconnect Request"): at
+    /// `host`, if one is given, else wherever it likes. Whether it was.
+    pub fn ask_to_reconnect(&self, host: Option<&str>, out: &mut Vec<Action>) -> bool {
         let can = self.client.as_ref().is_some_and(|client| client.capabilities.reconnect);
         if can {
             let text = |text: &str| Value::String(text.to_owned());
@@ -142,7 +143,8 @@ impl ServerMachine {
                 ("code", text("NetConnection.Connect.ReconnectRequest")),
                 ("description", text("the server is being drained")),
             ];
-            properties.extend(tc_url.map(|url| ("tcUrl", text(url))));
+            let elsewhere = |host| url::at_host(&self.client.as_ref()?.tc_url, host);
+            properties.extend(host.and_then(elsewhere).map(|url| ("tcUrl", Value::String(url))));
             let values = [Value::Null, Value::object(properties)];
             out.push(Action::Send(command(0, "onStatus", 0.0, &values)));
         }

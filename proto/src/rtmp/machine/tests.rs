@@ -132,7 +132,7 @@ fn capabilities_are_understood_and_shown_to_who_has_some() {
     assert_eq!([*b"hvc1", *b"Opus", *b"av01", *b"vp09", *b"fLaC"].map(takes), [true, true, true, false, false]);
     assert!(capabilities.reconnect && capabilities.multitrack);
     let mut asked = Vec::new();
-    assert!(machine.ask_to_reconnect(Some("rtmp://other/live"), &mut asked));
+    assert!(machine.ask_to_reconnect(Some("other"), &mut asked));
     assert_eq!(answers(&asked)[0].1, "NetConnection.Connect.ReconnectRequest");
     let Action::Send(result) = &out[3] else { panic!("{out:?}") };
     let values = amf0::read_all(&result.payload).unwrap();

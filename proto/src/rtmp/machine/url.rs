@@ -1,5 +1,18 @@
 //! The pieces of an RTMP URL: clients spread path and query over `app`, `tcUrl` and the stream's key.
 
+/// The same URL at another host; the port stays. `None` where it is no URL.
+pub(super) fn at_host(tc_url: &str, host: &str) -> Option<String> {
+    let (scheme, rest) = tc_url.split_once("://")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| is_port(port));
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    // An IPv6 address stands in brackets (RFC 3986 section 3.2.2).
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    Some(format!("{scheme}://{host}{port}{path}"))
+}
+
 /// Path and query out of what a client sent: `app` and key joined, queries joined, each once.
 pub(super) fn join(app: &str, tc_url: &str, key: &str) -> (String, String) {
     let (app, app_query) = split(app);
@@ -79,6 +92,17 @@ mod tests {
         assert_eq!(joined("cam?token=x", "rtmp://h/cam?token=x", "").1, "token=x");
         assert_eq!(joined("live", "rtmp://h/live?token=x", "cam").1, "token=x");
         assert_eq!(joined("live?a=1", "rtmp://h/live?a=1", "cam?b=2"), ("live/cam".into(), "a=1&b=2".into()));
+    }
+
+    #[test]
+    fn another_host_has_the_same_port_and_path() {
+        let moved = |url| at_host(url, "b.example");
+        assert_eq!(moved("rtmp://a/live").as_deref(), Some("rtmp://b.example/live"));
+        assert_eq!(moved("rtmps://u@a:1936/live?x=1").as_deref(), Some("rtmps://b.example:1936/live?x=1"));
+        assert_eq!(moved("rtmp://[::1]/live").as_deref(), Some("rtmp://b.example/live"));
+        assert_eq!(moved("rtmp://[::1]:99").as_deref(), Some("rtmp://b.example:99"));
+        assert_eq!(at_host("rtmp://a:99/", "::2").as_deref(), Some("rtmp://[::2]:99/"));
+        assert_eq!(moved("live"), None);
     }
 
     #[test]
