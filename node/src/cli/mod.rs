@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod cluster;
 mod config;
+mod health;
 mod paths;
 mod table;
 #[cfg(test)]
@@ -37,6 +38,7 @@ where
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
         Some(Task::Cluster(task)) => cluster::run(task, &source),
         Some(Task::Paths(how)) => paths::run(&how),
+        Some(Task::Health { ready, ask }) => health::run(&ask, ready),
         None => match Config::load(&source) {
             Ok(loaded) => serve(loaded, source),
             Err(errors) => refuse(&errors),
