@@ -14,6 +14,7 @@ pub mod browser;
 pub mod clients;
 pub mod cluster;
 pub mod compare;
+pub mod compose;
 pub mod deadline;
 pub mod ffmpeg;
 pub mod figures;

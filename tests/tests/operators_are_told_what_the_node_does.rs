@@ -1,9 +1,11 @@
-//! The API's answers, ports that are taken, the end by SIGTERM, checks of configuration files.
+//! The API's answers, health checks, ports that are taken, the end by SIGTERM, checks of configuration files.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
+use weft_tests::cluster::Cluster;
 use weft_tests::deadline::Deadline;
 use weft_tests::process::code;
 use weft_tests::server::{Ports, Server, certificate, launch};
@@ -23,6 +25,40 @@ fn health_readiness_and_info_are_answered() {
     assert_eq!(empty, json!({"itemCount": 0, "pageCount": 0, "items": []}));
     let unknown = server.api("/v3/paths/get/nobody");
     assert_eq!((unknown.status, &unknown.json()["status"]), (404, &json!("error")));
+}
+
+/// What `weft health` says of a node, and its exit code.
+fn health(api: SocketAddr, more: &[&str]) -> (Option<i32>, String) {
+    let mut weft = Command::new(tools::weft());
+    let output = weft.args(["health", "--api", &format!("http://{api}")]).args(more).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned())
+}
+
+#[test]
+fn an_exit_code_tells_whether_a_node_lives() {
+    let _limit = Deadline::seconds(60);
+    let mut server = Server::start();
+    let api = server.api_address();
+    assert_eq!(health(api, &[]), (Some(0), "up".into()));
+    assert_eq!(health(api, &["--ready"]), (Some(0), "ready".into()));
+    server.terminate();
+    let (code, said) = health(api, &[]);
+    assert!(code == Some(1) && said.contains("cannot reach a node"), "{said}");
+}
+
+#[test]
+fn a_node_that_has_lost_the_others_lives_and_is_not_ready() {
+    let _limit = Deadline::seconds(90);
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let api = cluster.nodes[0].api_address();
+    assert_eq!(health(api, &["--ready"]), (Some(0), "ready".into()));
+    for other in [1, 2] {
+        cluster.nodes[other].kill();
+    }
+    cluster.wait("a node that is not ready", |cluster| cluster.nodes[0].ready() == Some(503));
+    let (code, said) = health(api, &["--ready"]);
+    assert!(code == Some(1) && said.contains("no quorum"), "{said}");
+    assert_eq!(health(api, &[]), (Some(0), "up".into()));
 }
 
 #[test]

@@ -176,9 +176,7 @@ async fn run(shared: Arc<Shared>, node: NodeId, link: Link<Connection>) {
     connection.set_receive_window(VarInt::from_u32(WINDOW_BYTES));
     shared.changed.send_replace(());
     let remote = canonical(connection.remote_address());
-    if let Some(faults) = &shared.faults {
-        faults.found(node, [remote]);
-    }
+    shared.met(node, remote);
     tracing::info!(%node, incarnation = link.incarnation, %remote, dialed = link.dialed, "connected to a node");
     shared.since.lock().insert(link.serial, Instant::now());
     let error = calls::serve(&shared, node, connection).await;
@@ -243,8 +241,7 @@ async fn dial(
     patience: Duration,
 ) -> Result<Option<Link<Connection>>, Refusal> {
     let name = server_name(node);
-    let found = resolve(address).await;
-    shared.found(node, found.iter().copied().map(canonical).collect());
+    let found = shared.locate(node, address, patience).await;
     let connection = reach(shared, &shared.clients.member, &found, &name, patience).await?;
     if !shared.table.lock().may_greet(node, attempt) {
         End::Done.close(&connection);
@@ -316,7 +313,7 @@ async fn greet(connection: &Connection, mine: &Hello) -> Result<(Hello, SendStre
 
 /// Finds out who is at an address.
 pub(super) async fn acquaint(shared: &Arc<Shared>, address: &str) -> Result<Hello, Refusal> {
-    let found = resolve(address).await;
+    let found = resolve(address, HELLO_DEADLINE).await;
     // Some name must be asked for; the verifier takes the one that the certificate has.
     let connection = reach(shared, &shared.clients.anyone, &found, "node", HELLO_DEADLINE).await?;
     let greeted = timeout(HELLO_DEADLINE, greet(&connection, &shared.hello(Purpose::Acquaintance))).await;
@@ -326,14 +323,26 @@ pub(super) async fn acquaint(shared: &Arc<Shared>, address: &str) -> Result<Hell
     hello.and_then(|hello| if is_named(&hello) { Ok(hello) } else { Err(Refusal::Certificate) })
 }
 
-pub(super) async fn resolve(address: &str) -> Vec<SocketAddr> {
-    match timeout(HELLO_DEADLINE, tokio::net::lookup_host(address)).await {
+/// What a name says now; nothing, where nobody answers for it within `patience`.
+pub(super) async fn resolve(address: &str, patience: Duration) -> Vec<SocketAddr> {
+    match timeout(patience, tokio::net::lookup_host(address)).await {
         Ok(Ok(found)) => found.take(ADDRESSES_TRIED_MAX).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }
 
 impl Shared {
+    /// Where a peer is: where its name says, which is asked each time, for a node may come back at another address. While
+    /// nobody answers for the name, where it was last: a name server that is away must not part nodes that reach each other.
+    async fn locate(&self, node: NodeId, address: &str, patience: Duration) -> Vec<SocketAddr> {
+        let found = resolve(address, patience).await;
+        if found.is_empty() {
+            return self.known.lock().get(&node).cloned().unwrap_or_default();
+        }
+        self.found(node, found.iter().copied().map(canonical).collect());
+        found
+    }
+
     /// What the address of a newcomer says about it.
     pub(super) fn standing(&self, from: SocketAddr) -> Standing {
         let known = self.known.lock();
@@ -392,7 +401,8 @@ const RETRY_LAST: Duration = Duration::from_millis(250);
 /// A first packet and two repetitions, at 0, 150 and 450 ms: the next would come after 1,050 ms only.
 const SILENCE: Duration = Duration::from_millis(700);
 const PATIENT_EVERY: u32 = 4;
-const ADDRESSES_TRIED_MAX: usize = 4;
+/// Of one peer.
+pub(super) const ADDRESSES_TRIED_MAX: usize = 4;
 
 /// Half a second of 16 Mbit/s, or 100 ms of 80 Mbit/s.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;

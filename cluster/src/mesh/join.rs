@@ -19,7 +19,7 @@ use weft_proto::wire::hello::ClusterId;
 use weft_proto::wire::join::{JoinAnswer, JoinAsk, JoinRefusal, JoinRequest};
 use weft_proto::wire::token::Token;
 
-use super::control::{resolve, transport};
+use super::control::{HELLO_DEADLINE, resolve, transport};
 use super::hello::{read_body, read_head};
 use super::refusal::{End, Refusal};
 use super::{Shared, tls};
@@ -84,7 +84,7 @@ pub async fn join(token: &Token, node: NodeId, key: &LeafKey, facts: MemberFacts
     config.transport_config(transport());
     let mut last = JoinError::Unreachable(Refusal::Deadline);
     for address in &token.addresses {
-        for found in resolve(address).await {
+        for found in resolve(address, HELLO_DEADLINE).await {
             match ask_one(&config, found, &ask).await {
                 Ok(JoinAnswer::Joined(joined)) => {
                     if !is_pinned(&joined.authority, &token.authority) {

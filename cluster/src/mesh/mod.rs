@@ -41,6 +41,7 @@ use weft_proto::wire::control::{Request, Response, Signal};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::{ClusterId, Hello, Purpose};
 
+use self::control::ADDRESSES_TRIED_MAX;
 use self::faults::{Faults, Way};
 use self::join::Gate;
 use self::newcomers::Newcomers;
@@ -315,12 +316,28 @@ impl Shared {
         Hello { purpose, ..self.me.read().clone() }
     }
 
-    /// Notes where a member was found.
+    /// Notes where a member is, as its name says.
     fn found(&self, node: NodeId, addresses: Vec<SocketAddr>) {
         if let Some(faults) = &self.faults {
             faults.found(node, addresses.iter().copied());
         }
         self.known.lock().insert(node, addresses);
+    }
+
+    /// Notes where a peer came from, or was reached. Its name may say more.
+    fn met(&self, node: NodeId, address: SocketAddr) {
+        if let Some(faults) = &self.faults {
+            faults.found(node, [address]);
+        }
+        let mut known = self.known.lock();
+        // Who was there before is not: addresses go from one machine to the next.
+        known.iter_mut().filter(|(other, _)| **other != node).for_each(|(_, its)| its.retain(|one| *one != address));
+        let its = known.entry(node).or_default();
+        if !its.contains(&address) {
+            // The newest is tried first, and the oldest forgotten.
+            its.insert(0, address);
+            its.truncate(ADDRESSES_TRIED_MAX);
+        }
     }
 
     /// Waits while a partition is injected that keeps a node's packets from going this way.

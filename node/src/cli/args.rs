@@ -29,6 +29,14 @@ pub(super) enum Task {
     Cluster(ClusterTask),
     /// The paths of the whole cluster, with their publishers and readers
     Paths(Ask),
+    /// Ask a node whether it lives: exit code 0 or 1, for health checks
+    Health {
+        /// Whether it serves publishers as well: it belongs to a cluster that can agree, and is not about to end
+        #[arg(long)]
+        ready: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
 }
 
 /// What to do with the cluster.

@@ -33,10 +33,21 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Asks, and waits for the whole answer.
 pub(super) fn ask(api: &str, method: Method, path: &str, body: Option<Value>) -> Result<Vec<u8>, AskError> {
+    ask_within(ANSWER_WITHIN, api, method, path, body)
+}
+
+/// The same, for so long.
+pub(super) fn ask_within(
+    within: Duration,
+    api: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Vec<u8>, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| AskError::Unreachable(api.to_owned(), error.to_string()))?;
     runtime.block_on(async {
-        let asked = tokio::time::timeout(ANSWER_WITHIN, exchange(api, method, path, body)).await;
+        let asked = tokio::time::timeout(within, exchange(api, method, path, body)).await;
         asked.unwrap_or_else(|_| Err(AskError::Unreachable(api.to_owned(), "it does not answer".into())))
     })
 }
@@ -68,6 +79,7 @@ async fn exchange(api: &str, method: Method, path: &str, body: Option<Value>) ->
         return Ok(bytes.to_vec());
     }
     let said = serde_json::from_slice::<Value>(&bytes).ok();
-    let said = said.as_ref().and_then(|said| said["error"].as_str()).map(str::to_owned);
+    // `/ready` gives a reason.
+    let said = said.as_ref().and_then(|said| said["error"].as_str().or(said["reason"].as_str())).map(str::to_owned);
     Err(AskError::Refused(said.unwrap_or_else(|| format!("the node answers {status}"))))
 }

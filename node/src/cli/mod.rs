@@ -5,6 +5,7 @@ mod ask;
 mod cluster;
 mod config;
 mod drain;
+mod health;
 mod paths;
 mod table;
 #[cfg(test)]
@@ -38,6 +39,7 @@ where
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
         Some(Task::Cluster(task)) => cluster::run(task, &source),
         Some(Task::Paths(how)) => paths::run(&how),
+        Some(Task::Health { ready, ask }) => health::run(&ask, ready),
         None => match Config::load(&source) {
             Ok(loaded) => serve(loaded, source),
             Err(errors) => refuse(&errors),

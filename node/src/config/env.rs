@@ -26,7 +26,8 @@ pub(crate) fn meaning(variable: &str, value: &str, paths: &[&str]) -> Meaning {
     if variable == "WEFT_API" {
         return if value.contains("://") { Meaning::None } else { Meaning::Useless(API_HINT.to_owned()) };
     }
-    if is_kubernetes(name) {
+    // `WEFT_JOIN` is the flag `--join`.
+    if variable == "WEFT_JOIN" || is_kubernetes(name) {
         return Meaning::None;
     }
     let found = if let Some(rest) = name.strip_prefix("PATHDEFAULTS_") {
@@ -108,6 +109,7 @@ mod tests {
         }
         assert_eq!(key("PATH"), Meaning::None);
         assert_eq!(key("WEFT_SERVICE_HOST"), Meaning::None);
+        assert_eq!(key("WEFT_JOIN"), Meaning::None);
         assert!(matches!(key("MTX_LOGLEVL"), Meaning::Useless(text) if text.ends_with("did you mean `logLevel`?")));
         assert_eq!(meaning("WEFT_API", "http://a:9997", &[]), Meaning::None);
         assert_eq!(key("WEFT_API"), Meaning::Useless(API_HINT.to_owned()));

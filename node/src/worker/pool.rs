@@ -3,7 +3,9 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use actix_rt::Arbiter;
 use weft_cluster::stream::{StreamKey, WakeGate};
@@ -54,14 +56,27 @@ impl Pool {
         }
     }
 
-    /// Ends the threads once their present tasks yield.
+    /// Ends the threads once their present tasks yield. One that waits for work that it has given away, such as a name that
+    /// nobody answers for, is not waited for: it ends with the process.
     pub fn stop(self) {
-        for arbiter in self.arbiters {
+        for arbiter in &self.arbiters {
             arbiter.stop();
-            let _ = arbiter.join();
+        }
+        let (tell, ended) = mpsc::channel();
+        let waiting = thread::Builder::new().name("stop".into()).spawn(move || {
+            for arbiter in self.arbiters {
+                let _ = arbiter.join();
+            }
+            let _ = tell.send(());
+        });
+        if waiting.is_err() || ended.recv_timeout(STOP_WITHIN).is_err() {
+            tracing::debug!("a worker has not ended yet; not waiting for it");
         }
     }
 }
+
+/// Long for what is left to do once all sessions are closed, and short for who waits for the node's end.
+const STOP_WITHIN: Duration = Duration::from_millis(500);
 
 impl Worker {
     /// The worker of this thread, if it is one's.
@@ -130,5 +145,31 @@ impl Drop for Listening {
                 bells.remove(&self.key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn the_end_does_not_wait_for_a_name_that_nobody_answers_for() {
+        actix_rt::System::new().block_on(async {
+            let pool = Pool::start(2);
+            let (begun, has_begun) = mpsc::channel();
+            pool.run(vec![begun.clone(), begun], |_, begun| {
+                // Names are looked up like this: on a thread that waits.
+                actix_rt::task::spawn_blocking(move || {
+                    begun.send(()).unwrap();
+                    thread::sleep(Duration::from_secs(10));
+                });
+            });
+            (0..2).for_each(|_| has_begun.recv().unwrap());
+            let asked = Instant::now();
+            pool.stop();
+            assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        });
     }
 }

@@ -68,6 +68,36 @@ async fn a_process_that_starts_again_at_once_takes_the_place_of_the_old_connecti
 }
 
 #[tokio::test]
+async fn a_peer_whose_name_nobody_answers_for_is_found_where_it_was_last() {
+    let authority = authority();
+    let (a, b) = pair(&authority).await;
+    let (mut nameless, node) = (b.peer().1, b.id);
+    // RFC 2606 section 2: nobody has that name.
+    nameless.address = "b.invalid:1".into();
+    a.mesh.set_peers([a.peer(), (node, nameless)].into());
+    // It knows nobody, so that it dials nobody.
+    let b = Node::start_at(&authority, 2, 2, b.kill());
+    until("connected", || {
+        a.mesh.peers().iter().any(|peer| peer.link.as_ref().is_some_and(|link| link.incarnation == 2))
+    })
+    .await;
+    assert_eq!(b.mesh.counts().links, 1);
+}
+
+#[tokio::test]
+async fn an_address_at_which_another_node_is_met_is_nobody_elses() {
+    let authority = authority();
+    let (a, b) = pair(&authority).await;
+    let (gone, address) = (b.id, b.kill());
+    let c = Node::start_at(&authority, 3, 1, address);
+    a.mesh.set_peers(
+        [a.peer(), c.peer(), (gone, super::PeerAddress { address: "b.invalid:1".into(), incarnation: 1 })].into(),
+    );
+    until("connected", || a.is_linked_with(&c)).await;
+    assert_eq!(a.mesh.0.known.lock().get(&gone), Some(&Vec::new()));
+}
+
+#[tokio::test]
 async fn a_node_that_leaves_says_goodbye_and_is_not_cut() {
     let authority = authority();
     let (mut a, b) = pair(&authority).await;
