@@ -69,10 +69,9 @@ impl Numbered {
         Ok(Self { state, thread: Some(thread) })
     }
 
-    /// Sends nothing from now on, and stays connected. Says when.
-    pub fn fall_silent(&self) -> Instant {
+    /// Sends nothing from now on, and stays connected.
+    pub fn fall_silent(&self) {
         self.state.silent.store(true, Ordering::Release);
-        Instant::now()
     }
 
     /// Sends again.
