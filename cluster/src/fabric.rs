@@ -2,6 +2,7 @@
 
 mod drain;
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,9 @@ use crate::clock::Clock;
 use crate::membership::Host;
 use crate::ownership::{Claimant, NodeId};
 use crate::path::{
-    Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, ReaderRole, Reconfigured,
-    Registry, RelayRequest, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Assigned, Directory, EndReason, Identity, Notice, Passed, PathShared, Policy, PublishError, PublishRequest,
+    PublisherSlot, ReaderRole, Reconfigured, Registry, RelayRequest, SessionId, SessionInfo, SubscribeError,
+    SubscribeRequest,
 };
 use crate::publication::{Publication, Relaying};
 use crate::relay::Relays;
@@ -69,6 +71,17 @@ pub struct SessionDescription {
     pub id: String,
 }
 
+/// A publisher that waits for its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandbyDescription {
+    /// Who it is.
+    pub session: SessionDescription,
+    /// The lower the sooner its turn comes; 0 for one that came to be the active publisher.
+    pub rank: u8,
+    /// It could take over now: it sends, and decoding can begin with what it has sent.
+    pub ready: bool,
+}
+
 /// A path as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathDescription {
@@ -86,6 +99,10 @@ pub struct PathDescription {
     pub available_since: WallClock,
     /// Who publishes.
     pub publisher: Option<SessionDescription>,
+    /// Who waits on this node to publish, the next one first.
+    pub standbys: Vec<StandbyDescription>,
+    /// How often a standby has taken over on this node.
+    pub takeovers: u64,
     /// Who reads.
     pub readers: Vec<SessionDescription>,
     /// To which nodes it is relayed from here.
@@ -153,24 +170,38 @@ impl Fabric {
         info: SessionInfo,
         tracks: Tracks,
     ) -> Result<Publication, PublishError> {
+        self.publish_as(path, info, tracks, None).await
+    }
+
+    /// The same, for a publisher that may be a standby: then it publishes when the active publisher fails, and at once where
+    /// there is none. Until then its newest group is kept on this node. The lower its rank, the sooner its turn comes.
+    pub async fn publish_as(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        tracks: Tracks,
+        standby: Option<NonZeroU8>,
+    ) -> Result<Publication, PublishError> {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
         let registry = self.inner.registry.get().ok_or(PublishError::Unavailable)?;
-        let request = PublishRequest { path, info, tracks: tracks.clone() };
+        let request = PublishRequest { path, info, tracks: tracks.clone(), standby: standby.map(NonZeroU8::get) };
         let answer = registry.send(request).await.map_err(|_| PublishError::Unavailable)?;
         let (shared, accepted) = answer?;
-        let inner = self.inner.clone();
-        Ok(Publication::new(inner, shared, accepted.slot, accepted.generation, tracks, accepted.events))
+        Ok(Publication::new(self.inner.clone(), shared, accepted.slot, tracks, accepted.events))
     }
 
     /// Whether publishing to a path would be accepted now. For protocols that must answer before they know the tracks;
-    /// [`Self::publish`] still decides.
-    pub fn may_publish(&self, path: &PathName, identity: &Identity) -> Result<(), PublishError> {
+    /// [`Self::publish_as`] still decides.
+    pub fn may_publish(&self, path: &PathName, identity: &Identity, stands_by: bool) -> Result<(), PublishError> {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
         let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
+        if stands_by || policy.life.standby {
+            return Ok(());
+        }
         let elsewhere = self.inner.directory.claimant.owner(path).is_some_and(|(node, _)| node != self.inner.node);
         if elsewhere && !policy.life.override_publisher {
             return Err(PublishError::PublishedElsewhere);
@@ -305,7 +336,7 @@ impl Fabric {
     /// Ends the session with this public id; says whether there was one.
     pub fn kick(&self, id: &str) -> bool {
         self.inner.directory.paths.read().values().any(|shared| {
-            let publisher = shared.publisher.lock().clone().filter(|slot| slot.info.id == id);
+            let publisher = shared.publisher_with(|slot| slot.info.id == id);
             let reader = shared.readers.lock().values().find(|slot| slot.info.id == id).cloned();
             if let Some(slot) = &publisher {
                 slot.end(EndReason::Kicked);
@@ -374,7 +405,14 @@ impl Fabric {
     fn description(&self, shared: &PathShared) -> PathDescription {
         let describe = |info: &SessionInfo| SessionDescription { kind: info.kind, id: info.id.clone() };
         let publisher = shared.publisher.lock().clone();
-        let stream = &shared.stream;
+        let (stream, now) = (&shared.stream, self.inner.now());
+        let standby = |slot: &Arc<PublisherSlot>| StandbyDescription {
+            session: describe(&slot.info),
+            rank: slot.rank,
+            ready: slot.is_ready(now),
+        };
+        let mut standbys: Vec<_> = shared.standbys.lock().iter().map(standby).collect();
+        standbys.sort_by_key(|standby| (standby.rank, !standby.ready));
         let counters = stream.counters();
         let readers = shared.readers.lock();
         let relays = readers.values().filter(|slot| slot.role == ReaderRole::Relay);
@@ -387,6 +425,8 @@ impl Fabric {
             online_since: publisher.as_ref().map(|slot| slot.since),
             available_since: stream.born_wall(),
             publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
+            standbys,
+            takeovers: counters.takeovers.load(Ordering::Relaxed),
             readers: viewers.map(|slot| describe(&slot.info)).collect(),
             relays: relays.filter_map(|slot| node_of(&slot.info)).collect(),
             tracks: stream.tracks(),
@@ -399,10 +439,13 @@ impl Fabric {
 }
 
 impl Host for Inner {
-    fn lost(&self, path: &PathName, _: Epoch, _: Option<NodeId>) {
-        if let Some(shared) = self.directory.find(path)
-            && let Some(slot) = &*shared.publisher.lock()
-        {
+    fn lost(&self, path: &PathName, _: Epoch, owner: Option<NodeId>) {
+        let Some(shared) = self.directory.find(path) else { return };
+        let Some(slot) = shared.publisher.lock().clone() else { return };
+        if slot.rank > 0 && owner.is_some() {
+            // Who has come to stand by goes on doing so.
+            self.passed(path);
+        } else {
             slot.end(EndReason::Replaced);
         }
     }
@@ -413,9 +456,19 @@ impl Host for Inner {
         }
     }
 
-    fn assigned(&self, _: &PathName, _: Epoch) -> bool {
-        // This node pulls no sources yet, and has no standbys: what it is given it lets go.
-        false
+    fn passed(&self, path: &PathName) {
+        if let Some(registry) = self.registry.get() {
+            registry.do_send(Passed { path: path.clone() });
+        }
+    }
+
+    fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
+        // This node pulls no sources yet: it serves what its publishers wait for.
+        let waits = self.directory.find(path).is_some_and(|shared| !shared.standbys.lock().is_empty());
+        if let Some(registry) = self.registry.get().filter(|_| waits) {
+            registry.do_send(Assigned { path: path.clone(), epoch });
+        }
+        waits
     }
 
     fn reached(&self, path: &PathName) -> Option<Reached> {

@@ -257,3 +257,112 @@ async fn what_another_node_sends_for_a_path_that_was_closed_meanwhile_is_refused
     let present = fabric.describe(&cam()).unwrap();
     assert_eq!(present.publisher.map(|publisher| publisher.id).as_deref(), Some("q"));
 }
+
+async fn stand_by(fabric: &Fabric, id: &str, rank: u8) -> Publication {
+    fabric.publish_as(cam(), info(id), tracks(), NonZeroU8::new(rank)).await.unwrap()
+}
+
+#[actix::test]
+async fn a_standby_takes_over_when_the_publisher_leaves_and_no_reader_sees_what_it_sent_before_its_group() {
+    let fabric = fabric(PathSettings::default());
+    let mut first = publish(&fabric, "p").await;
+    push(&mut first, 0..5);
+    let gate = WakeGate::new();
+    let mut subscription = fabric.subscribe(cam(), info("r"), JOIN, &gate).await.unwrap();
+    let mut second = stand_by(&fabric, "s", 1).await;
+    assert!(first.is_active() && !second.is_active());
+    push(&mut second, 0..30);
+    assert_eq!(seqs(&mut subscription), [0, 1, 2, 3, 4], "what waits is read by nobody");
+    let path = fabric.describe(&cam()).unwrap();
+    assert_eq!((path.publisher.unwrap().id.as_str(), path.takeovers), ("p", 0));
+    assert!(matches!(&path.standbys[..], [one] if one.session.id == "s" && one.rank == 1 && one.ready));
+    drop(first);
+    until(|| second.is_active()).await;
+    push(&mut second, 30..32);
+    let mut out = Vec::new();
+    subscription.read(&mut out);
+    let pts: Vec<i64> = out.iter().map(|delivery| delivery.entry.unit.pts).collect();
+    assert_eq!(out.len(), 7, "the group from frame 25 on, then live");
+    assert!(pts.windows(2).all(|pair| pair[1] - pair[0] == 3600), "{pts:?}");
+    assert!(out.iter().all(|delivery| delivery.entry.generation == 2));
+    assert_eq!(subscription.ended(), None);
+    let path = fabric.describe(&cam()).unwrap();
+    assert_eq!((path.publisher.unwrap().id.as_str(), path.takeovers, path.standbys.len()), ("s", 1, 0));
+}
+
+#[actix::test]
+async fn a_publisher_that_stalls_changes_places_with_its_standby_and_stands_by_when_it_wakes_up() {
+    let fabric = fabric(PathSettings::default());
+    let mut first = publish(&fabric, "p").await;
+    push(&mut first, 0..5);
+    let mut second = stand_by(&fabric, "s", 1).await;
+    let mut frame = 0;
+    while !second.is_active() {
+        push(&mut second, frame..frame + 1);
+        frame += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!first.is_active());
+    // Nothing of it reaches the path any more, and it is not told to end.
+    let before = fabric.describe(&cam()).unwrap().inbound_bytes;
+    push(&mut first, 25..30);
+    let path = fabric.describe(&cam()).unwrap();
+    assert_eq!((path.inbound_bytes, path.publisher.unwrap().id.as_str()), (before, "s"));
+    assert!(matches!(&path.standbys[..], [one] if one.session.id == "p" && one.rank == 0 && one.ready));
+    drop(second);
+    until(|| first.is_active()).await;
+    drop(first);
+    until(|| fabric.list().is_empty()).await;
+}
+
+#[actix::test]
+async fn where_the_path_says_so_every_second_publisher_stands_by_and_a_lost_actor_knows_them_again() {
+    let fabric = fabric(PathSettings { standby: true, override_publisher: false, ..PathSettings::default() });
+    let mut first = publish(&fabric, "p").await;
+    push(&mut first, 0..5);
+    let mut second = publish(&fabric, "s").await;
+    push(&mut second, 0..5);
+    assert!(first.is_active() && !second.is_active());
+    assert!(fabric.may_publish(&cam(), &info("t").identity, false).is_ok());
+    fabric.panic_next(&cam());
+    drop(first);
+    let mut frame = 5;
+    while !second.is_active() {
+        push(&mut second, frame..frame + 1);
+        frame += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fabric.kick("s");
+    assert_eq!(second.event().await, PublisherEvent::Ended(EndReason::Kicked));
+}
+
+#[actix::test]
+async fn who_waits_in_vain_ends_like_anybody() {
+    let fabric = fabric(PathSettings::default());
+    let first = publish(&fabric, "p").await;
+    let mut second = stand_by(&fabric, "s", 1).await;
+    assert!(fabric.kick("s"));
+    assert_eq!(second.event().await, PublisherEvent::Ended(EndReason::Kicked));
+    let mut third = stand_by(&fabric, "t", 1).await;
+    fabric.drain();
+    assert_eq!(third.event().await, PublisherEvent::Drain);
+    drop((first, second, third));
+    until(|| fabric.list().is_empty()).await;
+}
+
+#[actix::test]
+async fn what_is_not_parsed_cannot_stand_by() {
+    use weft_proto::media::{Codec, Kind, OpaqueConfig, Track};
+    let opaque = |kind| {
+        let config = OpaqueConfig { kind, label: "M-JPEG", payload_type: 26, rtpmap: None, fmtp: None, in_band: None };
+        Track { codec: Codec::Opaque(config), clock_rate: weft_proto::time::ClockRate::VIDEO }
+    };
+    let fabric = fabric(PathSettings::default());
+    let with = |extra: Track| {
+        let all = tracks().iter().map(|(_, track)| track.clone()).chain([extra]).collect();
+        fabric.publish_as(cam(), info("s"), Tracks::new(all).unwrap(), NonZeroU8::new(1))
+    };
+    let refused = with(opaque(Kind::Video)).await.err();
+    assert_eq!(refused, Some(PublishError::NoRandomAccess("M-JPEG")));
+    assert!(with(opaque(Kind::Data)).await.is_ok(), "what describes a picture goes along with it");
+}

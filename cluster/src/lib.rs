@@ -27,7 +27,9 @@ pub mod stream;
 mod subscription;
 
 pub use clock::Clock;
-pub use fabric::{Assignment, Fabric, FabricConfig, MoveError, Occupants, PathDescription, SessionDescription};
+pub use fabric::{
+    Assignment, Fabric, FabricConfig, MoveError, Occupants, PathDescription, SessionDescription, StandbyDescription,
+};
 pub use path::{PathPolicy, Policy, PublishError, SubscribeError};
 pub use publication::Publication;
 /// Names a cluster that begins now.

@@ -1,7 +1,6 @@
 //! A publisher's handle. Ends when dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
@@ -19,7 +18,6 @@ pub struct Publication {
     inner: Arc<Inner>,
     shared: Arc<PathShared>,
     slot: Arc<PublisherSlot>,
-    generation: u32,
     tracks: Tracks,
     staged: Vec<Unit>,
     events: mpsc::Receiver<PublisherEvent>,
@@ -30,11 +28,10 @@ impl Publication {
         inner: Arc<Inner>,
         shared: Arc<PathShared>,
         slot: Arc<PublisherSlot>,
-        generation: u32,
         tracks: Tracks,
         events: mpsc::Receiver<PublisherEvent>,
     ) -> Self {
-        Self { inner, shared, slot, generation, tracks, staged: Vec::new(), events }
+        Self { inner, shared, slot, tracks, staged: Vec::new(), events }
     }
 
     /// The path.
@@ -49,7 +46,7 @@ impl Publication {
 
     /// Whether this publisher is the active one; a standby waits its turn.
     pub fn is_active(&self) -> bool {
-        self.slot.ended.get().is_none()
+        self.slot.ended.get().is_none() && !self.slot.waits(&self.shared)
     }
 
     /// Stages a unit. Its times are the publisher's own, with one zero for all tracks; the fabric ties them to path time.
@@ -68,25 +65,29 @@ impl Publication {
             return Ok(());
         }
         let now = self.inner.now();
-        self.slot.last_push_micros.store(now.micros(), Ordering::Relaxed);
-        self.shared.stream.push(self.generation, &mut self.staged, at.min(now))
+        self.slot.pulse.beat(now);
+        // Whoever makes it the active publisher, or no longer, waits until the batch has its place.
+        let outlet = self.slot.outlet.lock();
+        outlet.stream.push(outlet.generation, &mut self.staged, at.min(now))
     }
 
     /// Units were lost on the way in; readers see a hole in positions.
     pub fn lose(&mut self, units: u32) {
-        self.shared.stream.lose(self.generation, units);
+        let outlet = self.slot.outlet.lock();
+        outlet.stream.lose(outlet.generation, units);
     }
 
     /// A track's parameters changed in the stream. What is staged is flushed under the old ones.
     pub fn set_codec(&mut self, track: TrackId, codec: Codec) -> Result<(), Replaced> {
         self.flush()?;
         self.tracks = self.tracks.with_codec(track, codec);
-        self.shared.stream.set_tracks(self.generation, self.tracks.clone())
+        let outlet = self.slot.outlet.lock();
+        outlet.stream.set_tracks(outlet.generation, self.tracks.clone())
     }
 
     /// Whether a reader waits for a random access point. Requests are coalesced until this takes them.
     pub fn take_keyframe_wanted(&self) -> bool {
-        self.shared.stream.take_keyframe_wanted()
+        self.slot.outlet.lock().stream.take_keyframe_wanted()
     }
 
     /// Whether anybody reads, be it the node itself.
@@ -109,6 +110,7 @@ impl Drop for Publication {
     fn drop(&mut self) {
         let _ = self.flush();
         self.shared.publisher.lock().take_if(|slot| slot.id == self.slot.id);
+        self.shared.standbys.lock().retain(|slot| slot.id != self.slot.id);
         self.inner.notice(self.path().clone(), true, self.slot.id);
     }
 }
@@ -127,14 +129,15 @@ pub(crate) struct Relaying {
 
 impl Relaying {
     pub(crate) fn new(inner: Arc<Inner>, shared: Arc<PathShared>, accepted: Accepted) -> Self {
-        let Accepted { slot, generation, events } = accepted;
+        let Accepted { slot, events } = accepted;
+        let generation = slot.outlet.lock().generation;
         Self { inner, shared, slot, generation, last: None, events }
     }
 
     /// Appends units, in order.
     pub(crate) fn push(&mut self, units: &mut Vec<RelayedUnit>) -> Result<(), Replaced> {
         let now = self.inner.now();
-        self.slot.last_push_micros.store(now.micros(), Ordering::Relaxed);
+        self.slot.pulse.beat(now);
         self.shared.stream.relay(&mut self.generation, &mut self.last, units, now)
     }
 

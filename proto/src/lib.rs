@@ -5,7 +5,7 @@
 //! makes this crate panic, loop or grow beyond [`limits`].
 //!
 //! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`opaque`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`],
-//! [`ts`], [`mp4`]; [`hls`]; [`wire`], which needs only the lowest.
+//! [`ts`], [`mp4`]; [`hls`]; [`wire`] and [`query`], which need only the lowest.
 #![forbid(unsafe_code)]
 
 pub mod bits;
@@ -16,6 +16,7 @@ pub mod limits;
 pub mod media;
 pub mod mp4;
 pub mod opaque;
+pub mod query;
 pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;

@@ -23,6 +23,7 @@ pub mod http;
 pub mod media;
 pub mod namespace;
 pub mod network;
+pub mod numbered;
 pub mod ports;
 pub mod process;
 pub mod publisher;

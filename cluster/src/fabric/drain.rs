@@ -8,7 +8,7 @@ use crate::path::{EndReason, ReaderRole};
 /// Who is still here of those that a drain asks to go. Other nodes that take paths from here are none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Occupants {
-    /// Publishers, but for those of other nodes that are heard here.
+    /// Publishers and those that wait to be one, but for those of other nodes that are heard here.
     pub publishers: usize,
     /// Viewers.
     pub readers: usize,
@@ -44,6 +44,7 @@ impl Fabric {
         let mut all = Occupants::default();
         for shared in self.inner.directory.paths.read().values() {
             all.publishers += usize::from(shared.publisher.lock().as_ref().is_some_and(|slot| !slot.relayed));
+            all.publishers += shared.standbys.lock().len();
             all.readers += shared.readers.lock().values().filter(|slot| slot.role == ReaderRole::Viewer).count();
         }
         all
@@ -52,6 +53,8 @@ impl Fabric {
     /// Ends all of them: their time to go is over.
     pub fn evict(&self) {
         for shared in self.inner.directory.paths.read().values() {
+            // Those that wait first, or they would take over.
+            shared.standbys.lock().iter().for_each(|slot| slot.end(EndReason::Drained));
             if let Some(slot) = shared.publisher.lock().as_ref().filter(|slot| !slot.relayed) {
                 slot.end(EndReason::Drained);
             }

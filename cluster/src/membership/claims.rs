@@ -5,9 +5,9 @@ use std::time::Duration;
 use weft_proto::id::{Epoch, PathName};
 
 use super::holdings::View;
-use super::member::{Member, PROPOSE};
+use super::member::{Member, PROPOSE, Task};
 use crate::mesh::Transport;
-use crate::ownership::{Answer, ClaimError, Entry, Kind, MemberState, Refusal};
+use crate::ownership::{Answer, ClaimError, ClaimId, Entry, Kind, MemberState, Refusal};
 use crate::raft::ProposeError;
 
 impl<T: Transport> Member<T> {
@@ -84,13 +84,19 @@ impl<T: Transport> Member<T> {
 
     /// Registers a publisher of this node that waits for another one's path; the lower its rank the sooner its turn comes.
     pub async fn stand_by(&self, path: &PathName, rank: u8) -> Result<(), ClaimError> {
+        let deadline = tokio::time::Instant::now() + self.shared.timings.claim_timeout;
+        // A node that was thought dead has a path of before to wait for, and comes up again first.
+        while self.is_coming_up() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(COMING_UP).await;
+        }
         let id = {
             let mut inner = self.shared.inner.lock();
             let incarnation = inner.incarnation;
             inner.holdings.wait(path, self.shared.id, incarnation)
         };
         let entry = Entry::AddStandby { id, path: path.clone(), rank };
-        let error = match self.shared.consensus.propose(entry, self.shared.timings.claim_timeout).await {
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let error = match self.shared.consensus.propose(entry, left).await {
             Ok((_, Answer::Done)) => return Ok(()),
             Ok((_, Answer::Refused(Refusal::TooMany))) => ClaimError::TooMany,
             Ok(_) | Err(ProposeError::Stopped) => ClaimError::NotServing,
@@ -102,12 +108,40 @@ impl<T: Transport> Member<T> {
 
     /// The standby of this node has left.
     pub async fn stand_down(&self, path: &PathName) {
-        let id = self.shared.inner.lock().holdings.stop_waiting(path);
-        if let Some(id) = id {
+        let waited = self.shared.inner.lock().holdings.stop_waiting(path);
+        let known = || {
+            let state = self.shared.consensus.state().read();
+            let standbys = state.paths().get(path).map_or(&[][..], |ownership| &ownership.standbys);
+            standbys.iter().map(|standby| standby.claim).find(|claim| claim.node == self.shared.id)
+        };
+        if let Some(id) = waited.or_else(known) {
             // If it cannot be said now, the claim is released when its turn comes.
             let remove = Entry::RemoveStandby { id, path: path.clone() };
             let _ = self.shared.consensus.propose(remove, PROPOSE).await;
         }
+    }
+
+    /// Gives a path of this node to the next node that waits for it and is well; whether there is one.
+    pub fn hand_over(&self, path: &PathName) -> bool {
+        let Some((epoch, id)) = self.next_standby(path) else { return false };
+        let promote = Entry::Promote { path: path.clone(), epoch, id };
+        self.once(Task::Path(path.clone()), |member| async move {
+            // What fails is seen again.
+            let _ = member.shared.consensus.propose(promote, PROPOSE).await;
+        });
+        true
+    }
+
+    fn next_standby(&self, path: &PathName) -> Option<(Epoch, ClaimId)> {
+        let now = self.now();
+        let state = self.shared.consensus.state().read();
+        let ownership = state.paths().get(path).filter(|known| known.owner_node() == Some(self.shared.id))?;
+        let inner = self.shared.inner.lock();
+        let is_well = |claim: &ClaimId| {
+            state.members().is_serving(claim.node) && inner.beats.lives(claim.node, claim.incarnation, now)
+        };
+        let next = ownership.standbys.iter().map(|standby| standby.claim).find(is_well)?;
+        Some((ownership.epoch, next))
     }
 
     /// Whether this node serves a path, or has claimed it.

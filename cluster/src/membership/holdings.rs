@@ -5,17 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::wire::relay::Reached;
 
-use crate::ownership::{ClaimId, Kind, NodeId, Ownership, State};
+use crate::ownership::{ClaimId, Kind, NodeId, Owner, Ownership, State};
 
 /// Who serves what this node owns, and hears when that changes. Must not wait.
 pub trait Host: Send + Sync + 'static {
     /// Somebody else owns the path now, or nobody does: its publisher here has been replaced.
     fn lost(&self, path: &PathName, epoch: Epoch, owner: Option<NodeId>);
 
+    /// A publisher of another node that waited has the path now: the one here is to wait in its place.
+    fn passed(&self, path: &PathName) {
+        self.lost(path, Epoch::default(), None);
+    }
+
     /// The node owns the path under another epoch than before: it was thought dead and has claimed it again.
     fn renewed(&self, path: &PathName, epoch: Epoch);
 
-    /// The node was made the owner of a path whose owner died. Says whether it will serve it; if not, it lets it go.
+    /// The node was made the owner of a path whose owner died, or let a publisher of this node have its turn. Says whether it will serve it; if not, it lets it go.
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool;
 
     /// How far a path has come here, for the node that has become its owner.
@@ -39,12 +44,14 @@ pub(super) struct Holdings {
     doubtful: BTreeSet<PathName>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Holding {
     claim: ClaimId,
     kind: Kind,
     /// Under which the claim was granted; none while nobody has answered.
     epoch: Option<Epoch>,
+    /// The claims of those that waited for the path at the last look.
+    awaited: Vec<ClaimId>,
 }
 
 /// What is to be done after a look at what is agreed.
@@ -52,10 +59,12 @@ struct Holding {
 pub(super) enum Finding {
     /// The path is somebody else's.
     Lost(PathName, Epoch, Option<NodeId>),
+    /// The path is another node's, whose publisher has waited for it.
+    Passed(PathName, Epoch, NodeId),
     /// The node's claim was forgotten with its last incarnation, and nobody else has the path.
     Reclaim(PathName, Kind),
     /// The node owns it and does not serve it.
-    Unserved(PathName, Epoch, ClaimId),
+    Unserved(PathName, Epoch, Owner),
 }
 
 /// What is agreed, and for whom it is looked at.
@@ -71,7 +80,7 @@ impl Holdings {
     pub(super) fn begin(&mut self, path: &PathName, kind: Kind, node: NodeId, incarnation: u64) -> ClaimId {
         self.next_number += 1;
         let claim = ClaimId { node, incarnation, number: self.next_number };
-        self.served.insert(path.clone(), Holding { claim, kind, epoch: None });
+        self.served.insert(path.clone(), Holding { claim, kind, epoch: None, awaited: Vec::new() });
         self.changed.insert(path.clone());
         claim
     }
@@ -105,10 +114,11 @@ impl Holdings {
     }
 
     /// A path that was planned for this node is served.
-    pub(super) fn take(&mut self, path: &PathName, claim: ClaimId, epoch: Epoch) {
+    pub(super) fn take(&mut self, path: &PathName, owner: Owner, epoch: Epoch) {
         self.waiting.remove(path);
         self.changed.insert(path.clone());
-        self.served.insert(path.clone(), Holding { claim, kind: Kind::Pulled, epoch: Some(epoch) });
+        let Owner { claim, kind } = owner;
+        self.served.insert(path.clone(), Holding { claim, kind, epoch: Some(epoch), awaited: Vec::new() });
     }
 
     /// A claim came to nothing.
@@ -152,6 +162,7 @@ impl Holdings {
         let changed = std::mem::take(&mut self.changed);
         if std::mem::take(&mut self.all_changed) {
             let findings = self.look_at_all(view);
+            self.served.iter_mut().for_each(|(path, holding)| holding.remember(path, view));
             self.doubtful = findings.iter().map(|finding| finding.path().clone()).collect();
             return findings;
         }
@@ -159,6 +170,7 @@ impl Holdings {
         let mut findings = Vec::new();
         for path in &paths {
             let found = self.look_at(path, view);
+            self.served.entry(path.clone()).and_modify(|holding| holding.remember(path, view));
             if found.is_some() {
                 self.doubtful.insert(path.clone());
             } else if !again {
@@ -183,15 +195,26 @@ impl Holdings {
             let owner = ownership.owner.filter(|owner| owner.claim.node == view.node)?;
             let is_served = self.served.get(path).is_some_and(|holding| holding.claim == owner.claim);
             let is_its = owner.claim.incarnation == view.incarnation && !is_served;
-            is_its.then(|| Finding::Unserved(path.clone(), ownership.epoch, owner.claim))
+            is_its.then(|| Finding::Unserved(path.clone(), ownership.epoch, owner))
         })
+    }
+}
+
+impl Holding {
+    /// Keeps in mind who waits for the path while it is this node's.
+    fn remember(&mut self, path: &PathName, view: View<'_>) {
+        if let Some(ownership) = view.state.paths().get(path)
+            && ownership.owner.is_some_and(|owner| owner.claim == self.claim)
+        {
+            self.awaited = ownership.standbys.iter().map(|standby| standby.claim).collect();
+        }
     }
 }
 
 impl Finding {
     fn path(&self) -> &PathName {
         match self {
-            Self::Lost(path, ..) | Self::Reclaim(path, _) | Self::Unserved(path, ..) => path,
+            Self::Lost(path, ..) | Self::Passed(path, ..) | Self::Reclaim(path, _) | Self::Unserved(path, ..) => path,
         }
     }
 }
@@ -207,6 +230,9 @@ fn is_missing(path: &PathName, holding: &Holding, ownership: Option<&Ownership>,
         // An older incarnation's paths are released when a new one is up; then they are claimed again.
         Some(ownership) if ownership.owner.is_none() && ownership.epoch == held => {
             is_of_older.then(|| Finding::Reclaim(path.clone(), holding.kind))
+        }
+        Some(Ownership { owner: Some(owner), epoch, .. }) if holding.awaited.contains(&owner.claim) => {
+            Some(Finding::Passed(path.clone(), *epoch, owner.claim.node))
         }
         Some(ownership) => Some(Finding::Lost(path.clone(), ownership.epoch, ownership.owner_node())),
         None => is_of_older.then(|| Finding::Reclaim(path.clone(), holding.kind)),

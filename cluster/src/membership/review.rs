@@ -74,6 +74,11 @@ impl<T: Transport> Member<T> {
                 info!(%path, epoch = epoch.0, ?owner, "the path is another node's");
                 self.shared.host.lost(&path, epoch, owner);
             }
+            Finding::Passed(path, epoch, owner) => {
+                self.shared.inner.lock().holdings.let_go(&path);
+                info!(%path, epoch = epoch.0, %owner, "a standby of another node has the path");
+                self.shared.host.passed(&path);
+            }
             Finding::Reclaim(path, kind) => self.once(Task::Path(path.clone()), |member| async move {
                 match member.claim_once(&path, kind, false).await {
                     Ok(epoch) => member.shared.host.renewed(&path, epoch),
@@ -84,10 +89,13 @@ impl<T: Transport> Member<T> {
                     }
                 }
             }),
-            Finding::Unserved(path, epoch, claim) => {
-                let given = self.shared.inner.lock().holdings.was_given(&path, claim);
+            Finding::Unserved(path, epoch, owner) => {
+                let given = self.shared.inner.lock().holdings.was_given(&path, owner.claim);
                 if given && self.shared.host.assigned(&path, epoch) {
-                    self.shared.inner.lock().holdings.take(&path, claim, epoch);
+                    self.shared.inner.lock().holdings.take(&path, owner, epoch);
+                    return;
+                }
+                if self.hand_over(&path) {
                     return;
                 }
                 self.once(Task::Path(path.clone()), |member| async move {

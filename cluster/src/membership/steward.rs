@@ -121,7 +121,12 @@ impl Steward {
             }
             match beats.verdict(node, member.incarnation, &standing.voters, now) {
                 Sight::Lives => {}
-                Sight::Suspect => duties.extend(promotions(state, node)),
+                Sight::Suspect => {
+                    let is_well = |claim: &ClaimId| {
+                        beats.verdict(claim.node, claim.incarnation, &standing.voters, now) == Sight::Lives
+                    };
+                    duties.extend(promotions(state, node, is_well));
+                }
                 Sight::Down => {
                     let plan = self.plan(state, node, standing.term);
                     duties.push(Duty::Propose(Entry::NodeDown { node, incarnation: member.incarnation, plan }));
@@ -137,7 +142,8 @@ impl Steward {
         let mut plan = Vec::new();
         let mut sources = Vec::new();
         for (path, ownership) in state.paths().owned_by(dead) {
-            let standby = ownership.standbys.iter().find(|standby| standby.claim.node != dead);
+            let mut others = ownership.standbys.iter().filter(|standby| standby.claim.node != dead);
+            let standby = others.find(|standby| state.members().is_serving(standby.claim.node));
             if let Some(standby) = standby {
                 let (to, claim) = (standby.claim.node, standby.claim);
                 plan.push(Move { path: path.clone(), epoch: ownership.epoch, to, claim });
@@ -199,10 +205,11 @@ fn base(state: &State, wall_micros: i64) -> Option<Duty> {
 }
 
 /// A node that two observers suspect loses the paths for which somebody waits: a wrong guess costs one splice.
-fn promotions(state: &State, suspect: NodeId) -> impl Iterator<Item = Duty> + '_ {
-    state.paths().owned_by(suspect).filter_map(|(path, ownership)| {
-        let standby = ownership.standbys.first()?;
-        let promote = Entry::Promote { path: path.clone(), epoch: ownership.epoch, id: standby.claim };
+fn promotions(state: &State, suspect: NodeId, is_well: impl Fn(&ClaimId) -> bool) -> impl Iterator<Item = Duty> {
+    state.paths().owned_by(suspect).filter_map(move |(path, ownership)| {
+        let serving = ownership.standbys.iter().filter(|standby| state.members().is_serving(standby.claim.node));
+        let id = serving.map(|standby| standby.claim).find(&is_well)?;
+        let promote = Entry::Promote { path: path.clone(), epoch: ownership.epoch, id };
         Some(Duty::Propose(promote))
     })
 }

@@ -18,14 +18,17 @@ use weft_proto::wire::token::Token;
 
 use super::config::MemberConfig;
 use super::link::Link;
-use super::member::{Ended, Member};
+use super::member::{Ended, Member, Task};
 use super::seat::{Door, Seat, SeatConfig, SeatError};
 use super::status::MemberStatus;
 use super::voters::Electorate;
 use crate::identity::{Current, draw_token};
 use crate::inquiry::Inquirer;
 use crate::mesh::{Incoming, Inquiry};
-use crate::ownership::{Answer, ClaimError, Claimant, Claiming, Entry, Kind, MemberState, NodeId, Reaching};
+use crate::ownership::{
+    Answer, ClaimError, Claimant, Claiming, Entry, Kind, MemberState, NodeId, OwnedBy, Reaching, Registering, Standby,
+    Standing,
+};
 use crate::raft::{ProposeError, SharedState, StartError};
 
 /// How a node comes into a cluster.
@@ -151,7 +154,8 @@ impl Cluster {
             let state = self.state.read();
             let owned = state.paths().owned_by(self.id);
             let waits = owned.filter_map(|(path, ownership)| {
-                let standby = ownership.standbys.iter().find(|standby| standby.claim.node != self.id)?;
+                let standby =
+                    ownership.standbys.iter().find(|standby| state.members().is_serving(standby.claim.node))?;
                 Some(Entry::Promote { path: path.clone(), epoch: ownership.epoch, id: standby.claim })
             });
             waits.collect()
@@ -302,6 +306,52 @@ impl Claimant for Cluster {
         let path = path.clone();
         // A thread that is gone owns nothing.
         let _ = self.jobs.send(Box::new(move |member| member.let_go(&path)));
+    }
+
+    fn standing(&self, path: &PathName) -> Standing {
+        let state = self.state.read();
+        let Some(ownership) = state.paths().get(path) else { return Standing::default() };
+        let owner = match ownership.owner_node() {
+            Some(node) if node == self.id => OwnedBy::This,
+            Some(_) => OwnedBy::Other,
+            None => OwnedBy::Nobody,
+        };
+        let (here, elsewhere): (Vec<&Standby>, Vec<&Standby>) =
+            ownership.standbys.iter().partition(|standby| standby.claim.node == self.id);
+        Standing {
+            owner,
+            epoch: ownership.epoch,
+            registered: here.first().map(|standby| standby.rank),
+            is_next: ownership.standbys.first().is_some_and(|standby| standby.claim.node == self.id),
+            best_elsewhere: elsewhere.first().map(|standby| standby.rank),
+        }
+    }
+
+    fn awaited(&self) -> Vec<PathName> {
+        self.state.read().paths().awaited_of(self.id).cloned().collect()
+    }
+
+    fn stand_by(&self, path: &PathName, rank: u8) -> Registering {
+        let (this, path) = (self.clone(), path.clone());
+        Box::pin(async move {
+            let asked = this.ask(move |member| async move { member.stand_by(&path, rank).await }).await;
+            asked.unwrap_or(Err(ClaimError::NotServing))
+        })
+    }
+
+    fn stand_down(&self, path: &PathName) {
+        let path = path.clone();
+        // A thread that is gone waits for nothing.
+        let _ = self.jobs.send(Box::new(move |member| {
+            member.once(Task::Path(path.clone()), |member| async move { member.stand_down(&path).await });
+        }));
+    }
+
+    fn hand_over(&self, path: &PathName) {
+        let path = path.clone();
+        let _ = self.jobs.send(Box::new(move |member| {
+            member.hand_over(&path);
+        }));
     }
 
     fn owner(&self, path: &PathName) -> Option<(String, Epoch)> {

@@ -25,8 +25,38 @@ pub enum ClaimError {
     TooMany,
 }
 
+/// What is agreed about a path, for those that wait for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose it is.
+    pub owner: OwnedBy,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// The rank with which this node waits for it, if it does.
+    pub registered: Option<u8>,
+    /// This node is the next.
+    pub is_next: bool,
+    /// The best rank of the nodes that wait beside this one.
+    pub best_elsewhere: Option<u8>,
+}
+
+/// Whose a path is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnedBy {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// This node's.
+    This,
+    /// Another node's.
+    Other,
+}
+
 /// A future of a [`Claimant`].
 pub type Claiming = Pin<Box<dyn Future<Output = Result<Epoch, ClaimError>> + Send>>;
+
+/// Another future of a [`Claimant`].
+pub type Registering = Pin<Box<dyn Future<Output = Result<(), ClaimError>> + Send>>;
 
 /// Another future of a [`Claimant`].
 pub type Reaching = Pin<Box<dyn Future<Output = Option<Reached>> + Send>>;
@@ -44,6 +74,28 @@ pub trait Claimant: Send + Sync + 'static {
     fn reached(&self, _: &PathName) -> Reaching {
         Box::pin(std::future::ready(None))
     }
+
+    /// What is agreed about a path, for those that wait for it.
+    fn standing(&self, _: &PathName) -> Standing {
+        Standing::default()
+    }
+
+    /// The paths of this node for which publishers of others wait.
+    fn awaited(&self) -> Vec<PathName> {
+        Vec::new()
+    }
+
+    /// Lets the others know that a publisher of this node waits for another one's path; the lower its rank the sooner its turn
+    /// comes.
+    fn stand_by(&self, _: &PathName, _: u8) -> Registering {
+        Box::pin(std::future::ready(Err(ClaimError::NotServing)))
+    }
+
+    /// No publisher of this node waits for the path any more.
+    fn stand_down(&self, _: &PathName) {}
+
+    /// Gives a path of this node to the next of the other nodes that wait for it, if any do.
+    fn hand_over(&self, _: &PathName) {}
 
     /// The label of the node that owns a path, if any is known to, and the epoch.
     fn owner(&self, path: &PathName) -> Option<(String, Epoch)>;
@@ -72,6 +124,12 @@ impl Claimant for Alone {
 
     fn let_go(&self, path: &PathName) {
         self.0.lock().1.remove(path);
+    }
+
+    fn standing(&self, path: &PathName) -> Standing {
+        let epoch = self.0.lock().1.get(path).copied();
+        let owner = if epoch.is_some() { OwnedBy::This } else { OwnedBy::Nobody };
+        Standing { owner, epoch: epoch.unwrap_or_default(), ..Standing::default() }
     }
 
     fn owner(&self, path: &PathName) -> Option<(String, Epoch)> {

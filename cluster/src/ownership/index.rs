@@ -61,6 +61,11 @@ impl Index {
         self.awaited.get(&node).into_iter().flatten()
     }
 
+    /// Those for which anybody waits, each as often as nodes do.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = &PathName> {
+        self.awaited.values().flatten()
+    }
+
     /// Those of nobody.
     pub(super) fn idle(&self) -> impl Iterator<Item = &PathName> {
         self.idle.iter()

@@ -47,6 +47,11 @@ impl Member {
 }
 
 impl Members {
+    /// Whether a node may own paths that it does not own yet.
+    pub fn is_serving(&self, node: NodeId) -> bool {
+        self.get(node).is_some_and(Member::is_serving)
+    }
+
     /// A member.
     pub fn get(&self, node: NodeId) -> Option<&Member> {
         self.members.get(&node)

@@ -22,7 +22,7 @@ mod tokens;
 
 #[cfg(test)]
 pub(crate) use claimant::Alone;
-pub use claimant::{ClaimError, Claimant, Claiming, Reaching};
+pub use claimant::{ClaimError, Claimant, Claiming, OwnedBy, Reaching, Registering, Standing};
 pub use fence::Fence;
 pub use members::{Member, MemberState, Members};
 pub use paths::{Owner, Ownership, Paths, Standby};

@@ -101,6 +101,12 @@ impl Paths {
         self.index.owned_by(node).filter_map(|path| self.paths.get_key_value(path))
     }
 
+    /// Those of a node for which others wait.
+    pub fn awaited_of(&self, node: NodeId) -> impl Iterator<Item = &PathName> {
+        let is_its = move |path: &&PathName| self.get(path).is_some_and(|known| known.owner_node() == Some(node));
+        self.index.awaited().filter(is_its)
+    }
+
     /// How many a node owns.
     pub fn owned_count(&self, node: NodeId) -> usize {
         self.index.count(node)

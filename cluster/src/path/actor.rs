@@ -2,29 +2,33 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 use weft_proto::media::Tracks;
 
 use super::core::{Command, Core, Event, ReaderRole, Refusal, SessionId};
+use super::pulse::Pulse;
 use super::refusal::{PublishError, SubscribeError};
 use super::registry::{PathClosed, Registry, Unpublished};
-use super::shared::{EndReason, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
+use super::shared::{EndReason, Outlet, PathShared, PublisherEvent, PublisherSlot, ReaderSlot, SessionInfo};
+use super::standbys::Standby;
+use super::standing::HandOver;
 use crate::clock::Clock;
 use crate::limits::{PATH_EVENTS_MAX, PATH_MAILBOX};
 use crate::relay::Relays;
 
 /// One path's actor. Holds nothing that [`PathShared`] does not tell as well.
 pub(crate) struct PathActor {
-    core: Core,
+    pub(super) core: Core,
     /// Commands of a rebuilt core, to be carried out at start.
     first: Vec<Command>,
-    shared: Arc<PathShared>,
+    pub(super) shared: Arc<PathShared>,
     registry: Addr<Registry>,
-    clock: Clock,
+    pub(super) clock: Clock,
     relays: Option<Relays>,
     timer: Option<SpawnHandle>,
     publishing: HashMap<SessionId, Publishing>,
@@ -34,7 +38,7 @@ pub(crate) struct PathActor {
 struct Publishing {
     info: SessionInfo,
     tracks: Tracks,
-    relayed: bool,
+    role: PublisherRole,
     reply: oneshot::Sender<Result<Accepted, PublishError>>,
 }
 
@@ -47,7 +51,6 @@ struct Joining {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) slot: Arc<PublisherSlot>,
-    pub(crate) generation: u32,
     pub(crate) events: mpsc::Receiver<PublisherEvent>,
 }
 
@@ -58,8 +61,18 @@ pub(crate) struct Publish {
     pub(crate) id: SessionId,
     pub(crate) info: SessionInfo,
     pub(crate) tracks: Tracks,
+    pub(crate) role: PublisherRole,
+}
+
+/// As what a publisher comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PublisherRole {
+    /// To be the active one.
+    Active,
+    /// To wait for its turn; to be the active one where this node owns the path and has none.
+    Standby { rank: u8, owned: bool },
     /// It is another node's.
-    pub(crate) relayed: bool,
+    Relayed,
 }
 
 /// A reader for this path.
@@ -105,9 +118,10 @@ impl PathActor {
     ) -> Self {
         let slot = shared.publisher.lock().clone();
         let relayed = slot.as_ref().is_some_and(|slot| slot.relayed);
-        let publisher = slot.map(|slot| (slot.id, slot.info.identity.clone()));
+        let publisher = slot.as_deref().map(standby);
+        let standbys = shared.standbys.lock().iter().map(|slot| standby(slot)).collect();
         let readers: Vec<_> = shared.readers.lock().values().map(|slot| (slot.id, slot.role)).collect();
-        let core = Core::rebuild(shared.policy().life.clone(), publisher, relayed, readers, clock.now());
+        let core = Core::rebuild(shared.policy().life.clone(), publisher, standbys, relayed, readers, clock.now());
         Self::with_core(core, shared, registry, clock, relays)
     }
 
@@ -122,7 +136,7 @@ impl PathActor {
         Self { core, first, shared, registry, clock, relays, timer: None, publishing, joining }
     }
 
-    fn feed(&mut self, event: Event, ctx: &mut Context<Self>) {
+    pub(super) fn feed(&mut self, event: Event, ctx: &mut Context<Self>) {
         let commands = self.core.handle(event, self.clock.now());
         self.carry_out(commands, ctx);
     }
@@ -137,6 +151,10 @@ impl PathActor {
                     }
                 }
                 Command::Replace(id) => self.replace(id),
+                Command::StandBy(id) => self.accept(id),
+                Command::TakeOver(id) => self.take_over(id),
+                Command::Demote(id) => self.demote(id),
+                Command::HandOver => self.registry.do_send(HandOver { path: self.shared.stream.path().clone() }),
                 Command::Attach(id) => self.attach(id),
                 Command::Wait(_) => {}
                 Command::RefuseReader(id, refusal) => self.refuse_reader(id, refusal),
@@ -170,22 +188,33 @@ impl PathActor {
     }
 
     fn accept(&mut self, id: SessionId) {
-        let Some(Publishing { info, tracks, relayed, reply }) = self.publishing.remove(&id) else { return };
+        let Some(Publishing { info, tracks, role, reply }) = self.publishing.remove(&id) else { return };
         let (sender, events) = mpsc::channel(PATH_EVENTS_MAX);
+        let stream = &self.shared.stream;
+        let waits = self.core.publisher() != Some(id);
+        let outlet = match role {
+            _ if waits => self.outlet_of_standby(tracks),
+            PublisherRole::Relayed => Outlet { generation: stream.begin_relay(tracks), stream: stream.clone() },
+            _ => Outlet { generation: stream.begin(tracks), stream: stream.clone() },
+        };
         let slot = Arc::new(PublisherSlot {
             id,
             info,
             since: self.clock.wall(),
             events: sender,
             ended: Default::default(),
-            last_push_micros: AtomicU64::new(self.clock.now().micros()),
-            relayed,
+            pulse: Pulse::begin(self.clock.now()),
+            relayed: role == PublisherRole::Relayed,
+            rank: role.rank(),
+            outlet: Mutex::new(outlet),
         });
-        let stream = &self.shared.stream;
-        let generation = if relayed { stream.begin_relay(tracks) } else { stream.begin(tracks) };
-        *self.shared.publisher.lock() = Some(slot.clone());
+        if waits {
+            self.shared.standbys.lock().push(slot.clone());
+        } else {
+            *self.shared.publisher.lock() = Some(slot.clone());
+        }
         // If the session is gone meanwhile, dropping the reply tells the registry, which sends `Gone`.
-        let _ = reply.send(Ok(Accepted { slot, generation, events }));
+        let _ = reply.send(Ok(Accepted { slot, events }));
     }
 
     fn replace(&self, id: SessionId) {
@@ -211,7 +240,7 @@ impl PathActor {
     }
 
     /// Whether another node owns the path.
-    fn is_elsewhere(&self) -> bool {
+    pub(super) fn is_elsewhere(&self) -> bool {
         self.relays.as_ref().is_some_and(|relays| relays.is_elsewhere(self.shared.stream.path()))
     }
 
@@ -222,12 +251,27 @@ impl PathActor {
     }
 
     /// A request left the registry's hands.
-    fn arrived(&self) {
+    pub(super) fn arrived(&self) {
         self.shared.pending.fetch_sub(1, Ordering::AcqRel);
         if self.shared.panic_next.swap(false, Ordering::AcqRel) {
             panic!("asked to by a test");
         }
     }
+}
+
+impl PublisherRole {
+    /// Who comes to be the active one is the best that there is.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Standby { rank, .. } => rank,
+            Self::Active | Self::Relayed => 0,
+        }
+    }
+}
+
+/// What the core knows of a publisher.
+fn standby(slot: &PublisherSlot) -> Standby {
+    Standby { id: slot.id, identity: slot.info.identity.clone(), rank: slot.rank }
 }
 
 impl Actor for PathActor {
@@ -245,12 +289,16 @@ impl Handler<Publish> for PathActor {
 
     fn handle(&mut self, message: Publish, ctx: &mut Self::Context) -> Self::Result {
         self.arrived();
-        let Publish { id, info, tracks, relayed } = message;
+        let Publish { id, info, tracks, role } = message;
         let identity = info.identity.clone();
         let (reply, answer) = oneshot::channel();
-        self.publishing.insert(id, Publishing { info, tracks, relayed, reply });
+        self.publishing.insert(id, Publishing { info, tracks, role, reply });
         let silent_for = self.shared.silent_for(self.clock.now());
-        let event = if relayed { Event::Relay { id } } else { Event::Publish { id, identity, silent_for } };
+        let event = match role {
+            PublisherRole::Active => Event::Publish { id, identity, silent_for },
+            PublisherRole::Standby { rank, owned } => Event::StandBy { id, identity, rank, owned },
+            PublisherRole::Relayed => Event::Relay { id },
+        };
         self.feed(event, ctx);
         Box::pin(async { answer.await.unwrap_or(Err(PublishError::Unavailable)) })
     }
@@ -300,6 +348,7 @@ impl Handler<Gone> for PathActor {
         self.arrived();
         match message {
             Gone::Publisher(id) => {
+                self.tell_ready(ctx);
                 self.feed(Event::PublisherGone { id }, ctx);
                 if self.core.publisher().is_none() && self.is_elsewhere() {
                     self.feed(Event::Elsewhere, ctx);

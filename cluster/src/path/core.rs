@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use weft_proto::time::Now;
 
+use super::standbys::{Standby, Standbys};
 use crate::limits::READERS_PER_PATH_MAX;
 
 /// Names a publisher or reader on this node. Never reused within a process.
@@ -21,6 +22,10 @@ pub struct PathSettings {
     pub override_publisher: bool,
     /// How long readers are kept without a publisher.
     pub reader_hold: Duration,
+    /// A second publisher waits for its turn: neither takes over nor is refused.
+    pub standby: bool,
+    /// A publisher of a better rank gets the path back from one that has taken over.
+    pub standby_return: bool,
     /// Somebody can be asked for a publisher; readers wait this long for it.
     pub on_demand: Option<OnDemand>,
 }
@@ -36,7 +41,14 @@ pub struct OnDemand {
 
 impl Default for PathSettings {
     fn default() -> Self {
-        Self { max_readers: 0, override_publisher: true, reader_hold: Duration::from_secs(10), on_demand: None }
+        Self {
+            max_readers: 0,
+            override_publisher: true,
+            reader_hold: Duration::from_secs(10),
+            standby: false,
+            standby_return: false,
+            on_demand: None,
+        }
     }
 }
 
@@ -75,6 +87,33 @@ pub enum Event {
         identity: Identity,
         /// How long the present publisher has sent nothing.
         silent_for: Duration,
+    },
+    /// Somebody wants to publish when the active publisher fails; at once where this node owns the path and nobody does.
+    StandBy {
+        /// Its id.
+        id: SessionId,
+        /// Who it is.
+        identity: Identity,
+        /// The lower the sooner its turn comes.
+        rank: u8,
+        /// This node owns the path.
+        owned: bool,
+    },
+    /// Those that wait and can take over now: they send, and decoding can begin with what they have sent.
+    Ready(Vec<SessionId>),
+    /// This node owns the path, for a publisher of it that waits.
+    Turn,
+    /// A standby on another node has taken the path over.
+    Passed,
+    /// The active publisher sends nothing any more.
+    Stalled {
+        /// Which.
+        id: SessionId,
+    },
+    /// A publisher that waits has been well for long enough to get the path back.
+    Recovered {
+        /// Which.
+        id: SessionId,
     },
     /// Another node's publisher can be heard here from now on.
     Relay {
@@ -117,6 +156,14 @@ pub enum Command {
     RefusePublisher(SessionId),
     /// Tell this publisher that another one has taken its place.
     Replace(SessionId),
+    /// The publisher is accepted and waits for its turn.
+    StandBy(SessionId),
+    /// This publisher waits no longer: it is the active one.
+    TakeOver(SessionId),
+    /// This publisher is no longer the active one: it waits.
+    Demote(SessionId),
+    /// Nobody here can take over: if somebody can on another node, it is to have the path.
+    HandOver,
     /// The reader is attached.
     Attach(SessionId),
     /// The reader waits until a publisher comes or [`Command::RefuseReader`] follows.
@@ -158,10 +205,11 @@ impl PathSettings {
 /// The life of one path.
 #[derive(Clone, Debug)]
 pub struct Core {
-    settings: PathSettings,
-    publisher: Option<(SessionId, Identity)>,
+    pub(super) settings: PathSettings,
+    pub(super) publisher: Option<Standby>,
+    pub(super) standbys: Standbys,
     /// The publisher is another node's.
-    relayed: bool,
+    pub(super) relayed: bool,
     viewers: Vec<SessionId>,
     /// Other nodes, and whoever asks.
     relays: Vec<SessionId>,
@@ -195,6 +243,7 @@ impl Core {
         Self {
             settings,
             publisher: None,
+            standbys: Standbys::new(),
             relayed: false,
             viewers: Vec::new(),
             relays: Vec::new(),
@@ -206,14 +255,15 @@ impl Core {
     }
 
     /// A path as the registry knows it, after its actor was lost.
-    pub fn rebuild(
+    pub(super) fn rebuild(
         settings: PathSettings,
-        publisher: Option<(SessionId, Identity)>,
+        publisher: Option<Standby>,
+        standbys: Standbys,
         relayed: bool,
         readers: impl IntoIterator<Item = (SessionId, ReaderRole)>,
         now: Now,
     ) -> (Self, Vec<Command>) {
-        let mut core = Self { publisher, relayed, demanded: relayed, ..Self::new(settings) };
+        let mut core = Self { publisher, standbys, relayed, demanded: relayed, ..Self::new(settings) };
         readers.into_iter().for_each(|(id, role)| core.attach(id, role));
         let mut commands = Vec::new();
         if core.publisher.is_none() {
@@ -224,7 +274,7 @@ impl Core {
 
     /// The active publisher.
     pub fn publisher(&self) -> Option<SessionId> {
-        self.publisher.as_ref().map(|(id, _)| *id)
+        self.publisher.as_ref().map(|publisher| publisher.id)
     }
 
     /// Takes an event and says what is to be done.
@@ -232,16 +282,16 @@ impl Core {
         let mut commands = Vec::new();
         match event {
             Event::Publish { id, identity, silent_for } => self.publish(id, identity, silent_for, &mut commands),
-            Event::PublisherGone { id } => {
-                // A replaced publisher's end concerns nobody.
-                if self.publisher() == Some(id) {
-                    self.publisher = None;
-                    if core::mem::take(&mut self.relayed) {
-                        self.demanded = false;
-                    }
-                    self.without_publisher(now, &mut commands);
-                }
+            Event::StandBy { id, identity, rank, owned } => {
+                self.stand_by(Standby { id, identity, rank }, owned, &mut commands);
             }
+            Event::Ready(ready) => self.standbys.set_ready(ready),
+            Event::Turn => self.turn(&mut commands),
+            Event::Passed => self.passed(now, &mut commands),
+            Event::Stalled { id } if self.publisher() == Some(id) && !self.relayed => self.turn_from(&mut commands),
+            Event::Recovered { id } => self.recovered(id, &mut commands),
+            Event::Stalled { .. } => {}
+            Event::PublisherGone { id } => self.publisher_gone(id, now, &mut commands),
             Event::Relay { id } => self.relay(id, now, &mut commands),
             Event::Elsewhere if self.publisher.is_none() && !self.is_unwatched() => self.demand(&mut commands),
             Event::Elsewhere => {}
@@ -255,19 +305,52 @@ impl Core {
 
     // Empty | Held => Active; Active => Active (takeover) | refused
     fn publish(&mut self, id: SessionId, identity: Identity, silent_for: Duration, commands: &mut Vec<Command>) {
-        if let Some((old, old_identity)) = &self.publisher {
+        if let Some(old) = &self.publisher {
             // Another node's is no longer the publisher: this one owns the path, or its publisher would not have come here.
-            if !self.relayed && !self.settings.may_replace(old_identity, &identity, silent_for) {
+            if !self.relayed && !self.settings.may_replace(&old.identity, &identity, silent_for) {
                 commands.push(Command::RefusePublisher(id));
                 return;
             }
-            commands.push(Command::Replace(*old));
+            if old.rank > 0 {
+                // Who has come to stand by goes on doing so.
+                commands.push(Command::Demote(old.id));
+                self.standbys.add(old.clone());
+            } else {
+                commands.push(Command::Replace(old.id));
+            }
         }
+        self.end_relay(commands);
+        self.seat(Standby { id, identity, rank: 0 }, Command::Accept(id), commands);
+    }
+
+    /// What another node sends is not the path's any more.
+    pub(super) fn end_relay(&mut self, commands: &mut Vec<Command>) {
         if core::mem::take(&mut self.relayed) {
             self.demanded = false;
             commands.push(Command::DemandGone);
         }
-        self.accept(id, identity, commands);
+    }
+
+    // Active => Active (splice) | Held (readers) | Closed
+    fn publisher_gone(&mut self, id: SessionId, now: Now, commands: &mut Vec<Command>) {
+        if self.standbys.remove(id) {
+            if self.publisher.is_none() && self.is_unread() {
+                self.close(commands);
+            }
+            return;
+        }
+        // A replaced publisher's end concerns nobody.
+        if self.publisher() != Some(id) {
+            return;
+        }
+        self.publisher = None;
+        if core::mem::take(&mut self.relayed) {
+            self.demanded = false;
+        } else if let Some(next) = self.standbys.take_next() {
+            let take_over = Command::TakeOver(next.id);
+            return self.seat(next, take_over, commands);
+        }
+        self.without_publisher(now, commands);
     }
 
     // Empty | Held | Waiting => Relayed; Relayed => Relayed; Active => refused
@@ -279,16 +362,18 @@ impl Core {
         }
         self.relayed = true;
         self.demanded = true;
-        self.accept(id, Identity { user: String::new(), address: None }, commands);
+        let identity = Identity { user: String::new(), address: None };
+        self.seat(Standby { id, identity, rank: 0 }, Command::Accept(id), commands);
         if self.is_unwatched() {
             self.arm(now.after(RELAY_GRACE), Purpose::Idle, commands);
         }
     }
 
-    fn accept(&mut self, id: SessionId, identity: Identity, commands: &mut Vec<Command>) {
-        self.publisher = Some((id, identity));
+    /// Somebody publishes from now on.
+    pub(super) fn seat(&mut self, publisher: Standby, command: Command, commands: &mut Vec<Command>) {
+        self.publisher = Some(publisher);
         self.timer = None;
-        commands.push(Command::Accept(id));
+        commands.push(command);
         for (reader, role) in core::mem::take(&mut self.waiting) {
             self.attach(reader, role);
             commands.push(Command::Attach(reader));
@@ -296,7 +381,7 @@ impl Core {
     }
 
     /// Asks for a publisher, once.
-    fn demand(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn demand(&mut self, commands: &mut Vec<Command>) {
         if !core::mem::replace(&mut self.demanded, true) {
             commands.push(Command::Demand);
         }
@@ -311,7 +396,7 @@ impl Core {
     }
 
     /// Nobody watches or waits to, here or on another node.
-    const fn is_unwatched(&self) -> bool {
+    pub(super) const fn is_unwatched(&self) -> bool {
         self.viewers.is_empty() && self.relays.is_empty() && self.waiting.is_empty()
     }
 
@@ -332,7 +417,7 @@ impl Core {
     }
 
     // Active => Held (readers) | Closed
-    fn without_publisher(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn without_publisher(&mut self, now: Now, commands: &mut Vec<Command>) {
         if self.is_unread() {
             self.close(commands);
         } else {
@@ -367,7 +452,7 @@ impl Core {
             }
         } else {
             commands.push(Command::RefuseReader(id, Refusal::NoStream));
-            if self.is_unread() {
+            if self.is_unread() && self.standbys.is_empty() {
                 commands.push(Command::Close);
             }
         }
@@ -425,7 +510,9 @@ impl Core {
         if core::mem::take(&mut self.demanded) {
             commands.push(Command::DemandGone);
         }
-        commands.push(Command::Close);
+        if self.standbys.is_empty() {
+            commands.push(Command::Close);
+        }
     }
 
     fn arm(&mut self, at: Now, purpose: Purpose, commands: &mut Vec<Command>) {

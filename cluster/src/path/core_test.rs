@@ -8,6 +8,10 @@ fn at(secs: u64) -> Now {
     Now::from_micros(secs * 1_000_000)
 }
 
+fn settings() -> PathSettings {
+    PathSettings::default()
+}
+
 fn publish(id: SessionId) -> Event {
     publish_as(id, "u", Duration::ZERO)
 }
@@ -157,11 +161,11 @@ fn an_internal_reader_keeps_no_demand_alive() {
 
 #[test]
 fn a_rebuilt_core_goes_on_where_the_lost_one_stood() {
-    let identity = Identity { user: "u".into(), address: None };
+    let active = Standby { id: A, identity: Identity { user: "u".into(), address: None }, rank: 0 };
     let (mut core, commands) =
-        Core::rebuild(PathSettings::default(), Some((A, identity)), false, [(R, ReaderRole::Viewer)], at(5));
+        Core::rebuild(settings(), Some(active), Standbys::new(), false, [(R, ReaderRole::Viewer)], at(5));
     assert_eq!(commands, []);
     assert_eq!(core.handle(Event::PublisherGone { id: A }, at(6)), [Command::Arm(at(16))]);
-    let (_, commands) = Core::rebuild(PathSettings::default(), None, false, [(R, ReaderRole::Viewer)], at(5));
+    let (_, commands) = Core::rebuild(settings(), None, Standbys::new(), false, [(R, ReaderRole::Viewer)], at(5));
     assert_eq!(commands, [Command::Arm(at(15))]);
 }

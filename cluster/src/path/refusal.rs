@@ -12,6 +12,9 @@ pub enum PublishError {
     /// Another node has a publisher for it, and the path's configuration keeps that one.
     #[error("someone is already publishing to this path on another node, and overridePublisher is off")]
     PublishedElsewhere,
+    /// It is to stand by, and nobody knows where decoding of this codec can begin.
+    #[error("a publisher of {0} cannot stand by: it is not known where decoding of it can begin")]
+    NoRandomAccess(&'static str),
     /// The nodes that have to agree cannot be reached.
     #[error("the cluster has no quorum: new publishers have to wait")]
     NoQuorum,

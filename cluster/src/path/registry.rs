@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::future::ready;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,17 +13,18 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::error;
 use weft_proto::id::{Epoch, PathName};
-use weft_proto::media::Tracks;
+use weft_proto::media::{Codec, Kind, Tracks};
 use weft_proto::time::{Now, WallClock};
 
-use super::actor::{Accepted, Gone, OwnerChanged, PathActor, Publish, SettingsChanged, Subscribe};
+use super::actor::{Accepted, Gone, OwnerChanged, PathActor, Publish, PublisherRole, SettingsChanged, Subscribe};
 use super::core::{ReaderRole, SessionId};
 use super::directory::Directory;
 use super::refusal::{PublishError, SubscribeError};
 use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
+use super::standing::Guarded;
 use super::tenure::Tenure;
 use crate::limits::PATHS_MAX;
-use crate::ownership::ClaimError;
+use crate::ownership::{ClaimError, Reaching};
 use crate::stream::{Stream, StreamKey};
 
 /// How often lost actors are looked for.
@@ -36,13 +38,15 @@ const FOLLOW: Duration = Duration::from_millis(20);
 
 /// Knows the actor of every live path.
 pub(crate) struct Registry {
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
     actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
     /// Says when paths are claimed and let go.
     tenure: Tenure,
     /// Up to where what is agreed was looked at.
     followed: Option<u64>,
+    /// The paths for which publishers wait.
+    pub(super) guarded: Guarded,
 }
 
 /// A publisher for a path.
@@ -52,6 +56,8 @@ pub(crate) struct PublishRequest {
     pub(crate) path: PathName,
     pub(crate) info: SessionInfo,
     pub(crate) tracks: Tracks,
+    /// It waits for its turn where another one is active; with which rank.
+    pub(crate) standby: Option<u8>,
 }
 
 /// A reader for a path.
@@ -109,6 +115,7 @@ impl Registry {
             next_session: AtomicU64::new(1),
             tenure: Tenure::default(),
             followed: None,
+            guarded: Guarded::default(),
         }
     }
 
@@ -143,23 +150,26 @@ impl Registry {
         claimed: Result<Epoch, ClaimError>,
         info: SessionInfo,
         tracks: Tracks,
+        standby: Option<u8>,
     ) -> ResponseActFuture<Self, Result<(Arc<PathShared>, Accepted), PublishError>> {
         self.tenure.answered(path);
-        let epoch = match claimed {
-            Ok(epoch) => epoch,
-            Err(error) => return Box::pin(fut::err(error.into())),
+        let epoch = match (claimed, standby) {
+            (Ok(epoch), _) => Some(epoch),
+            // Another node has the path: this publisher waits for it.
+            (Err(ClaimError::Owned(_)), Some(_)) => None,
+            (Err(error), _) => return Box::pin(fut::err(error.into())),
         };
-        let born = self.born(path);
-        let Some(shared) = self.find_or_make(path, Some(epoch)) else {
+        let Some(shared) = self.find_or_make(path, epoch) else {
             self.directory.claimant.let_go(path);
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
-        // Whoever had the path before may have come further than is known here; of one that is new nobody knows anything.
-        let is_new = born.is_none_or(|(born, _)| self.directory.clock.now().since(born) < NEW_FOR);
-        let reaching = if is_new { Box::pin(ready(None)) } else { self.directory.claimant.reached(path) };
-        born.into_iter().for_each(|born| shared.stream.set_born(born));
+        let role = standby.map_or(PublisherRole::Active, |rank| {
+            self.guarded.add(path);
+            PublisherRole::Standby { rank, owned: epoch.is_some() }
+        });
+        let reaching = if epoch.is_some() { self.reach(&shared) } else { Box::pin(ready(None)) };
         let id = self.session();
-        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: false };
+        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), role };
         // While others are asked the path must stay.
         shared.pending.fetch_add(1, Ordering::AcqRel);
         Box::pin(reaching.into_actor(self).then(move |reached, this, ctx| {
@@ -171,6 +181,28 @@ impl Registry {
                 Ok((shared, accepted))
             })
         }))
+    }
+
+    /// How far others have come with a path that this node owns now.
+    pub(super) fn reach(&self, shared: &PathShared) -> Reaching {
+        let path = shared.stream.path();
+        let born = self.born(path);
+        born.into_iter().for_each(|born| shared.stream.set_born(born));
+        // Whoever had the path before may have come further than is known here; of one that is new nobody knows anything.
+        let is_new = born.is_none_or(|(born, _)| self.directory.clock.now().since(born) < NEW_FOR);
+        if is_new { Box::pin(ready(None)) } else { self.directory.claimant.reached(path) }
+    }
+
+    /// Tells the path's actor something.
+    pub(super) fn tell<M>(&mut self, shared: &Arc<PathShared>, message: M, ctx: &Context<Self>)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        PathActor: Handler<M>,
+    {
+        let addr = self.actor(shared, &ctx.address());
+        shared.pending.fetch_add(1, Ordering::AcqRel);
+        addr.do_send(message);
     }
 
     /// When the path was born, as the cluster remembers it.
@@ -230,6 +262,15 @@ impl Registry {
     }
 }
 
+/// The rank of a publisher that waits and names none: there is room before and behind it.
+pub const STANDBY_RANK: NonZeroU8 = NonZeroU8::new(100).unwrap();
+
+/// The first track that nobody could take over at any known place: what is not parsed has no random access points.
+fn unspliceable(tracks: &Tracks) -> Option<&'static str> {
+    let codecs = tracks.iter().map(|(_, track)| &track.codec);
+    codecs.filter(|codec| matches!(codec, Codec::Opaque(opaque) if opaque.kind != Kind::Data)).map(Codec::label).next()
+}
+
 type Forward<M> = ResponseActFuture<Registry, Option<<M as Message>::Result>>;
 
 impl Registry {
@@ -243,9 +284,7 @@ impl Registry {
         let waiting: Vec<_> = self.directory.paths.read().values().filter(unpublished).cloned().collect();
         for shared in waiting {
             if relays.is_elsewhere(shared.stream.path()) {
-                let addr = self.actor(&shared, &ctx.address());
-                shared.pending.fetch_add(1, Ordering::AcqRel);
-                addr.do_send(OwnerChanged);
+                self.tell(&shared, OwnerChanged, ctx);
             }
         }
     }
@@ -267,6 +306,7 @@ impl Actor for Registry {
             }
         });
         ctx.run_interval(FOLLOW, Self::follow);
+        Self::guard(ctx);
     }
 }
 
@@ -277,11 +317,15 @@ impl Handler<PublishRequest> for Registry {
         let Some(policy) = self.directory.policy.path(&request.path) else {
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
-        let PublishRequest { path, info, tracks } = request;
+        let PublishRequest { path, info, tracks, standby } = request;
+        let standby = standby.or_else(|| policy.life.standby.then_some(STANDBY_RANK.get()));
+        if let Some(track) = standby.and_then(|_| unspliceable(&tracks)) {
+            return Box::pin(fut::err(PublishError::NoRandomAccess(track)));
+        }
         // Owned before it is published, on whichever node.
-        let take_over = self.tenure.ask(&path, &policy.life);
+        let take_over = self.tenure.ask(&path, &policy.life) && standby.is_none();
         let claim = self.directory.claimant.claim(&path, take_over).into_actor(self);
-        Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
+        Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks, standby)))
     }
 }
 
@@ -313,7 +357,8 @@ impl Handler<RelayRequest> for Registry {
             return Box::pin(fut::err(PublishError::Unavailable));
         }
         let id = self.session();
-        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), relayed: true };
+        let role = PublisherRole::Relayed;
+        let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), role };
         Box::pin(self.forward(shared, make, ctx).map(|answer, _, _| answer.unwrap_or(Err(PublishError::Unavailable))))
     }
 }
@@ -323,9 +368,8 @@ impl Handler<Notice> for Registry {
 
     fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
         let Some(shared) = self.directory.find(&notice.path) else { return };
-        let addr = self.actor(&shared, &ctx.address());
-        shared.pending.fetch_add(1, Ordering::AcqRel);
-        addr.do_send(if notice.publisher { Gone::Publisher(notice.id) } else { Gone::Reader(notice.id) });
+        let gone = if notice.publisher { Gone::Publisher(notice.id) } else { Gone::Reader(notice.id) };
+        self.tell(&shared, gone, ctx);
     }
 }
 
@@ -337,9 +381,7 @@ impl Handler<Reconfigured> for Registry {
             match self.directory.policy.path(shared.stream.path()) {
                 Some(policy) => {
                     if shared.set_policy(policy) {
-                        let addr = self.actor(&shared, &ctx.address());
-                        shared.pending.fetch_add(1, Ordering::AcqRel);
-                        addr.do_send(SettingsChanged);
+                        self.tell(&shared, SettingsChanged, ctx);
                     }
                 }
                 None => shared.end_all(EndReason::NotConfigured),
@@ -354,6 +396,9 @@ impl Handler<Unpublished> for Registry {
     fn handle(&mut self, gone: Unpublished, _: &mut Self::Context) {
         let Some(shared) = self.directory.find(&gone.path) else { return };
         let has_publisher = shared.publisher.lock().is_some();
+        if !has_publisher {
+            self.directory.claimant.hand_over(&gone.path);
+        }
         if self.tenure.lets_go_unpublished(&gone.path, has_publisher, &shared.policy().life) {
             self.directory.claimant.let_go(&gone.path);
         }

@@ -11,6 +11,7 @@ use weft_proto::time::{Now, WallClock};
 
 use super::core::{Identity, ReaderRole, SessionId};
 use super::directory::PathPolicy;
+use super::pulse::Pulse;
 use crate::stream::Stream;
 
 /// How a door describes one of its sessions. The fabric only passes it on.
@@ -76,9 +77,21 @@ pub(crate) struct PublisherSlot {
     pub(crate) since: WallClock,
     pub(crate) events: mpsc::Sender<PublisherEvent>,
     pub(crate) ended: OnceLock<EndReason>,
-    pub(crate) last_push_micros: AtomicU64,
+    pub(crate) pulse: Pulse,
     /// It is another node's, heard here.
     pub(crate) relayed: bool,
+    /// The lower the sooner its turn comes.
+    pub(crate) rank: u8,
+    /// Where its units go: into the path's stream, or as long as it waits into one of its own.
+    pub(crate) outlet: Mutex<Outlet>,
+}
+
+/// Where a publisher's units go.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) stream: Arc<Stream>,
+    /// What pushes must carry.
+    pub(crate) generation: u32,
 }
 
 impl PublisherSlot {
@@ -122,6 +135,8 @@ pub(crate) struct PathShared {
     /// What the configuration says of it; replaced when that changes.
     policy: Mutex<Arc<PathPolicy>>,
     pub(crate) publisher: Mutex<Option<Arc<PublisherSlot>>>,
+    /// Publishers of this node that wait for their turn.
+    pub(crate) standbys: Mutex<Vec<Arc<PublisherSlot>>>,
     pub(crate) readers: Mutex<HashMap<SessionId, Arc<ReaderSlot>>>,
     /// Requests on their way to the actor: while there are any, the path must not be forgotten.
     pub(crate) pending: AtomicUsize,
@@ -136,6 +151,7 @@ impl PathShared {
             stream,
             policy: Mutex::new(Arc::new(policy)),
             publisher: Mutex::default(),
+            standbys: Mutex::default(),
             readers: Mutex::default(),
             pending: AtomicUsize::new(0),
             panic_next: AtomicBool::new(false),
@@ -158,30 +174,41 @@ impl PathShared {
         true
     }
 
-    /// Ends the publisher and all readers.
+    /// The publisher of this node with this id, be it that it waits.
+    pub(crate) fn publisher_with(&self, is_it: impl Fn(&PublisherSlot) -> bool) -> Option<Arc<PublisherSlot>> {
+        let active = self.publisher.lock().clone().filter(|slot| is_it(slot));
+        active.or_else(|| self.standbys.lock().iter().find(|slot| is_it(slot)).cloned())
+    }
+
+    /// Ends all publishers and readers.
     pub(crate) fn end_all(&self, reason: EndReason) {
         if let Some(slot) = &*self.publisher.lock() {
             slot.end(reason);
         }
+        self.standbys.lock().iter().for_each(|slot| slot.end(reason));
         self.end_readers(reason);
     }
 
     /// How long the publisher has pushed nothing; zero without one.
     pub(crate) fn silent_for(&self, now: Now) -> std::time::Duration {
-        self.publisher.lock().as_ref().map_or(std::time::Duration::ZERO, |slot| {
-            now.since(Now::from_micros(slot.last_push_micros.load(Ordering::Relaxed)))
-        })
+        self.publisher.lock().as_ref().map_or(std::time::Duration::ZERO, |slot| slot.pulse.silent_for(now))
     }
 
     /// Whether nobody uses the path.
     pub(crate) fn is_unused(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == 0 && self.publisher.lock().is_none() && self.readers.lock().is_empty()
+        self.pending.load(Ordering::Acquire) == 0
+            && self.publisher.lock().is_none()
+            && self.standbys.lock().is_empty()
+            && self.readers.lock().is_empty()
     }
 
     /// The node is being drained, or no longer: publisher and readers are to be told.
     pub(crate) fn set_draining(&self, draining: bool) {
-        if let Some(slot) = self.publisher.lock().as_ref().filter(|_| draining) {
-            let _ = slot.events.try_send(PublisherEvent::Drain);
+        if draining {
+            let publishers = self.publisher.lock().iter().chain(&*self.standbys.lock()).cloned().collect::<Vec<_>>();
+            for slot in publishers {
+                let _ = slot.events.try_send(PublisherEvent::Drain);
+            }
         }
         for slot in self.readers.lock().values() {
             slot.drain.store(draining, Ordering::Release);

@@ -289,6 +289,11 @@ impl Relays {
         Some(Route { parent, epoch: ownership.epoch })
     }
 
+    /// Of a node's present process, as far as is known.
+    fn incarnation(&self, node: NodeId) -> u64 {
+        self.0.state.read().members().get(node).map_or(0, |member| member.incarnation)
+    }
+
     fn is_member(&self, node: NodeId) -> bool {
         self.0.state.read().members().get(node).is_some()
     }

@@ -21,8 +21,12 @@ use crate::limits::RELAY_DEADLINE;
 /// A connection that is being made, is there, or has ended.
 pub(super) struct Peer {
     node: NodeId,
+    /// Of which of its processes, as far as that was known.
+    incarnation: u64,
     connection: OnceCell<Connection>,
     closed: Cell<bool>,
+    /// There is another one in its place.
+    retired: Cell<bool>,
     changed: Notify,
     inboxes: RefCell<HashMap<u64, Rc<Inbox>>>,
 }
@@ -31,11 +35,13 @@ pub(super) struct Peer {
 const CHUNK_BYTES: usize = 64 << 10;
 
 impl Peer {
-    pub(super) fn new(node: NodeId) -> Rc<Self> {
+    pub(super) fn new(node: NodeId, incarnation: u64) -> Rc<Self> {
         Rc::new(Self {
             node,
+            incarnation,
             connection: OnceCell::new(),
             closed: Cell::new(false),
+            retired: Cell::new(false),
             changed: Notify::new(),
             inboxes: RefCell::default(),
         })
@@ -43,6 +49,25 @@ impl Peer {
 
     pub(super) const fn node(&self) -> NodeId {
         self.node
+    }
+
+    pub(super) const fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// There is another one in its place: it ends with its last subscription.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.end_if_over();
+    }
+
+    fn end_if_over(&self) {
+        if self.retired.get()
+            && self.inboxes.borrow().is_empty()
+            && let Some(connection) = self.connection.get()
+        {
+            connection.close(VarInt::from_u32(RETIRED), b"retired");
+        }
     }
 
     pub(super) fn connection(&self) -> Option<&Connection> {
@@ -75,6 +100,7 @@ impl Peer {
     /// The end of [`Self::deliver`].
     pub(super) fn forget(&self, subscription: u64) {
         self.inboxes.borrow_mut().remove(&subscription);
+        self.end_if_over();
     }
 
     /// Dials, and takes what comes until the connection ends.
@@ -83,6 +109,7 @@ impl Peer {
             Ok(Some(connection)) => {
                 info!(node = %self.node, remote = %connection.remote_address(), "paths can be taken from a node");
                 let _ = self.connection.set(connection.clone());
+                self.end_if_over();
                 self.changed.notify_waiters();
                 while let Ok(recv) = connection.accept_uni().await {
                     let this = self.clone();
@@ -184,3 +211,4 @@ fn take(reader: &mut GroupReader, inbox: &Inbox, key: LaneKey) -> Result<(), Rel
 
 const NOT_WANTED: u32 = 2;
 const GARBAGE: u32 = 3;
+const RETIRED: u32 = 4;

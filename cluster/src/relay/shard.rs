@@ -265,10 +265,15 @@ impl Shard {
     /// The connection to a node, made when it is needed first.
     pub(super) async fn peer(self: &Rc<Self>, node: NodeId) -> Option<Rc<Peer>> {
         let known = self.peers.borrow().get(&node).filter(|peer| !peer.is_closed()).cloned();
+        let incarnation = self.relays.incarnation(node);
         if let Some(peer) = known {
-            return peer.ready().await.then_some(peer);
+            if peer.incarnation() == incarnation {
+                return peer.ready().await.then_some(peer);
+            }
+            // What it was connected to may be gone: a dead process is missed by nobody but a timer.
+            peer.retire();
         }
-        let peer = Peer::new(node);
+        let peer = Peer::new(node, incarnation);
         self.peers.borrow_mut().insert(node, peer.clone());
         let (this, dialed) = (self.clone(), peer.clone());
         spawn_local(async move { dialed.run(&this).await });

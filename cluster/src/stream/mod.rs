@@ -5,6 +5,7 @@ mod cursor;
 mod entry;
 mod log;
 mod relayed;
+mod splice;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -41,6 +42,8 @@ pub struct Counters {
     pub outbound_bytes: AtomicU64,
     /// Units lost or damaged on the way in.
     pub inbound_units_in_error: AtomicU64,
+    /// How often a standby has taken over here.
+    pub takeovers: AtomicU64,
 }
 
 /// The live media of one path on this node.

@@ -46,6 +46,8 @@ struct Session {
     /// Path time minus the publisher's time, microseconds; fixed by the first unit.
     offset_micros: Option<i64>,
     lines: SmallVec<[Line; 2]>,
+    /// It waits for its turn: its times stay its own, and are tied to path time with that.
+    waits: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,11 +80,20 @@ impl Writer {
         self.generation += 1;
         let leading = tracks.leading();
         let lines = SmallVec::from_elem(Line::default(), tracks.len());
-        self.session = Some(Session { tracks, leading, offset_micros: None, lines });
+        self.session = Some(Session { tracks, leading, offset_micros: None, lines, waits: false });
         self.stamper = Stamper::new(self.cadence, self.stamper.numbers(), self.latest_micros.is_some());
         self.last_group_micros = None;
         self.group = self.next_seq;
         self.generation
+    }
+
+    /// A publisher that waits begins, in a log of its own; says its generation.
+    pub fn begin_waiting(&mut self, tracks: Tracks) -> u32 {
+        let generation = self.begin(tracks);
+        if let Some(session) = &mut self.session {
+            session.waits = true;
+        }
+        generation
     }
 
     /// What another node's publisher sends comes from now on, and no publisher's of this one; says its generation.
@@ -165,10 +176,12 @@ impl Writer {
         let session = self.session.as_mut()?;
         let line = &mut session.lines[index];
         line.started = true;
-        unit.pts += line.offset_ticks;
-        unit.dts = (unit.dts + line.offset_ticks).max(line.last_dts.unwrap_or(i64::MIN));
-        unit.pts = unit.pts.max(unit.dts);
-        line.last_dts = Some(unit.dts);
+        if !session.waits {
+            unit.pts += line.offset_ticks;
+            unit.dts = (unit.dts + line.offset_ticks).max(line.last_dts.unwrap_or(i64::MIN));
+            unit.pts = unit.pts.max(unit.dts);
+            line.last_dts = Some(unit.dts);
+        }
         let dts_micros = track.clock_rate.to_micros(unit.dts);
         let leads = session.leading.is_none_or(|leading| leading == unit.track);
         let tracks = session.tracks.clone();
@@ -211,7 +224,7 @@ impl Writer {
 
     /// Ties the publisher's time to path time with its first unit, and anew when its clock leaps.
     fn anchor(&mut self, unit: &Unit, track: &Track, now: Now) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = self.session.as_mut().filter(|session| !session.waits) else { return };
         let micros = track.clock_rate.to_micros(unit.dts);
         let leapt = |line: &Line| {
             line.last_dts.is_some_and(|last| {

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, ready};
 use uuid::Uuid;
 use weft_cluster::membership::Cluster;
 use weft_cluster::ownership::NodeId;
-use weft_cluster::{Fabric, PathDescription, SessionDescription};
+use weft_cluster::{Fabric, PathDescription, SessionDescription, StandbyDescription};
 use weft_proto::bitstream::{Prop, codec_props};
 use weft_proto::id::PathName;
 use weft_proto::media::Codec;
@@ -20,7 +20,7 @@ use super::drain::Drain;
 use crate::http::{
     ApiFuture, ApiSource, CodecProps, DrainView, DrainWish, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef,
     ReaderRef, Readiness, RelayRef, RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState,
-    Timestamp, TrackInfo, Tunnel,
+    StandbyRef, Timestamp, TrackInfo, Tunnel,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -68,6 +68,13 @@ impl Source {
             id: session.id.clone(),
             node: here.to_owned(),
         };
+        let standby = |standby: &StandbyDescription| StandbyRef {
+            kind: standby.session.kind,
+            id: standby.session.id.clone(),
+            node: here.to_owned(),
+            rank: standby.rank,
+            ready: standby.ready,
+        };
         PathInfo {
             name: path.name.to_string(),
             conf_name: path.conf_name.clone(),
@@ -82,6 +89,8 @@ impl Source {
                 .collect(),
             readers: path.readers.iter().map(reader).collect(),
             relays: path.relays.iter().map(relay).collect(),
+            standbys: path.standbys.iter().map(standby).collect(),
+            takeovers: path.takeovers,
             inbound_bytes: path.inbound_bytes,
             outbound_bytes: path.outbound_bytes,
             inbound_frames_in_error: path.inbound_units_in_error,

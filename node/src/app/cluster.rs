@@ -41,6 +41,12 @@ impl Host for LateHost {
         }
     }
 
+    fn passed(&self, path: &PathName) {
+        if let Some(host) = self.0.get() {
+            host.passed(path);
+        }
+    }
+
     fn renewed(&self, path: &PathName, epoch: Epoch) {
         if let Some(host) = self.0.get() {
             host.renewed(path, epoch);

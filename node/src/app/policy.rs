@@ -42,6 +42,8 @@ impl Policy for Configured {
                 max_readers: found.max_readers.map_or(0, bytes),
                 override_publisher: found.override_publisher,
                 reader_hold: found.reader_hold,
+                standby: found.standby,
+                standby_return: found.standby_return,
                 on_demand: None,
             },
             stream: StreamSettings {

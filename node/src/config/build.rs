@@ -202,6 +202,8 @@ fn path(layers: &Layers, own: &Values) -> PathConfig {
         max_readers: some_unless_zero(view.int("maxReaders")),
         override_publisher: view.bool("overridePublisher"),
         reader_hold: view.duration("readerHold"),
+        standby: view.bool("standby"),
+        standby_return: view.bool("standbyReturn"),
         log_keep: view.duration("logKeep"),
     }
 }

@@ -312,6 +312,10 @@ pub struct PathConfig {
     pub override_publisher: bool,
     /// `readerHold`: how long readers wait for the publisher to come back.
     pub reader_hold: Duration,
+    /// `standby`: a second publisher waits until the active one fails.
+    pub standby: bool,
+    /// `standbyReturn`: a better publisher that is well again gets the path back.
+    pub standby_return: bool,
     /// `logKeep`: how much media the stream's log keeps, beside the newest group.
     pub log_keep: Duration,
 }

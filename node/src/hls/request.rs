@@ -11,6 +11,7 @@ use weft_cluster::SubscribeError;
 use weft_cluster::path::{Identity, SessionInfo};
 use weft_proto::hls::{File, FileKind, Reload, Rendition, Template};
 use weft_proto::id::PathName;
+use weft_proto::query::parameter;
 
 use super::asking::Asking;
 use super::body::Body;
@@ -315,10 +316,6 @@ fn refusal(error: SubscribeError) -> Failure {
         SubscribeError::NotConfigured => Failure::NotFound("the path is not configured"),
         other => Failure::Later(other.to_string().into()),
     }
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// The query as the API shows it: without our own words.

@@ -224,6 +224,7 @@ async fn why(whole: Whole, State(source): Source, Path(path): Path<String>) -> R
     let mut view = source.why(path.clone()).await.map_err(IntoResponse::into_response)?;
     // The nodes that carry it know how it comes to them. Who does not answer leaves a hole in the tree.
     if let Ok((mut path, missing)) = whole.get(Kind::Paths, path.as_str(), false).await {
+        view.why += &who_is_next(&path, view.path.node.as_deref(), &view.path.standbys);
         view.relays = path["relays"].as_array_mut().map(std::mem::take).unwrap_or_default();
         view.why += &tree(&view.relays);
         if !missing.is_empty() {
@@ -232,6 +233,21 @@ async fn why(whole: Whole, State(source): Source, Path(path): Path<String>) -> R
         }
     }
     Ok(Json(view))
+}
+
+/// ` If it fails, rtspSession 1 on node b takes over.` The owner's own standbys come first, then the nodes as they are agreed
+/// on; of each the best that is ready.
+fn who_is_next(path: &Value, owner: Option<&str>, registered: &[String]) -> String {
+    let standbys = path["standbys"].as_array().map_or(&[][..], Vec::as_slice);
+    let best_of = |node: &str| standbys.iter().find(|standby| standby["node"] == node && standby["ready"] == true);
+    let next = owner.into_iter().chain(registered.iter().map(String::as_str)).find_map(best_of);
+    match next.map(|next| (&next["type"], &next["id"], &next["node"])) {
+        Some((Value::String(kind), Value::String(id), Value::String(node))) => {
+            format!(" If its publisher fails, {kind} {id} on node {node} takes over.")
+        }
+        _ if standbys.is_empty() => String::new(),
+        _ => " None of those that stand by can take over now.".to_owned(),
+    }
 }
 
 /// ` Relayed from a to b, c; from b to d.`
@@ -303,6 +319,18 @@ impl IntoResponse for ClusterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_would_take_over_in_words() {
+        let standby = |id: &str, node: &str, ready: bool| json!({"type": "t", "id": id, "node": node, "ready": ready});
+        let path = json!({"standbys": [standby("1", "b", true), standby("2", "a", false), standby("3", "c", true)]});
+        let registered = ["c".to_owned(), "b".to_owned()];
+        let next = |owner| who_is_next(&path, Some(owner), &registered);
+        assert_eq!(next("a"), " If its publisher fails, t 3 on node c takes over.");
+        assert_eq!(next("b"), " If its publisher fails, t 1 on node b takes over.");
+        assert_eq!(who_is_next(&path, Some("a"), &[]), " None of those that stand by can take over now.");
+        assert_eq!(who_is_next(&json!({}), Some("a"), &[]), "");
+    }
 
     #[test]
     fn the_tree_of_relays_in_words() {

@@ -49,8 +49,8 @@ pub use hls::{HlsMuxerInfo, HlsSessionInfo};
 pub use part::answer;
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{
-    CodecProps, PathInfo, PeerRef, ReaderRef, RelayRef, RtspConnInfo, RtspSessionInfo, RtspState, Timestamp, TrackInfo,
-    Tunnel,
+    CodecProps, PathInfo, PeerRef, ReaderRef, RelayRef, RtspConnInfo, RtspSessionInfo, RtspState, StandbyRef,
+    Timestamp, TrackInfo, Tunnel,
 };
 pub use source::{ApiError, ApiFuture, ApiSource, Info, Readiness, RtspServer};
 pub use whole::Others;

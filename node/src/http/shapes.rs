@@ -50,6 +50,22 @@ pub struct ReaderRef {
     pub node: String,
 }
 
+/// A publisher that waits for its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StandbyRef {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The name of the node that it is on.
+    pub node: String,
+    /// The lower the sooner its turn comes; 0 for one that came to be the active publisher.
+    pub rank: u8,
+    /// It could take over now.
+    pub ready: bool,
+}
+
 /// A path on its way from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RelayRef {
@@ -109,6 +125,10 @@ pub struct PathInfo {
     pub readers: Vec<ReaderRef>,
     /// To which nodes this one passes it on.
     pub relays: Vec<RelayRef>,
+    /// Who waits on this node to publish it.
+    pub standbys: Vec<StandbyRef>,
+    /// How often a standby has taken over on this node.
+    pub takeovers: u64,
     /// Bytes received.
     pub inbound_bytes: u64,
     /// Bytes sent to readers by this node.
@@ -142,6 +162,15 @@ struct PathBody<'a> {
     node: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     relays: &'a [RelayRef],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    standbys: &'a [StandbyRef],
+    #[serde(skip_serializing_if = "is_zero")]
+    takeovers: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Serialize for PathInfo {
@@ -166,6 +195,8 @@ impl Serialize for PathInfo {
             bytes_sent: self.outbound_bytes,
             node: &self.node,
             relays: &self.relays,
+            standbys: &self.standbys,
+            takeovers: self.takeovers,
         }
         .serialize(serializer)
     }

@@ -49,6 +49,8 @@ fn a_path() -> PathInfo {
         ],
         readers: vec![ReaderRef { kind: "rtspSession", id: "r".into(), node: "a".into() }],
         relays: vec![],
+        standbys: vec![],
+        takeovers: 0,
         inbound_bytes: 10,
         outbound_bytes: 20,
         inbound_frames_in_error: 3,

@@ -176,8 +176,8 @@ fn grouped(kind: Kind, mut all: Vec<(Place, String, Found)>) -> Vec<Entry> {
     entries
 }
 
-/// What several nodes say of one thing as one: of a path, the owner's word, with the readers, the relays and the bytes sent of
-/// all.
+/// What several nodes say of one thing as one: of a path, the owner's word, with the readers, the relays, the standbys and
+/// the bytes sent of all.
 fn together(kind: Kind, mut parts: Vec<(String, Value)>) -> Option<Value> {
     if kind != Kind::Paths || parts.len() < 2 {
         return parts.into_iter().next().map(|(_, value)| value);
@@ -185,9 +185,10 @@ fn together(kind: Kind, mut parts: Vec<(String, Value)>) -> Option<Value> {
     let all = |key: &str| -> Vec<Value> {
         parts.iter().filter_map(|(_, value)| value[key].as_array()).flatten().cloned().collect()
     };
-    let (readers, relays) = (all("readers"), all("relays"));
+    let (readers, relays, standbys) = (all("readers"), all("relays"), all("standbys"));
     let sum = |key: &str| parts.iter().filter_map(|(_, value)| value[key].as_u64()).sum::<u64>();
     let (sent, sent_as_before, omitted) = (sum("outboundBytes"), sum("bytesSent"), sum("readersOmitted"));
+    let takeovers = sum("takeovers");
     let owner = parts.iter().position(|(node, value)| value["node"] == node.as_str()).unwrap_or(0);
     let (_, mut path) = parts.swap_remove(owner);
     path["readers"] = readers.into();
@@ -195,6 +196,12 @@ fn together(kind: Kind, mut parts: Vec<(String, Value)>) -> Option<Value> {
     path["bytesSent"] = sent_as_before.into();
     if !relays.is_empty() {
         path["relays"] = relays.into();
+    }
+    if !standbys.is_empty() {
+        path["standbys"] = standbys.into();
+    }
+    if takeovers > 0 {
+        path["takeovers"] = takeovers.into();
     }
     if omitted > 0 {
         path["readersOmitted"] = omitted.into();

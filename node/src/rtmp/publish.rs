@@ -1,5 +1,6 @@
 //! The publishing half of a connection: media in, units into the fabric.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use weft_cluster::path::SessionInfo;
@@ -19,6 +20,8 @@ const RESTARTS_MAX: u32 = 16;
 pub(super) struct Publishing {
     path: PathName,
     info: SessionInfo,
+    /// It waits where another one is active; with which rank.
+    standby: Option<NonZeroU8>,
     receiver: Receiver,
     /// Once the tracks are known.
     publication: Option<Publication>,
@@ -54,9 +57,15 @@ impl From<Replaced> for Failure {
 }
 
 impl Publishing {
-    pub(super) fn new(path: PathName, info: SessionInfo, colors: &Arc<Colors>, now: Now) -> Self {
+    pub(super) fn new(
+        path: PathName,
+        info: SessionInfo,
+        standby: Option<NonZeroU8>,
+        colors: &Arc<Colors>,
+        now: Now,
+    ) -> Self {
         let (receiver, colors) = (Receiver::new(), colors.clone());
-        Self { path, info, receiver, publication: None, colors, kept: None, begun_at: now, restarts: 0 }
+        Self { path, info, standby, receiver, publication: None, colors, kept: None, begun_at: now, restarts: 0 }
     }
 
     /// The handle into the fabric, once there is one.
@@ -98,12 +107,16 @@ impl Publishing {
                     return Ok(begun);
                 }
                 let Some(tracks) = self.receiver.begin() else { return Ok(begun) };
-                let published = fabric.publish(self.path.clone(), self.info.clone(), tracks.clone()).await;
+                let (path, info) = (self.path.clone(), self.info.clone());
+                let published = fabric.publish_as(path, info, tracks.clone(), self.standby).await;
                 self.publication = Some(published.map_err(Failure::Refused)?);
                 begun = Some(tracks);
             }
             let Some(publication) = &mut self.publication else { return Ok(begun) };
-            if let Some(described) = self.receiver.take_metadata() {
+            // What a standby says of its picture counts from its turn on.
+            if publication.is_active()
+                && let Some(described) = self.receiver.take_metadata()
+            {
                 self.kept = Some(self.colors.keep(publication.stream().key(), described));
             }
             while let Some(received) = self.receiver.take() {

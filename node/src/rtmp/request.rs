@@ -1,11 +1,12 @@
 //! What a connection does about publish and play.
 
 use tracing::info;
-use weft_cluster::path::{Identity, SessionInfo};
+use weft_cluster::path::{Identity, STANDBY_RANK, SessionInfo};
 use weft_cluster::stream::{Join, Start, Times};
 use weft_cluster::{PublishError, SubscribeError};
 use weft_proto::id::PathName;
 use weft_proto::media::{TrackId, Tracks};
+use weft_proto::query::StandbyWish;
 use weft_proto::rtmp::{Outcome, Pending, Refusal};
 
 use super::play::{Playing, choose};
@@ -25,15 +26,23 @@ impl Session {
             Ok(path) => path,
             Err(refusal) => return self.refuse(pending, refusal),
         };
+        let standby = match StandbyWish::of(query) {
+            Ok(wish) => wish.map(|wish| wish.rank.unwrap_or(STANDBY_RANK)),
+            Err(error) => {
+                info!(%path, peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
+                return self.refuse(pending, Refusal::BadName);
+            }
+        };
         let info = self.info();
-        if let Err(error) = self.door.shared.fabric.may_publish(&path, &info.identity) {
+        if let Err(error) = self.door.shared.fabric.may_publish(&path, &info.identity, standby.is_some()) {
             info!(%path, peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
             return self.refuse(pending, refuse_publisher(error));
         }
         self.reader.allow_media();
         self.accept(pending, State::Publish, &path);
         let now = self.now();
-        self.activity = Activity::Publishing(Box::new(Publishing::new(path, info, &self.door.shared.colors, now)));
+        self.activity =
+            Activity::Publishing(Box::new(Publishing::new(path, info, standby, &self.door.shared.colors, now)));
         Ok(())
     }
 
@@ -134,6 +143,7 @@ pub(super) const fn refuse_publisher(error: PublishError) -> Refusal {
     match error {
         PublishError::AlreadyPublished => Refusal::Taken,
         PublishError::NotConfigured => Refusal::NotFound,
+        PublishError::NoRandomAccess(_) => Refusal::NoTracks,
         _ => Refusal::Unavailable,
     }
 }

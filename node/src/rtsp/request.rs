@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tracing::info;
-use weft_cluster::path::{Identity, SessionInfo};
+use weft_cluster::path::{Identity, STANDBY_RANK, SessionInfo};
 use weft_cluster::stream::{Join, Start, Times};
 use weft_cluster::{PublishError, SubscribeError};
 use weft_proto::id::PathName;
 use weft_proto::media::{TrackId, Tracks};
+use weft_proto::query::StandbyWish;
 use weft_proto::rtsp::auth::Credentials;
 use weft_proto::rtsp::machine::{Action, Outcome, Pending};
 use weft_proto::rtsp::{Delivery, Request, Status, Transport};
@@ -261,14 +262,24 @@ impl Session {
         let (Some(tracks), Ok(path)) = (announced(&self.media, &sections), PathName::new(self.machine.path())) else {
             return Outcome::refused(Status::BAD_REQUEST);
         };
-        let published = self.door.shared.fabric.publish(path.clone(), self.info(), tracks.clone()).await;
+        let query = self.record().facts.lock().query.clone();
+        let standby = match StandbyWish::of(&query) {
+            Ok(wish) => wish.map(|wish| wish.rank.unwrap_or(STANDBY_RANK)),
+            Err(error) => {
+                info!(%path, peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
+                return Outcome::refused(Status::BAD_REQUEST);
+            }
+        };
+        let fabric = &self.door.shared.fabric;
+        let published = fabric.publish_as(path.clone(), self.info(), tracks.clone(), standby).await;
         match published {
             Ok(publication) => {
+                let waits = !publication.is_active();
                 let ordered = self.machine.tracks().iter().all(|track| track.transport.interleaved.is_some());
                 let record = self.registered.record.clone();
                 let recording = Recording::new(publication, &self.media, &sections, ordered, record, self.now());
                 self.activity = Activity::Recording(Box::new(recording));
-                info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = %labels(&tracks), transport = self.transport(), "publisher joined");
+                info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = %labels(&tracks), transport = self.transport(), "{} joined", if waits { "standby" } else { "publisher" });
                 Outcome::Accepted
             }
             Err(error) => {
@@ -276,6 +287,7 @@ impl Session {
                 Outcome::refused(match error {
                     PublishError::NotConfigured => Status::NOT_FOUND,
                     PublishError::AlreadyPublished => Status::FORBIDDEN,
+                    PublishError::NoRandomAccess(_) => Status::UNSUPPORTED_MEDIA_TYPE,
                     _ => Status::SERVICE_UNAVAILABLE,
                 })
             }

@@ -36,6 +36,12 @@ pub(super) static WEFT: &[Key] = &[
     key("readerHold", Duration(0, DAY), "10s", "How long readers wait for the publisher to come back.")
         .shared()
         .served(),
+    key("standby", Bool, "no", "A second publisher waits until the active one fails, instead of replacing it.")
+        .shared()
+        .served(),
+    key("standbyReturn", Bool, "no", "A publisher of a better rank gets the path back once it has been well for 5 s.")
+        .shared()
+        .served(),
     key("logKeep", Duration(0, DAY), "4s", "How much media the stream's log keeps, beside the newest group.")
         .shared()
         .served(),
