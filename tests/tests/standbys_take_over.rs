@@ -180,8 +180,6 @@ fn of_an_owner_that_is_stopped_and_its_publisher_stands_by_afterwards() {
         scene.second = None;
         ok(&cluster, scene.reader.read_from(FIRST, 30));
         assert!(matches!(scene.reader.take_changes()[..], [(FIRST, _)]));
-        drop((scene.first, scene.reader));
-        cluster.wait_owner(&scene.path, None);
     }
     finish(&other);
     finish(&leading);
