@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::{Actor, Addr};
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tracing::warn;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
 use weft_proto::time::{Now, WallClock};
@@ -16,8 +17,9 @@ use crate::clock::Clock;
 use crate::membership::Host;
 use crate::ownership::{Claimant, NodeId};
 use crate::path::{
-    Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError, PublishRequest, ReaderRole, Reconfigured,
-    Registry, RelayRequest, SessionId, SessionInfo, SubscribeError, SubscribeRequest,
+    Assigned, Assignment, Assignments, Directory, EndReason, Identity, Notice, PathShared, Policy, PublishError,
+    PublishRequest, ReaderRole, Reconfigured, Registry, RelayRequest, SessionId, SessionInfo, SubscribeError,
+    SubscribeRequest, TakeSource, Unassigned,
 };
 use crate::publication::{Publication, Relaying};
 use crate::relay::Relays;
@@ -36,24 +38,6 @@ pub struct FabricConfig {
     pub policy: Arc<dyn Policy>,
     /// The node's clock.
     pub clock: Clock,
-}
-
-/// Why a path cannot be moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MoveError {
-    /// There is no other node.
-    #[error("this node is alone: there is nowhere to move a path to")]
-    NoSuchNode,
-}
-
-/// A source that this node is to pull.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// For which path.
-    pub path: PathName,
-    /// From where.
-    pub source: String,
 }
 
 /// A session in a description.
@@ -110,7 +94,7 @@ pub(crate) struct Inner {
     directory: Arc<Directory>,
     registry: OnceLock<Addr<Registry>>,
     draining: AtomicBool,
-    assignments: watch::Sender<Vec<Assignment>>,
+    quorum: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -129,13 +113,14 @@ impl Fabric {
             budget: Budget::new(config.budget_bytes),
             policy: config.policy,
             paths: RwLock::default(),
+            assignments: Assignments::default(),
         });
         let inner = Arc::new(Inner {
             node: config.node,
             directory: directory.clone(),
             registry: OnceLock::new(),
             draining: AtomicBool::new(false),
-            assignments: watch::Sender::default(),
+            quorum: watch::Sender::default(),
         });
         let registry = Registry::new(directory).start();
         let _ = inner.registry.set(registry);
@@ -152,8 +137,31 @@ impl Fabric {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
+        if self.inner.directory.policy.path(&path).is_some_and(|policy| policy.source.is_some()) {
+            return Err(PublishError::Pulled);
+        }
+        self.push(path, info, tracks, false).await
+    }
+
+    /// Publishes what a source of this node's [`assignments`](Self::assignments) gives.
+    pub async fn publish_source(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        tracks: Tracks,
+    ) -> Result<Publication, PublishError> {
+        self.push(path, info, tracks, true).await
+    }
+
+    async fn push(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        tracks: Tracks,
+        pulled: bool,
+    ) -> Result<Publication, PublishError> {
         let registry = self.inner.registry.get().ok_or(PublishError::Unavailable)?;
-        let request = PublishRequest { path, info, tracks: tracks.clone() };
+        let request = PublishRequest { path, info, tracks: tracks.clone(), pulled };
         let answer = registry.send(request).await.map_err(|_| PublishError::Unavailable)?;
         let (shared, accepted) = answer?;
         let inner = self.inner.clone();
@@ -167,6 +175,9 @@ impl Fabric {
             return Err(PublishError::Draining);
         }
         let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
+        if policy.source.is_some() {
+            return Err(PublishError::Pulled);
+        }
         let elsewhere = self.inner.directory.claimant.owner(path).is_some_and(|(node, _)| node != self.inner.node);
         if elsewhere && !policy.life.override_publisher {
             return Err(PublishError::PublishedElsewhere);
@@ -263,7 +274,7 @@ impl Fabric {
 
     /// Which sources this node is to pull, as that changes.
     pub fn assignments(&self) -> watch::Receiver<Vec<Assignment>> {
-        self.inner.assignments.subscribe()
+        self.inner.directory.assignments.watch()
     }
 
     /// What is known of a path; `None` when it is not live.
@@ -313,9 +324,18 @@ impl Fabric {
         })
     }
 
-    /// Moves a path's publisher to another node.
-    pub fn move_path(&self, _path: &PathName, _node: &str) -> Result<(), MoveError> {
-        Err(MoveError::NoSuchNode)
+    /// Pulls the source of a path that another node pulls, and takes the path over when it is published here. Whether the
+    /// configuration has a source for it.
+    pub fn take_source(&self, path: &PathName) -> bool {
+        let source = self.inner.directory.policy.path(path).and_then(|policy| policy.source);
+        let (Some(_), Some(registry)) = (source, self.inner.registry.get()) else { return false };
+        registry.do_send(TakeSource { path: path.clone() });
+        true
+    }
+
+    /// Whether this node is part of a quorum, as it changes: only then sources may be pulled that are exclusive.
+    pub fn quorum(&self) -> watch::Receiver<bool> {
+        self.inner.quorum.subscribe()
     }
 
     /// Takes no new sessions and asks publishers and readers to connect elsewhere. Idempotent.
@@ -376,6 +396,12 @@ impl Fabric {
         }
     }
 
+    /// The source that this node pulls for a path.
+    fn source_of(&self, path: &PathName) -> Option<SessionDescription> {
+        let source = self.inner.directory.assignments.of(path)?;
+        Some(SessionDescription { kind: source.kind, id: String::new() })
+    }
+
     fn owner_name(&self, path: &PathName) -> String {
         self.inner.directory.claimant.owner(path).map_or_else(|| self.inner.node.clone(), |(node, _)| node)
     }
@@ -400,7 +426,7 @@ impl Fabric {
             epoch: stream.epoch(),
             online_since: publisher.as_ref().map(|slot| slot.since),
             available_since: stream.born_wall(),
-            publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
+            publisher: publisher.as_ref().map(|slot| describe(&slot.info)).or_else(|| self.source_of(stream.path())),
             readers: viewers.map(|slot| describe(&slot.info)).collect(),
             relays: relays.filter_map(|slot| node_of(&slot.info)).collect(),
             tracks: stream.tracks(),
@@ -414,6 +440,11 @@ impl Fabric {
 
 impl Host for Inner {
     fn lost(&self, path: &PathName, _: Epoch, _: Option<NodeId>) {
+        if self.directory.assignments.take(path)
+            && let Some(registry) = self.registry.get()
+        {
+            registry.do_send(Unassigned { path: path.clone() });
+        }
         if let Some(shared) = self.directory.find(path)
             && let Some(slot) = &*shared.publisher.lock()
         {
@@ -427,9 +458,24 @@ impl Host for Inner {
         }
     }
 
-    fn assigned(&self, _: &PathName, _: Epoch) -> bool {
-        // This node pulls no sources yet, and has no standbys: what it is given it lets go.
-        false
+    fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
+        // This node has no standbys: what it is given and has no source for, it lets go.
+        let source = self.directory.policy.path(path).and_then(|policy| policy.source);
+        let (Some(source), Some(registry)) = (source, self.registry.get()) else {
+            warn!(%path, "the cluster gives this node a source that its configuration does not have: it is not pulled");
+            return false;
+        };
+        self.directory.assignments.give(path, &source);
+        registry.do_send(Assigned { path: path.clone(), epoch });
+        true
+    }
+
+    fn quorum(&self, there: bool) {
+        self.quorum.send_if_modified(|known| std::mem::replace(known, there) != there);
+    }
+
+    fn sources(&self) -> Arc<[PathName]> {
+        self.directory.policy.sources()
     }
 
     fn reached(&self, path: &PathName) -> Option<Reached> {

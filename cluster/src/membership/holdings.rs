@@ -1,6 +1,7 @@
 //! What this node serves, and what becomes of it when the cluster sees it differently. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::wire::relay::Reached;
@@ -17,6 +18,14 @@ pub trait Host: Send + Sync + 'static {
 
     /// The node was made the owner of a path whose owner died. Says whether it will serve it; if not, it lets it go.
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool;
+
+    /// The paths whose sources somebody has to pull always: a leader sees to it that somebody does.
+    fn sources(&self) -> Arc<[PathName]> {
+        Arc::default()
+    }
+
+    /// Whether the node is part of a quorum that hears it as well. Said with every tick.
+    fn quorum(&self, _there: bool) {}
 
     /// How far a path has come here, for the node that has become its owner.
     fn reached(&self, _: &PathName) -> Option<Reached> {

@@ -3,7 +3,7 @@
 //! actix drops an actor whose handler panicked and does not restart it. The registry notices (a refused message, or its
 //! own round once a second), rebuilds the core from [`PathShared`] and goes on: publishers and readers feel nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,13 +36,15 @@ const FOLLOW: Duration = Duration::from_millis(20);
 
 /// Knows the actor of every live path.
 pub(crate) struct Registry {
-    directory: Arc<Directory>,
-    actors: HashMap<PathName, Addr<PathActor>>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
     /// Says when paths are claimed and let go.
     tenure: Tenure,
     /// Up to where what is agreed was looked at.
     followed: Option<u64>,
+    /// Paths of other nodes whose sources this one is about to take over.
+    pub(super) taking: HashSet<PathName>,
 }
 
 /// A publisher for a path.
@@ -52,6 +54,8 @@ pub(crate) struct PublishRequest {
     pub(crate) path: PathName,
     pub(crate) info: SessionInfo,
     pub(crate) tracks: Tracks,
+    /// It is a source that this node was given: the path is its own already, or somebody else's.
+    pub(crate) pulled: bool,
 }
 
 /// A reader for a path.
@@ -109,6 +113,7 @@ impl Registry {
             next_session: AtomicU64::new(1),
             tenure: Tenure::default(),
             followed: None,
+            taking: HashSet::new(),
         }
     }
 
@@ -118,7 +123,7 @@ impl Registry {
 
     /// The path's record, made anew when there is none; `None` when no configuration allows it or there are too many. With
     /// an epoch, what is published from now on belongs to that one.
-    fn find_or_make(&mut self, path: &PathName, epoch: Option<Epoch>) -> Option<Arc<PathShared>> {
+    pub(super) fn find_or_make(&mut self, path: &PathName, epoch: Option<Epoch>) -> Option<Arc<PathShared>> {
         if let Some(shared) = self.directory.find(path) {
             epoch.into_iter().for_each(|epoch| shared.stream.set_epoch(epoch));
             return Some(shared);
@@ -182,7 +187,7 @@ impl Registry {
     }
 
     /// The path's actor, alive.
-    fn actor(&mut self, shared: &Arc<PathShared>, registry: &Addr<Self>) -> Addr<PathActor> {
+    pub(super) fn actor(&mut self, shared: &Arc<PathShared>, registry: &Addr<Self>) -> Addr<PathActor> {
         let path = shared.stream.path();
         if let Some(addr) = self.actors.get(path).filter(|addr| addr.connected()) {
             return addr.clone();
@@ -277,11 +282,16 @@ impl Handler<PublishRequest> for Registry {
         let Some(policy) = self.directory.policy.path(&request.path) else {
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
-        let PublishRequest { path, info, tracks } = request;
+        let PublishRequest { path, info, tracks, pulled } = request;
         // Owned before it is published, on whichever node.
         let take_over = self.tenure.ask(&path, &policy.life);
-        let claim = self.directory.claimant.claim(&path, take_over).into_actor(self);
-        Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
+        let claimant = &self.directory.claimant;
+        let claim = match pulled {
+            true if self.taking.remove(&path) => claimant.claim_source(&path, true),
+            true => claimant.held(&path),
+            false => claimant.claim(&path, take_over),
+        };
+        Box::pin(claim.into_actor(self).then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
     }
 }
 
@@ -333,6 +343,7 @@ impl Handler<Reconfigured> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: Reconfigured, ctx: &mut Self::Context) {
+        self.review_assignments(ctx);
         for shared in self.directory.list() {
             match self.directory.policy.path(shared.stream.path()) {
                 Some(policy) => {
@@ -353,7 +364,8 @@ impl Handler<Unpublished> for Registry {
 
     fn handle(&mut self, gone: Unpublished, _: &mut Self::Context) {
         let Some(shared) = self.directory.find(&gone.path) else { return };
-        let has_publisher = shared.publisher.lock().is_some();
+        // What is pulled is owned also while its source does not answer.
+        let has_publisher = shared.publisher.lock().is_some() || shared.pulled.load(Ordering::Acquire);
         if self.tenure.lets_go_unpublished(&gone.path, has_publisher, &shared.policy().life) {
             self.directory.claimant.let_go(&gone.path);
         }

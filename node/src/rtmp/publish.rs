@@ -19,6 +19,8 @@ const RESTARTS_MAX: u32 = 16;
 pub(super) struct Publishing {
     path: PathName,
     info: SessionInfo,
+    /// It is a source of this node's.
+    is_pulled: bool,
     receiver: Receiver,
     /// Once the tracks are known.
     publication: Option<Publication>,
@@ -56,7 +58,13 @@ impl From<Replaced> for Failure {
 impl Publishing {
     pub(super) fn new(path: PathName, info: SessionInfo, colors: &Arc<Colors>, now: Now) -> Self {
         let (receiver, colors) = (Receiver::new(), colors.clone());
-        Self { path, info, receiver, publication: None, colors, kept: None, begun_at: now, restarts: 0 }
+        let is_pulled = false;
+        Self { path, info, is_pulled, receiver, publication: None, colors, kept: None, begun_at: now, restarts: 0 }
+    }
+
+    /// What this node pulls by itself.
+    pub(super) fn pulled(path: PathName, info: SessionInfo, colors: &Arc<Colors>, now: Now) -> Self {
+        Self { is_pulled: true, ..Self::new(path, info, colors, now) }
     }
 
     /// The handle into the fabric, once there is one.
@@ -98,7 +106,12 @@ impl Publishing {
                     return Ok(begun);
                 }
                 let Some(tracks) = self.receiver.begin() else { return Ok(begun) };
-                let published = fabric.publish(self.path.clone(), self.info.clone(), tracks.clone()).await;
+                let (path, info) = (self.path.clone(), self.info.clone());
+                let published = if self.is_pulled {
+                    fabric.publish_source(path, info, tracks.clone()).await
+                } else {
+                    fabric.publish(path, info, tracks.clone()).await
+                };
                 self.publication = Some(published.map_err(Failure::Refused)?);
                 begun = Some(tracks);
             }

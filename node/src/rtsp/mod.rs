@@ -10,6 +10,7 @@ mod play;
 mod record;
 mod request;
 mod session;
+pub mod source;
 mod stats;
 
 pub use door::{Door, DoorConfig, UdpPair};

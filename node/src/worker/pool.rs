@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 use weft_cluster::stream::{StreamKey, WakeGate};
 
 use super::Bell;
@@ -52,6 +52,11 @@ impl Pool {
             let run = run.clone();
             arbiter.spawn_fn(move || run(Worker::of_this_thread(index), part));
         }
+    }
+
+    /// Ways to run something on one of them.
+    pub fn handles(&self) -> Vec<ArbiterHandle> {
+        self.arbiters.iter().map(Arbiter::handle).collect()
     }
 
     /// Ends the threads once their present tasks yield.
