@@ -11,6 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
+use weft_proto::id::PathName;
 
 use super::checker::{Checker, Coverage, paths, sources};
 use super::clients::{Clients, Readers};
