@@ -116,6 +116,31 @@ fn the_cameras_of_a_killed_node_are_back_and_those_of_others_stay() {
 }
 
 #[test]
+fn a_node_that_was_stopped_lets_go_of_what_another_one_pulls_by_now() {
+    let runs = wish("WEFT_RUNS", RUNS);
+    let _limit = Deadline::seconds(90 + 20 * runs as u64);
+    let (cameras, names) = (Cameras::start(), names(1));
+    let cluster = cluster(&cameras, &names, "");
+    let [mut taken, mut let_go] = ["camera of a stopped node taken", "let go when it goes on"].map(Figures::new);
+    wait_pulled(&cluster, &cameras, &names);
+    let stops = owner(&cluster, &names[0]).expect("somebody pulls it");
+    for _ in 0..runs {
+        let stopped = cluster.nodes[stops].freeze();
+        taken.add(cluster.measure("another one to read", stopped, |_| cameras.readers(&names[0]) == 2));
+        let goes_on = cluster.nodes[stops].thaw();
+        let_go.add(cluster.measure("one to let go", goes_on, |_| cameras.readers(&names[0]) == 1));
+        cluster.wait("the node to be up again", |cluster| (0..3).all(|by| cluster.sees(by, stops, "up")));
+        assert_eq!(cameras.readers(&names[0]), 1);
+        move_to(&cluster, stops, &names[0]);
+        wait_pulled(&cluster, &cameras, &names);
+    }
+    taken.print();
+    let_go.print();
+    taken.assert_median(Duration::from_secs(4));
+    let_go.assert_median(OVERLAP_MAX);
+}
+
+#[test]
 fn readers_on_other_nodes_go_on_when_the_node_that_pulls_dies() {
     let _limit = Deadline::seconds(90);
     let (cameras, names) = (Cameras::start(), names(1));
