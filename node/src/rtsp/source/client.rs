@@ -249,11 +249,11 @@ impl Feed for Playing {
         for (section, packet) in reports {
             if let Some(datagrams) = &self.datagrams {
                 datagrams.report(section, &packet);
-            } else if let Some((channels, _)) = self.client.channels.iter().find(|(_, its)| *its == section) {
-                if let Some(header) = write_interleaved_header(channels.rtcp, packet.len()) {
-                    self.client.outbox.push(Bytes::copy_from_slice(&header));
-                    self.client.outbox.push(packet);
-                }
+            } else if let Some((channels, _)) = self.client.channels.iter().find(|(_, its)| *its == section)
+                && let Some(header) = write_interleaved_header(channels.rtcp, packet.len())
+            {
+                self.client.outbox.push(Bytes::copy_from_slice(&header));
+                self.client.outbox.push(packet);
             }
         }
     }

@@ -176,7 +176,7 @@ mod tests {
         let home: IpAddr = [127, 0, 0, 1].into();
         let mut datagrams = Datagrams::new(false);
         let ports = datagrams.bind(3, home, (32768, 60999)).unwrap();
-        assert!(ports.rtp % 2 == 0 && ports.rtcp == ports.rtp + 1);
+        assert!(ports.rtp.is_multiple_of(2) && ports.rtcp == ports.rtp + 1);
         let (server, stranger) = (UdpSocket::bind((home, 0)).await.unwrap(), UdpSocket::bind((home, 0)).await.unwrap());
         let port = server.local_addr().unwrap().port();
         assert!(datagrams.expect(home, None).is_err());

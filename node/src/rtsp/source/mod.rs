@@ -91,6 +91,7 @@ fn refused(method: &str, status: u16, reason: &str) -> Failed {
         404 => ": no such stream",
         _ => "",
     };
-    let end = SourceEnd::Server(format!("the server answers {method} with {status} {reason}{hint}"));
+    let answer = format!("{status} {reason}");
+    let end = SourceEnd::Server(format!("the server answers {method} with {}{hint}", answer.trim_end()));
     Failed { end, status: Some(status) }
 }
