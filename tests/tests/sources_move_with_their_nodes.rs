@@ -235,4 +235,11 @@ fn a_source_is_moved_by_command_without_a_gap() {
     let until = visits[0].until.expect("the first one is over");
     assert!(visits[1].from < until, "made before the other was broken");
     assert!(cameras.longest_overlap() < OVERLAP_MAX, "{:?}", cameras.longest_overlap());
+    // A camera that goes away stays its node's.
+    let epoch = cluster.wait_owner(&names[0], Some(&label));
+    cameras.turn_off();
+    cluster.wait("the camera to be off", |_| cameras.readers(&names[0]) == 0);
+    cameras.turn_on();
+    wait_pulled(&cluster, &cameras, &names);
+    assert_eq!(cluster.wait_owner(&names[0], Some(&label)), epoch);
 }

@@ -76,6 +76,17 @@ impl Registry {
         }
     }
 
+    /// The path of a source that this node was to take over from another one is its own now, or is not.
+    pub(super) fn taken(&mut self, path: &PathName, claimed: Result<Epoch, ClaimError>, ctx: &Context<Self>) {
+        match claimed {
+            Ok(epoch) => self.keep(path, epoch, ctx),
+            Err(error) => {
+                warn!(%path, "the source could not be taken over: {error}");
+                self.directory.assignments.take(path);
+            }
+        }
+    }
+
     /// The configuration has changed: sources that it has no longer are let go, others are pulled from where it says now.
     pub(super) fn review_assignments(&mut self, ctx: &Context<Self>) {
         for path in self.directory.assignments.paths() {

@@ -285,13 +285,19 @@ impl Handler<PublishRequest> for Registry {
         let PublishRequest { path, info, tracks, pulled } = request;
         // Owned before it is published, on whichever node.
         let take_over = self.tenure.ask(&path, &policy.life);
+        let is_taken = pulled && self.taking.remove(&path);
         let claimant = &self.directory.claimant;
         let claim = match pulled {
-            true if self.taking.remove(&path) => claimant.claim_source(&path, true),
+            true if is_taken => claimant.claim_source(&path, true),
             true => claimant.held(&path),
             false => claimant.claim(&path, take_over),
         };
-        Box::pin(claim.into_actor(self).then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks)))
+        Box::pin(claim.into_actor(self).then(move |claimed, this, ctx| {
+            if is_taken {
+                this.taken(&path, claimed, ctx);
+            }
+            this.claimed(&path, claimed, info, tracks)
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
 use tokio::sync::{oneshot, watch};
-use tracing::debug;
+use tracing::{debug, error};
 use weft_cluster::{Assignment, Fabric};
 use weft_proto::id::PathName;
 
@@ -17,6 +17,9 @@ use crate::{rtmp, rtsp};
 
 /// A source that follows another one for the same path waits so long for its connection to be closed.
 const FOLLOW_AFTER: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether a task is gone.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// How long the sources may take to say goodbye when the node ends.
 const END_WITHIN: Duration = Duration::from_millis(500);
@@ -81,6 +84,7 @@ impl Pulling {
         let mut assignments = self.fabric.assignments();
         let mut quorum = self.fabric.quorum();
         loop {
+            self.bury();
             let mut now = assignments.borrow_and_update().clone();
             let has_quorum = *quorum.borrow_and_update();
             now.retain(|assignment| has_quorum || !assignment.source.exclusive);
@@ -92,8 +96,24 @@ impl Pulling {
                 changed = assignments.changed() => if changed.is_err() { return },
                 changed = config.changed() => if changed.is_err() { return },
                 changed = quorum.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(ROUND) => {}
             }
         }
+    }
+
+    /// Forgets tasks that have ended by themselves, be it by a panic: what is still assigned begins anew.
+    fn bury(&mut self) {
+        let workers = &mut self.workers;
+        self.running.retain(|path, it| match it.ended.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => true,
+            ended => {
+                if ended.is_err() {
+                    error!(%path, "the source's task was lost");
+                }
+                workers[it.worker].1 -= 1;
+                false
+            }
+        });
     }
 
     /// Makes what runs what is to run.
