@@ -13,16 +13,20 @@ use crate::raft::ProposeError;
 impl<T: Transport> Member<T> {
     /// Claims a path for a publisher that this node has. Without a commit when the node holds the path already.
     pub async fn claim(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {
-        match self.held(path) {
+        let held = {
+            let state = self.shared.consensus.state().read();
+            self.shared.inner.lock().holdings.epoch(path, &state)
+        };
+        match held {
             Some(epoch) => Ok(epoch),
             None => self.claim_once(path, kind, take_over).await,
         }
     }
 
-    /// Under which epoch this node holds a path and serves it.
+    /// Under which epoch a path was granted to this node; nothing where somebody else has it by now.
     pub fn held(&self, path: &PathName) -> Option<Epoch> {
         let state = self.shared.consensus.state().read();
-        self.shared.inner.lock().holdings.epoch(path, &state)
+        self.shared.inner.lock().holdings.granted_epoch(path, &state)
     }
 
     pub(super) async fn claim_once(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {

@@ -151,6 +151,17 @@ impl Holdings {
         holding.epoch.filter(|_| owner.claim == holding.claim)
     }
 
+    /// The epoch under which a path was granted to the node, although it may not have read that in the log yet.
+    pub(super) fn granted_epoch(&self, path: &PathName, state: &State) -> Option<Epoch> {
+        let holding = self.served.get(path)?;
+        let epoch = holding.epoch?;
+        let is_its = match state.paths().get(path) {
+            Some(known) if known.epoch >= epoch => known.owner.is_some_and(|owner| owner.claim == holding.claim),
+            _ => true,
+        };
+        is_its.then_some(epoch)
+    }
+
     /// Whether the node serves the path, or is about to.
     pub(super) fn serves(&self, path: &PathName) -> bool {
         self.served.contains_key(path)

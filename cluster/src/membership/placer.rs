@@ -15,7 +15,8 @@ use crate::raft::Standing;
 /// What the leader remembers of the sources that it has placed.
 #[derive(Clone, Debug)]
 pub(super) struct Placer {
-    leads_since: Option<Now>,
+    /// Since when this node leads, and what was last in its log then.
+    leads_since: Option<(Now, Option<u64>)>,
     placed: BTreeMap<PathName, Placed>,
 }
 
@@ -54,8 +55,12 @@ impl Placer {
             (self.leads_since, self.placed) = (None, BTreeMap::new());
             return Vec::new();
         }
-        let leads_since = *self.leads_since.get_or_insert(now);
-        if state.base() == 0 || now.since(leads_since) < SETTLE && !is_complete(state, standing) {
+        let (leads_since, last) = *self.leads_since.get_or_insert((now, standing.last));
+        // A new leader may have to read first what others have agreed on.
+        if standing.applied < last
+            || state.base() == 0
+            || now.since(leads_since) < SETTLE && !is_complete(state, standing)
+        {
             return Vec::new();
         }
         self.look_at_placed(state, now);

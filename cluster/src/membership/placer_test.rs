@@ -86,6 +86,14 @@ fn a_source_that_was_kept_for_a_while_may_come_back_to_its_node() {
 }
 
 #[test]
+fn a_new_leader_reads_first_who_pulls_what() {
+    let (mut placer, state, wanted) = (Placer::new(), state(3, 3), cams(3));
+    let standing = |applied| Standing { last: Some(7), applied: Some(applied), ..leads(3) };
+    assert_eq!(placer.place(&state, &standing(6), &wanted, at(0)), []);
+    assert_eq!(placer.place(&state, &standing(7), &wanted, at(50)).len(), 3);
+}
+
+#[test]
 fn who_does_not_lead_places_nothing_and_forgets() {
     let (mut placer, state, wanted) = (Placer::new(), state(3, 3), cams(3));
     assert_eq!(placer.place(&state, &leads(3), &wanted, at(0)).len(), 3);

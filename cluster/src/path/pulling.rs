@@ -10,7 +10,7 @@ use weft_proto::id::{Epoch, PathName};
 
 use super::actor::Pulled;
 use super::registry::Registry;
-use crate::ownership::ClaimError;
+use crate::ownership::{ClaimError, Claiming};
 
 /// The cluster has made this node the owner of a path whose source it is to pull.
 #[derive(Message)]
@@ -48,6 +48,14 @@ pub(crate) struct Unwanted {
     pub(crate) path: PathName,
 }
 
+/// Two nodes are connected to a source while one takes it over: that is agreed on soon, or not at all.
+const CLAIM_WITHIN: Duration = Duration::from_millis(500);
+
+/// A claim that is not waited for as long as others.
+pub(super) fn soon(claim: Claiming) -> Claiming {
+    Box::pin(async { tokio::time::timeout(CLAIM_WITHIN, claim).await.unwrap_or(Err(ClaimError::NoQuorum)) })
+}
+
 impl Registry {
     /// The path lives from now on, whether its source answers or not.
     fn keep(&mut self, path: &PathName, epoch: Epoch, ctx: &Context<Self>) {
@@ -83,6 +91,8 @@ impl Registry {
             Err(error) => {
                 warn!(%path, "the source could not be taken over: {error}");
                 self.directory.assignments.take(path);
+                // It may be granted all the same, a moment later.
+                self.directory.claimant.let_go(path);
             }
         }
     }

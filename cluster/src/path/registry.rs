@@ -18,6 +18,7 @@ use weft_proto::time::{Now, WallClock};
 use super::actor::{Accepted, Gone, OwnerChanged, PathActor, Publish, SettingsChanged, Subscribe};
 use super::core::{ReaderRole, SessionId};
 use super::directory::Directory;
+use super::pulling::soon;
 use super::refusal::{PublishError, SubscribeError};
 use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
 use super::tenure::Tenure;
@@ -288,7 +289,7 @@ impl Handler<PublishRequest> for Registry {
         let is_taken = pulled && self.taking.remove(&path);
         let claimant = &self.directory.claimant;
         let claim = match pulled {
-            true if is_taken => claimant.claim_source(&path, true),
+            true if is_taken => soon(claimant.claim_source(&path, true)),
             true => claimant.held(&path),
             false => claimant.claim(&path, take_over),
         };
