@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::{Actor, Addr};
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tracing::warn;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::media::Tracks;
 use weft_proto::time::{Now, WallClock};
@@ -19,9 +20,9 @@ use crate::clock::Clock;
 use crate::membership::Host;
 use crate::ownership::{Claimant, NodeId};
 use crate::path::{
-    Assigned, Directory, EndReason, Identity, Notice, Passed, PathShared, Policy, PublishError, PublishRequest,
-    PublisherSlot, ReaderRole, Reconfigured, Registry, RelayRequest, SessionId, SessionInfo, SubscribeError,
-    SubscribeRequest,
+    Assigned, Assignment, Assignments, Directory, EndReason, Identity, Notice, Passed, PathShared, Policy, Promoted,
+    PublishError, PublishRequest, PublisherSlot, ReaderRole, Reconfigured, Registry, RelayRequest, SessionId,
+    SessionInfo, SubscribeError, SubscribeRequest, TakeSource, Unassigned,
 };
 use crate::publication::{Publication, Relaying};
 use crate::relay::Relays;
@@ -42,24 +43,6 @@ pub struct FabricConfig {
     pub policy: Arc<dyn Policy>,
     /// The node's clock.
     pub clock: Clock,
-}
-
-/// Why a path cannot be moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MoveError {
-    /// There is no other node.
-    #[error("this node is alone: there is nowhere to move a path to")]
-    NoSuchNode,
-}
-
-/// A source that this node is to pull.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// For which path.
-    pub path: PathName,
-    /// From where.
-    pub source: String,
 }
 
 /// A session in a description.
@@ -131,7 +114,7 @@ pub(crate) struct Inner {
     directory: Arc<Directory>,
     registry: OnceLock<Addr<Registry>>,
     draining: AtomicBool,
-    assignments: watch::Sender<Vec<Assignment>>,
+    quorum: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -150,13 +133,14 @@ impl Fabric {
             budget: Budget::new(config.budget_bytes),
             policy: config.policy,
             paths: RwLock::default(),
+            assignments: Assignments::default(),
         });
         let inner = Arc::new(Inner {
             node: config.node,
             directory: directory.clone(),
             registry: OnceLock::new(),
             draining: AtomicBool::new(false),
-            assignments: watch::Sender::default(),
+            quorum: watch::Sender::default(),
         });
         let registry = Registry::new(directory).start();
         let _ = inner.registry.set(registry);
@@ -185,8 +169,26 @@ impl Fabric {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
+        if self.inner.directory.policy.path(&path).is_some_and(|policy| policy.source.is_some()) {
+            return Err(PublishError::Pulled);
+        }
+        let standby = standby.map(NonZeroU8::get);
+        self.push(PublishRequest { path, info, tracks, standby, pulled: false }).await
+    }
+
+    /// Publishes what a source of this node's [`assignments`](Self::assignments) gives.
+    pub async fn publish_source(
+        &self,
+        path: PathName,
+        info: SessionInfo,
+        tracks: Tracks,
+    ) -> Result<Publication, PublishError> {
+        self.push(PublishRequest { path, info, tracks, standby: None, pulled: true }).await
+    }
+
+    async fn push(&self, request: PublishRequest) -> Result<Publication, PublishError> {
         let registry = self.inner.registry.get().ok_or(PublishError::Unavailable)?;
-        let request = PublishRequest { path, info, tracks: tracks.clone(), standby: standby.map(NonZeroU8::get) };
+        let tracks = request.tracks.clone();
         let answer = registry.send(request).await.map_err(|_| PublishError::Unavailable)?;
         let (shared, accepted) = answer?;
         Ok(Publication::new(self.inner.clone(), shared, accepted.slot, tracks, accepted.events))
@@ -199,6 +201,9 @@ impl Fabric {
             return Err(PublishError::Draining);
         }
         let policy = self.inner.directory.policy.path(path).ok_or(PublishError::NotConfigured)?;
+        if policy.source.is_some() {
+            return Err(PublishError::Pulled);
+        }
         if stands_by || policy.life.standby {
             return Ok(());
         }
@@ -299,7 +304,7 @@ impl Fabric {
 
     /// Which sources this node is to pull, as that changes.
     pub fn assignments(&self) -> watch::Receiver<Vec<Assignment>> {
-        self.inner.assignments.subscribe()
+        self.inner.directory.assignments.watch()
     }
 
     /// What is known of a path; `None` when it is not live.
@@ -349,9 +354,18 @@ impl Fabric {
         })
     }
 
-    /// Moves a path's publisher to another node.
-    pub fn move_path(&self, _path: &PathName, _node: &str) -> Result<(), MoveError> {
-        Err(MoveError::NoSuchNode)
+    /// Pulls the source of a path that another node pulls, and takes the path over when it is published here. Whether the
+    /// configuration has a source for it.
+    pub fn take_source(&self, path: &PathName) -> bool {
+        let source = self.inner.directory.policy.path(path).and_then(|policy| policy.source);
+        let (Some(_), Some(registry)) = (source, self.inner.registry.get()) else { return false };
+        registry.do_send(TakeSource { path: path.clone() });
+        true
+    }
+
+    /// Whether this node is part of a quorum, as it changes: only then sources may be pulled that are exclusive.
+    pub fn quorum(&self) -> watch::Receiver<bool> {
+        self.inner.quorum.subscribe()
     }
 
     /// The [`Policy`] answers differently from now on: live paths follow it. Publishers and readers stay, unless their
@@ -393,6 +407,12 @@ impl Fabric {
         }
     }
 
+    /// The source that this node pulls for a path.
+    fn source_of(&self, path: &PathName) -> Option<SessionDescription> {
+        let source = self.inner.directory.assignments.of(path)?;
+        Some(SessionDescription { kind: source.kind, id: String::new() })
+    }
+
     fn owner_name(&self, path: &PathName) -> String {
         self.inner.directory.claimant.owner(path).map_or_else(|| self.inner.node.clone(), |(node, _)| node)
     }
@@ -424,7 +444,7 @@ impl Fabric {
             epoch: stream.epoch(),
             online_since: publisher.as_ref().map(|slot| slot.since),
             available_since: stream.born_wall(),
-            publisher: publisher.as_ref().map(|slot| describe(&slot.info)),
+            publisher: publisher.as_ref().map(|slot| describe(&slot.info)).or_else(|| self.source_of(stream.path())),
             standbys,
             takeovers: counters.takeovers.load(Ordering::Relaxed),
             readers: viewers.map(|slot| describe(&slot.info)).collect(),
@@ -440,6 +460,11 @@ impl Fabric {
 
 impl Host for Inner {
     fn lost(&self, path: &PathName, _: Epoch, owner: Option<NodeId>) {
+        if self.directory.assignments.take(path)
+            && let Some(registry) = self.registry.get()
+        {
+            registry.do_send(Unassigned { path: path.clone() });
+        }
         let Some(shared) = self.directory.find(path) else { return };
         let Some(slot) = shared.publisher.lock().clone() else { return };
         if slot.rank > 0 && owner.is_some() {
@@ -463,12 +488,26 @@ impl Host for Inner {
     }
 
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
-        // This node pulls no sources yet: it serves what its publishers wait for.
-        let waits = self.directory.find(path).is_some_and(|shared| !shared.standbys.lock().is_empty());
-        if let Some(registry) = self.registry.get().filter(|_| waits) {
-            registry.do_send(Assigned { path: path.clone(), epoch });
+        let Some(registry) = self.registry.get() else { return false };
+        if self.directory.find(path).is_some_and(|shared| !shared.standbys.lock().is_empty()) {
+            registry.do_send(Promoted { path: path.clone(), epoch });
+            return true;
         }
-        waits
+        let Some(source) = self.directory.policy.path(path).and_then(|policy| policy.source) else {
+            warn!(%path, "the cluster gives this node a path for which it has no source and nobody who waits: it lets it go");
+            return false;
+        };
+        self.directory.assignments.give(path, &source);
+        registry.do_send(Assigned { path: path.clone(), epoch });
+        true
+    }
+
+    fn quorum(&self, there: bool) {
+        self.quorum.send_if_modified(|known| std::mem::replace(known, there) != there);
+    }
+
+    fn sources(&self) -> Arc<[PathName]> {
+        self.directory.policy.sources()
     }
 
     fn reached(&self, path: &PathName) -> Option<Reached> {

@@ -15,6 +15,7 @@ impl Policy for Everything {
             life: self.0.lock().clone()?,
             stream: StreamSettings { log: LogLimits::default(), cadence: Default::default() },
             start: StartLimits::default(),
+            source: None,
         })
     }
 }

@@ -27,10 +27,8 @@ pub mod stream;
 mod subscription;
 
 pub use clock::Clock;
-pub use fabric::{
-    Assignment, Fabric, FabricConfig, MoveError, Occupants, PathDescription, SessionDescription, StandbyDescription,
-};
-pub use path::{PathPolicy, Policy, PublishError, SubscribeError};
+pub use fabric::{Fabric, FabricConfig, Occupants, PathDescription, SessionDescription, StandbyDescription};
+pub use path::{Assignment, PathPolicy, Policy, PublishError, PulledSource, SubscribeError};
 pub use publication::Publication;
 /// Names a cluster that begins now.
 pub fn draw_cluster_id() -> weft_proto::wire::hello::ClusterId {

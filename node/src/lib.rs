@@ -1,6 +1,6 @@
 //! Weft's doors: configuration, command line, HTTP API, access control and telemetry of a node.
 //!
-//! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`exit`], [`config`], [`telemetry`], [`worker`], [`egress`]; [`auth`];
+//! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`exit`], [`config`], [`telemetry`], [`worker`], [`egress`], [`source`]; [`auth`];
 //! [`rtsp`], [`rtmp`], [`hls`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every
 //! part.
 
@@ -17,5 +17,6 @@ pub mod limits;
 pub mod ports;
 pub mod rtmp;
 pub mod rtsp;
+pub mod source;
 pub mod telemetry;
 pub mod worker;

@@ -11,6 +11,7 @@
 
 pub mod balancer;
 pub mod browser;
+pub mod camera;
 pub mod clients;
 pub mod cluster;
 pub mod compare;

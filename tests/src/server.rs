@@ -91,12 +91,17 @@ impl Server {
 
     /// A node with more lines of YAML in its configuration.
     pub fn with(more: &str) -> Self {
+        Self::with_paths(more, "")
+    }
+
+    /// The same, and with more lines of YAML among its paths.
+    pub fn with_paths(more: &str, paths: &str) -> Self {
         // A port that was free may have been taken meanwhile, and only then is starting again allowed.
         for _ in 0..5 {
             let folder = TempDir::new().expect("make a temporary folder");
             certificate(folder.path());
             let ports = Ports::free();
-            let process = launch(folder.path(), &ports.configuration(more));
+            let process = launch(folder.path(), &(ports.configuration(more) + paths));
             let mut server = Self { process, ports, folder };
             if server.is_up() {
                 return server;

@@ -23,6 +23,12 @@ impl<T: Transport> Member<T> {
         }
     }
 
+    /// Under which epoch a path was granted to this node; nothing where somebody else has it by now.
+    pub fn held(&self, path: &PathName) -> Option<Epoch> {
+        let state = self.shared.consensus.state().read();
+        self.shared.inner.lock().holdings.granted_epoch(path, &state)
+    }
+
     pub(super) async fn claim_once(&self, path: &PathName, kind: Kind, take_over: bool) -> Result<Epoch, ClaimError> {
         let deadline = tokio::time::Instant::now() + self.shared.timings.claim_timeout;
         loop {

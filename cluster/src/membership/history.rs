@@ -7,7 +7,7 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
 
 use crate::clock::Clock;
-use crate::ownership::{Answer, Entry, NodeId, State};
+use crate::ownership::{Answer, Entry, Kind, NodeId, State};
 use crate::raft::Observer;
 
 /// Remembers the last change of each path that is known. It begins anew with each process.
@@ -37,6 +37,8 @@ pub enum Reason {
     Released,
     /// Another node's publisher took it over.
     TakenOver,
+    /// Another node pulls its source.
+    Moved,
     /// Its owner was dead, for all that a majority could see.
     Died,
     /// Its owner's process started again.
@@ -53,6 +55,7 @@ impl Reason {
         match self {
             Self::Released => "its publisher left",
             Self::TakenOver => "another publisher took it over",
+            Self::Moved => "the other node pulls its source now",
             Self::Died => "a majority of the voters did not hear of it any more",
             Self::Restarted => "it started again",
             Self::Suspected => "two nodes suspected it and a standby was ready",
@@ -63,6 +66,7 @@ impl Reason {
     const fn of(entry: &Entry) -> Option<Self> {
         Some(match entry {
             Entry::Release { .. } => Self::Released,
+            Entry::Claim { kind: Kind::Pulled, .. } => Self::Moved,
             Entry::Claim { .. } => Self::TakenOver,
             Entry::NodeDown { .. } => Self::Died,
             Entry::NodeUp { .. } => Self::Restarted,
@@ -116,7 +120,7 @@ impl Observer for History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ownership::{ClaimId, Kind, MemberFacts};
+    use crate::ownership::{ClaimId, MemberFacts};
 
     #[test]
     fn the_last_change_and_what_ended_the_time_before_are_remembered() {

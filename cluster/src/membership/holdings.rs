@@ -1,6 +1,7 @@
 //! What this node serves, and what becomes of it when the cluster sees it differently. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::wire::relay::Reached;
@@ -22,6 +23,14 @@ pub trait Host: Send + Sync + 'static {
 
     /// The node was made the owner of a path whose owner died, or let a publisher of this node have its turn. Says whether it will serve it; if not, it lets it go.
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool;
+
+    /// The paths whose sources somebody has to pull always: a leader sees to it that somebody does.
+    fn sources(&self) -> Arc<[PathName]> {
+        Arc::default()
+    }
+
+    /// Whether the node is part of a quorum that hears it as well. Said with every tick.
+    fn quorum(&self, _there: bool) {}
 
     /// How far a path has come here, for the node that has become its owner.
     fn reached(&self, _: &PathName) -> Option<Reached> {
@@ -150,6 +159,17 @@ impl Holdings {
         let holding = self.served.get(path)?;
         let owner = state.paths().get(path)?.owner?;
         holding.epoch.filter(|_| owner.claim == holding.claim)
+    }
+
+    /// The epoch under which a path was granted to the node, although it may not have read that in the log yet.
+    pub(super) fn granted_epoch(&self, path: &PathName, state: &State) -> Option<Epoch> {
+        let holding = self.served.get(path)?;
+        let epoch = holding.epoch?;
+        let is_its = match state.paths().get(path) {
+            Some(known) if known.epoch >= epoch => known.owner.is_some_and(|owner| owner.claim == holding.claim),
+            _ => true,
+        };
+        is_its.then_some(epoch)
     }
 
     /// Whether the node serves the path, or is about to.

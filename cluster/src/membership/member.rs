@@ -22,6 +22,7 @@ use super::steward::{Duty, Steward};
 use super::voters::Change;
 use super::wake::Wake;
 use crate::clock::Clock;
+use crate::liveness::Sight;
 use crate::mesh::{Incoming, PeerAddress, Transport};
 use crate::ownership::{Answer, Entry, MemberFacts, NodeId, Refusal};
 use crate::raft::{Consensus, ConsensusConfig, Image, Standing, StartError};
@@ -287,11 +288,16 @@ impl<T: Transport> Member<T> {
         let incarnation = inner.incarnation;
         let beats = inner.beats.tick(state.members(), incarnation, now, wall_micros);
         let Inner { steward, beats: seen, .. } = &mut *inner;
-        let duties = steward.duties(&state, &standing, seen, now, wall_micros);
+        let mut duties = steward.duties(&state, &standing, seen, now, wall_micros);
+        duties.extend(steward.place_sources(&state, &standing, &self.shared.host.sources(), now, wall_micros));
+        // Who is not heard by the others is no part of them, whomever it hears.
+        let is_heard = seen.verdict(self.shared.id, incarnation, &standing.voters, now) == Sight::Lives;
+        let is_part = is_heard && self.reaches_quorum(&standing, &state, &inner, now);
         inner.note(&standing);
         self.follow(&mut inner, &standing, now);
         drop(inner);
         drop(state);
+        self.shared.host.quorum(is_part);
         for (node, beat) in beats {
             self.shared.transport.signal(node, Signal::Heartbeat(beat));
         }
@@ -301,11 +307,24 @@ impl<T: Transport> Member<T> {
         self.review(true);
     }
 
+    /// Sources are wanted that nobody pulls yet; with the next tick it would be seen as well.
+    pub(super) fn place_sources(&self) {
+        let (now, wall_micros) = (self.now(), self.wall_micros());
+        let (standing, sources) = (self.shared.consensus.standing(), self.shared.host.sources());
+        let duties = {
+            let state = self.shared.consensus.state().read();
+            self.shared.inner.lock().steward.place_sources(&state, &standing, &sources, now, wall_micros)
+        };
+        duties.into_iter().for_each(|duty| self.perform(duty));
+    }
+
     fn perform(&self, duty: Duty) {
         let task = match &duty {
             Duty::Change(_) => Task::Change,
             Duty::Propose(Entry::NodeDown { node, .. }) => Task::Down(*node),
-            Duty::Propose(Entry::Promote { path, .. } | Entry::Forget { path, .. }) => Task::Path(path.clone()),
+            Duty::Propose(Entry::Promote { path, .. } | Entry::Forget { path, .. } | Entry::Claim { path, .. }) => {
+                Task::Path(path.clone())
+            }
             Duty::Propose(_) => Task::Level,
         };
         self.once(task, |member| async move {

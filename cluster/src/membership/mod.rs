@@ -13,6 +13,7 @@ mod history;
 mod holdings;
 mod link;
 mod member;
+mod placer;
 mod reached;
 mod resign;
 mod review;

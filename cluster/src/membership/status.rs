@@ -1,10 +1,12 @@
 //! What a node knows of its cluster, for people and their programs.
 
+use weft_proto::time::Now;
+
 use super::beats::LinkClock;
-use super::member::Member;
+use super::member::{Inner, Member};
 use crate::liveness::Sight;
 use crate::mesh::Transport;
-use crate::ownership::{MemberFacts, MemberState, NodeId};
+use crate::ownership::{MemberFacts, MemberState, NodeId, State};
 use crate::raft::Standing;
 
 /// What this node knows of its cluster, for people and their programs.
@@ -61,17 +63,22 @@ impl<T: Transport> Member<T> {
             owned: state.paths().owned_count(id),
             link: inner.beats.link(id),
         };
-        let heard = |id: &&NodeId| {
-            let member = state.members().get(**id);
-            **id == self.shared.id || member.is_some_and(|member| inner.beats.lives(**id, member.incarnation, now))
-        };
-        let reach = standing.voters.iter().filter(heard).count();
         MemberStatus {
-            quorum: standing.leader.is_some() && standing.stopped.is_none() && reach > standing.voters.len() / 2,
+            quorum: self.reaches_quorum(&standing, &state, &inner, now),
             nodes: state.members().iter().map(node).collect(),
             level: state.level(),
             interruptions: inner.beats.interruptions(),
             standing,
         }
+    }
+
+    /// Whether a majority of the voters was heard a moment ago, and somebody leads.
+    pub(super) fn reaches_quorum(&self, standing: &Standing, state: &State, inner: &Inner, now: Now) -> bool {
+        let heard = |id: &&NodeId| {
+            let member = state.members().get(**id);
+            **id == self.shared.id || member.is_some_and(|member| inner.beats.lives(**id, member.incarnation, now))
+        };
+        let reach = standing.voters.iter().filter(heard).count();
+        standing.leader.is_some() && standing.stopped.is_none() && reach > standing.voters.len() / 2
     }
 }

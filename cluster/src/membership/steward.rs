@@ -8,6 +8,7 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::Now;
 
 use super::beats::Beats;
+use super::placer::Placer;
 use super::voters::{Change, Electorate};
 use crate::liveness::Sight;
 use crate::ownership::{ClaimId, Entry, Kind, MemberState, Move, NodeId, State};
@@ -36,6 +37,8 @@ pub struct Steward {
     looked: Option<Now>,
     /// Counts the claims that this node has made for others.
     planned: u32,
+    /// Sees to sources that nobody pulls.
+    placer: Placer,
 }
 
 /// A path's birth is kept so long without an owner: its publisher may come back, and its readers wait no longer.
@@ -48,7 +51,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FORGET_AT_ONCE: usize = 16;
 
 /// Load that one more source adds to a node, as long as nobody has measured it.
-const SOURCE_COST: f64 = 0.01;
+pub(super) const SOURCE_COST: f64 = 0.01;
 
 impl Steward {
     /// A steward of a node that does not lead yet.
@@ -60,6 +63,7 @@ impl Steward {
             forgotten: VecDeque::new(),
             looked: None,
             planned: 0,
+            placer: Placer::new(),
         }
     }
 
@@ -97,6 +101,31 @@ impl Steward {
         };
         duties.extend(electorate.next_change(now).map(Duty::Change));
         duties
+    }
+
+    /// Sources that nobody pulls are given to nodes. Called with every tick, and when other ones are wanted.
+    pub fn place_sources(
+        &mut self,
+        state: &State,
+        standing: &Standing,
+        wanted: &[PathName],
+        now: Now,
+        wall_micros: i64,
+    ) -> Vec<Duty> {
+        let placed = self.placer.place(state, standing, wanted, now);
+        let entry = |(path, node, incarnation): (PathName, NodeId, u64)| {
+            let id = self.claim_for(node, incarnation, standing.term);
+            let claim = Entry::Claim { id, path, kind: Kind::Pulled, now_micros: wall_micros, take_over: false };
+            Duty::Propose(claim)
+        };
+        placed.into_iter().map(entry).collect()
+    }
+
+    /// A claim that this node makes for another. A term has one leader, so nobody else makes this number.
+    fn claim_for(&mut self, node: NodeId, incarnation: u64, term: u64) -> ClaimId {
+        let number = ClaimId::PLANNED | (term & 0x7fff_ffff) << 32 | u64::from(self.planned);
+        self.planned = self.planned.wrapping_add(1);
+        ClaimId { node, incarnation, number }
     }
 
     /// Voters of a formation that have never come are missed like those that are down.
@@ -151,16 +180,13 @@ impl Steward {
                 sources.push((Source { path: path.clone(), zone: String::new() }, ownership.epoch));
             }
         }
-        let candidates = candidates(state, dead);
+        let candidates = candidates(state, Some(dead));
         let wanted: Vec<Source> = sources.iter().map(|(source, _)| source.clone()).collect();
         let placed = spread(&wanted, &candidates, SOURCE_COST);
         for ((source, epoch), to) in sources.into_iter().zip(placed) {
             let member = to.and_then(|to| Some((to, state.members().get(to)?.incarnation)));
             let Some((to, incarnation)) = member else { continue };
-            // A term has one leader, so nobody else makes this number.
-            let number = ClaimId::PLANNED | (term & 0x7fff_ffff) << 32 | u64::from(self.planned);
-            self.planned = self.planned.wrapping_add(1);
-            let claim = ClaimId { node: to, incarnation, number };
+            let claim = self.claim_for(to, incarnation, term);
             plan.push(Move { path: source.path, epoch, to, claim });
         }
         plan
@@ -214,8 +240,9 @@ fn promotions(state: &State, suspect: NodeId, is_well: impl Fn(&ClaimId) -> bool
     })
 }
 
-fn candidates(state: &State, dead: NodeId) -> Vec<Candidate> {
-    let serving = state.members().iter().filter(|(node, member)| *node != dead && member.is_serving());
+/// Who may be given sources: all that serve, but for one that is dead.
+pub(super) fn candidates(state: &State, dead: Option<NodeId>) -> Vec<Candidate> {
+    let serving = state.members().iter().filter(|(node, member)| Some(*node) != dead && member.is_serving());
     serving
         .map(|(node, member)| {
             let owned = state.paths().owned_count(node);

@@ -199,6 +199,12 @@ impl Cluster {
         asked.await.unwrap_or(Err(ProposeError::Stopped))
     }
 
+    /// The sources that are wanted have changed: where this node leads it looks at once who is to pull them.
+    pub fn sources_changed(&self) {
+        // A thread that is gone places nothing.
+        let _ = self.jobs.send(Box::new(|member| member.place_sources()));
+    }
+
     /// Says goodbye to the others: they need not find out that this process is gone. For the end of the node.
     pub async fn leave(&self) {
         // A thread that is gone has said all that it could.
@@ -294,6 +300,22 @@ impl Claimant for Cluster {
         Box::pin(async move {
             let asked = this.ask(move |member| async move { member.claim(&path, Kind::Pushed, take_over).await }).await;
             asked.unwrap_or(Err(ClaimError::NotServing))
+        })
+    }
+
+    fn claim_source(&self, path: &PathName, take_over: bool) -> Claiming {
+        let (this, path) = (self.clone(), path.clone());
+        Box::pin(async move {
+            let asked = this.ask(move |member| async move { member.claim(&path, Kind::Pulled, take_over).await }).await;
+            asked.unwrap_or(Err(ClaimError::NotServing))
+        })
+    }
+
+    fn held(&self, path: &PathName) -> Claiming {
+        let (this, path) = (self.clone(), path.clone());
+        Box::pin(async move {
+            let held = this.ask(move |member| async move { member.held(&path) }).await.flatten();
+            held.ok_or(ClaimError::NotServing)
         })
     }
 

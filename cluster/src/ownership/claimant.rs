@@ -67,6 +67,16 @@ pub trait Claimant: Send + Sync + 'static {
     /// node.
     fn claim(&self, path: &PathName, take_over: bool) -> Claiming;
 
+    /// The same for a path whose source this node pulls, or is about to.
+    fn claim_source(&self, path: &PathName, take_over: bool) -> Claiming {
+        self.claim(path, take_over)
+    }
+
+    /// Under which epoch this node is the path's owner already; asks for nothing that it has not.
+    fn held(&self, path: &PathName) -> Claiming {
+        self.claim(path, false)
+    }
+
     /// The path is not served any more. It is released a little later, unless it is claimed again before.
     fn let_go(&self, path: &PathName);
 

@@ -11,6 +11,7 @@ use tracing::debug;
 use weft_proto::media::Tracks;
 
 use super::core::{Command, Core, Event, ReaderRole, Refusal, SessionId};
+use super::pulling::{Unwanted, Wanted};
 use super::pulse::Pulse;
 use super::refusal::{PublishError, SubscribeError};
 use super::registry::{PathClosed, Registry, Unpublished};
@@ -97,6 +98,11 @@ pub(crate) enum Gone {
 #[rtype(result = "()")]
 pub(crate) struct OwnerChanged;
 
+/// The path's source is pulled here from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Pulled;
+
 /// The path's policy has changed; the new one is in [`PathShared`].
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -159,19 +165,14 @@ impl PathActor {
                 Command::Wait(_) => {}
                 Command::RefuseReader(id, refusal) => self.refuse_reader(id, refusal),
                 Command::EndReaders => self.shared.end_readers(EndReason::PublisherGone),
-                // Sources that a node pulls will listen here too, when there are any.
-                Command::Demand => {
-                    debug!(path = %self.shared.stream.path(), "publisher wanted");
-                    if let Some(relays) = self.relays.as_ref().filter(|_| self.is_elsewhere()) {
-                        relays.want(self.shared.clone());
-                    }
-                }
+                Command::Demand => self.demand(),
                 Command::DemandGone => {
                     self.tell_publisher(PublisherEvent::DemandGone);
-                    if let Some(relays) = &self.relays {
-                        relays.forget(self.shared.stream.path());
-                    }
+                    self.end_relay();
+                    let path = self.shared.stream.path().clone();
+                    self.registry.do_send(Unwanted { path });
                 }
+                Command::EndRelay => self.end_relay(),
                 Command::Arm(at) => {
                     let delay = at.since(self.clock.now());
                     let armed = ctx.run_later(delay, |actor, ctx| actor.feed(Event::Timer, ctx));
@@ -184,6 +185,23 @@ impl PathActor {
                     self.registry.do_send(PathClosed { path: stream.path().clone(), key: stream.key() });
                 }
             }
+        }
+    }
+
+    /// A publisher is wanted: of another node, or a source.
+    fn demand(&self) {
+        let path = self.shared.stream.path();
+        debug!(%path, "publisher wanted");
+        match self.relays.as_ref().filter(|_| self.is_elsewhere()) {
+            Some(relays) => relays.want(self.shared.clone()),
+            None if self.shared.policy().source.is_some() => self.registry.do_send(Wanted { path: path.clone() }),
+            None => {}
+        }
+    }
+
+    fn end_relay(&self) {
+        if let Some(relays) = &self.relays {
+            relays.forget(self.shared.stream.path());
         }
     }
 
@@ -328,6 +346,15 @@ impl Handler<OwnerChanged> for PathActor {
         if self.is_elsewhere() {
             self.feed(Event::Elsewhere, ctx);
         }
+    }
+}
+
+impl Handler<Pulled> for PathActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pulled, ctx: &mut Self::Context) {
+        self.arrived();
+        self.feed(Event::Pulled, ctx);
     }
 }
 

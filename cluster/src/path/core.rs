@@ -122,6 +122,8 @@ pub enum Event {
     },
     /// Another node owns the path now: a relay can bring it.
     Elsewhere,
+    /// This node pulls the path's source from now on.
+    Pulled,
     /// A publisher ended.
     PublisherGone {
         /// Which.
@@ -176,6 +178,8 @@ pub enum Command {
     Demand,
     /// Nobody wants the publisher any more.
     DemandGone,
+    /// The path is published here now: it need not come from another node any more.
+    EndRelay,
     /// Send [`Event::Timer`] at this time, instead of any time armed before.
     Arm(Now),
     /// Nothing is left: the path may be forgotten.
@@ -263,7 +267,8 @@ impl Core {
         readers: impl IntoIterator<Item = (SessionId, ReaderRole)>,
         now: Now,
     ) -> (Self, Vec<Command>) {
-        let mut core = Self { publisher, standbys, relayed, demanded: relayed, ..Self::new(settings) };
+        let demanded = relayed || settings.on_demand.is_some() && publisher.is_some();
+        let mut core = Self { publisher, standbys, relayed, demanded, ..Self::new(settings) };
         readers.into_iter().for_each(|(id, role)| core.attach(id, role));
         let mut commands = Vec::new();
         if core.publisher.is_none() {
@@ -281,7 +286,10 @@ impl Core {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Command> {
         let mut commands = Vec::new();
         match event {
-            Event::Publish { id, identity, silent_for } => self.publish(id, identity, silent_for, &mut commands),
+            Event::Publish { id, identity, silent_for } => {
+                self.publish(id, identity, silent_for, &mut commands);
+                self.linger(now, &mut commands);
+            }
             Event::StandBy { id, identity, rank, owned } => {
                 self.stand_by(Standby { id, identity, rank }, owned, &mut commands);
             }
@@ -295,6 +303,7 @@ impl Core {
             Event::Relay { id } => self.relay(id, now, &mut commands),
             Event::Elsewhere if self.publisher.is_none() && !self.is_unwatched() => self.demand(&mut commands),
             Event::Elsewhere => {}
+            Event::Pulled => self.pulled(now, &mut commands),
             Event::Subscribe { id, role, elsewhere } => self.subscribe(id, role, elsewhere, now, &mut commands),
             Event::ReaderGone { id } => self.reader_gone(id, now, &mut commands),
             Event::Settings(settings) => self.settings = settings,
@@ -326,8 +335,9 @@ impl Core {
     /// What another node sends is not the path's any more.
     pub(super) fn end_relay(&mut self, commands: &mut Vec<Command>) {
         if core::mem::take(&mut self.relayed) {
-            self.demanded = false;
-            commands.push(Command::DemandGone);
+            // A source that is pulled on demand is still demanded.
+            self.demanded = self.settings.on_demand.is_some();
+            commands.push(Command::EndRelay);
         }
     }
 
@@ -351,6 +361,21 @@ impl Core {
             return self.seat(next, take_over, commands);
         }
         self.without_publisher(now, commands);
+    }
+
+    /// A source that a dead node pulled may have been given to this one although nobody reads it.
+    fn pulled(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.settings.on_demand.is_some() {
+            self.demanded = true;
+            self.linger(now, commands);
+        }
+    }
+
+    /// What is pulled on demand and read by nobody is let go a little later.
+    fn linger(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if let Some(on_demand) = self.settings.on_demand.filter(|_| self.demanded && self.is_unwatched()) {
+            self.arm(now.after(on_demand.close_after), Purpose::Idle, commands);
+        }
     }
 
     // Empty | Held | Waiting => Relayed; Relayed => Relayed; Active => refused
@@ -422,6 +447,9 @@ impl Core {
             self.close(commands);
         } else {
             self.arm(now.after(self.settings.reader_hold), Purpose::Hold, commands);
+            if self.settings.on_demand.is_some() && !self.is_unwatched() {
+                self.demand(commands);
+            }
         }
     }
 
@@ -446,8 +474,8 @@ impl Core {
         } else if let Some(start_timeout) = start_timeout {
             self.waiting.push((id, role));
             commands.push(Command::Wait(id));
-            if !self.demanded {
-                self.demand(commands);
+            self.demand(commands);
+            if !matches!(self.timer, Some((_, Purpose::Start))) {
                 self.arm(now.after(start_timeout), Purpose::Start, commands);
             }
         } else {

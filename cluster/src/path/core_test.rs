@@ -159,6 +159,42 @@ fn an_internal_reader_keeps_no_demand_alive() {
     assert_eq!(core.handle(Event::Timer, at(7)), [Command::DemandGone]);
 }
 
+fn on_demand() -> Core {
+    let on_demand = OnDemand { start_timeout: Duration::from_secs(10), close_after: Duration::from_secs(5) };
+    Core::new(PathSettings { on_demand: Some(on_demand), ..PathSettings::default() })
+}
+
+#[test]
+fn a_source_that_came_from_a_dead_node_is_let_go_when_nobody_reads_it() {
+    let mut core = on_demand();
+    assert_eq!(core.handle(Event::Pulled, at(0)), [Command::Arm(at(5))]);
+    assert_eq!(core.handle(publish(A), at(1)), [Command::Accept(A), Command::Arm(at(6))]);
+    assert_eq!(core.handle(Event::Timer, at(6)), [Command::DemandGone]);
+    let mut core = on_demand();
+    core.handle(Event::Pulled, at(0));
+    assert_eq!(core.handle(view(R), at(1)), [Command::Wait(R), Command::Arm(at(11))]);
+    assert_eq!(core.handle(publish(A), at(2)), [Command::Accept(A), Command::Attach(R)]);
+}
+
+#[test]
+fn a_source_that_is_pulled_here_instead_of_elsewhere_is_still_demanded() {
+    let mut core = on_demand();
+    core.handle(view(R), at(0));
+    core.handle(Event::Relay { id: A }, at(0));
+    core.handle(Event::Pulled, at(1));
+    assert_eq!(core.handle(publish(B), at(1)), [Command::Replace(A), Command::EndRelay, Command::Accept(B)]);
+    assert_eq!(core.handle(Event::ReaderGone { id: R }, at(2)), [Command::Arm(at(7))]);
+    assert_eq!(core.handle(Event::Timer, at(7)), [Command::DemandGone]);
+}
+
+#[test]
+fn held_readers_of_a_source_on_demand_want_it_again_when_the_other_node_is_gone() {
+    let mut core = on_demand();
+    core.handle(view(R), at(0));
+    core.handle(Event::Relay { id: A }, at(0));
+    assert_eq!(core.handle(Event::PublisherGone { id: A }, at(1)), [Command::Arm(at(11)), Command::Demand]);
+}
+
 #[test]
 fn a_rebuilt_core_goes_on_where_the_lost_one_stood() {
     let active = Standby { id: A, identity: Identity { user: "u".into(), address: None }, rank: 0 };

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 use weft_proto::id::PathName;
 
+use super::assignments::Assignments;
 use super::core::PathSettings;
 use super::shared::PathShared;
 use crate::clock::Clock;
@@ -24,12 +25,30 @@ pub struct PathPolicy {
     pub stream: StreamSettings,
     /// With what players start.
     pub start: StartLimits,
+    /// What a node pulls for it. Then nobody else may publish to it.
+    pub source: Option<PulledSource>,
+}
+
+/// A stream that a node fetches by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PulledSource {
+    /// The name of its kind, which the API shows.
+    pub kind: &'static str,
+    /// From where.
+    pub url: String,
+    /// Only while the node is part of a quorum: never by two nodes, not even by two halves of a split network.
+    pub exclusive: bool,
 }
 
 /// Answers for the configuration.
 pub trait Policy: Send + Sync + 'static {
     /// The settings of a path; `None` when no entry allows it.
     fn path(&self, path: &PathName) -> Option<PathPolicy>;
+
+    /// The paths whose sources are always to be pulled, by one node of the cluster.
+    fn sources(&self) -> Arc<[PathName]> {
+        Arc::default()
+    }
 }
 
 /// The live paths by name, written by the registry alone.
@@ -42,6 +61,8 @@ pub(crate) struct Directory {
     pub(crate) budget: Arc<Budget>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) paths: RwLock<BTreeMap<PathName, Arc<PathShared>>>,
+    /// What this node pulls.
+    pub(crate) assignments: Assignments,
 }
 
 impl Directory {

@@ -21,6 +21,9 @@ pub enum PublishError {
     /// No configuration entry allows the path, or there are too many paths.
     #[error("the path is not configured")]
     NotConfigured,
+    /// A node pulls the path's stream.
+    #[error("the path has a `source`: nobody can publish to it")]
+    Pulled,
     /// The node takes no new sessions.
     #[error("the node is being drained")]
     Draining,

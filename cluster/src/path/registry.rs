@@ -3,7 +3,7 @@
 //! actix drops an actor whose handler panicked and does not restart it. The registry notices (a refused message, or its
 //! own round once a second), rebuilds the core from [`PathShared`] and goes on: publishers and readers feel nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use weft_proto::time::{Now, WallClock};
 use super::actor::{Accepted, Gone, OwnerChanged, PathActor, Publish, PublisherRole, SettingsChanged, Subscribe};
 use super::core::{ReaderRole, SessionId};
 use super::directory::Directory;
+use super::pulling::soon;
 use super::refusal::{PublishError, SubscribeError};
 use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
 use super::standing::Guarded;
@@ -39,7 +40,7 @@ const FOLLOW: Duration = Duration::from_millis(20);
 /// Knows the actor of every live path.
 pub(crate) struct Registry {
     pub(super) directory: Arc<Directory>,
-    actors: HashMap<PathName, Addr<PathActor>>,
+    pub(super) actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
     /// Says when paths are claimed and let go.
     tenure: Tenure,
@@ -47,6 +48,8 @@ pub(crate) struct Registry {
     followed: Option<u64>,
     /// The paths for which publishers wait.
     pub(super) guarded: Guarded,
+    /// Paths of other nodes whose sources this one is about to take over.
+    pub(super) taking: HashSet<PathName>,
 }
 
 /// A publisher for a path.
@@ -58,6 +61,8 @@ pub(crate) struct PublishRequest {
     pub(crate) tracks: Tracks,
     /// It waits for its turn where another one is active; with which rank.
     pub(crate) standby: Option<u8>,
+    /// It is a source that this node was given: the path is its own already, or somebody else's.
+    pub(crate) pulled: bool,
 }
 
 /// A reader for a path.
@@ -116,6 +121,7 @@ impl Registry {
             tenure: Tenure::default(),
             followed: None,
             guarded: Guarded::default(),
+            taking: HashSet::new(),
         }
     }
 
@@ -125,7 +131,7 @@ impl Registry {
 
     /// The path's record, made anew when there is none; `None` when no configuration allows it or there are too many. With
     /// an epoch, what is published from now on belongs to that one.
-    fn find_or_make(&mut self, path: &PathName, epoch: Option<Epoch>) -> Option<Arc<PathShared>> {
+    pub(super) fn find_or_make(&mut self, path: &PathName, epoch: Option<Epoch>) -> Option<Arc<PathShared>> {
         if let Some(shared) = self.directory.find(path) {
             epoch.into_iter().for_each(|epoch| shared.stream.set_epoch(epoch));
             return Some(shared);
@@ -214,7 +220,7 @@ impl Registry {
     }
 
     /// The path's actor, alive.
-    fn actor(&mut self, shared: &Arc<PathShared>, registry: &Addr<Self>) -> Addr<PathActor> {
+    pub(super) fn actor(&mut self, shared: &Arc<PathShared>, registry: &Addr<Self>) -> Addr<PathActor> {
         let path = shared.stream.path();
         if let Some(addr) = self.actors.get(path).filter(|addr| addr.connected()) {
             return addr.clone();
@@ -317,15 +323,26 @@ impl Handler<PublishRequest> for Registry {
         let Some(policy) = self.directory.policy.path(&request.path) else {
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
-        let PublishRequest { path, info, tracks, standby } = request;
-        let standby = standby.or_else(|| policy.life.standby.then_some(STANDBY_RANK.get()));
+        let PublishRequest { path, info, tracks, standby, pulled } = request;
+        let standby = standby.or_else(|| policy.life.standby.then_some(STANDBY_RANK.get())).filter(|_| !pulled);
         if let Some(track) = standby.and_then(|_| unspliceable(&tracks)) {
             return Box::pin(fut::err(PublishError::NoRandomAccess(track)));
         }
         // Owned before it is published, on whichever node.
         let take_over = self.tenure.ask(&path, &policy.life) && standby.is_none();
-        let claim = self.directory.claimant.claim(&path, take_over).into_actor(self);
-        Box::pin(claim.then(move |claimed, this, _| this.claimed(&path, claimed, info, tracks, standby)))
+        let is_taken = pulled && self.taking.remove(&path);
+        let claimant = &self.directory.claimant;
+        let claim = match pulled {
+            true if is_taken => soon(claimant.claim_source(&path, true)),
+            true => claimant.held(&path),
+            false => claimant.claim(&path, take_over),
+        };
+        Box::pin(claim.into_actor(self).then(move |claimed, this, ctx| {
+            if is_taken {
+                this.taken(&path, claimed, ctx);
+            }
+            this.claimed(&path, claimed, info, tracks, standby)
+        }))
     }
 }
 
@@ -377,6 +394,7 @@ impl Handler<Reconfigured> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: Reconfigured, ctx: &mut Self::Context) {
+        self.review_assignments(ctx);
         for shared in self.directory.list() {
             match self.directory.policy.path(shared.stream.path()) {
                 Some(policy) => {
@@ -395,10 +413,13 @@ impl Handler<Unpublished> for Registry {
 
     fn handle(&mut self, gone: Unpublished, _: &mut Self::Context) {
         let Some(shared) = self.directory.find(&gone.path) else { return };
+        // What is pulled is owned also while its source does not answer.
+        let is_pulled = shared.pulled.load(Ordering::Acquire);
         let has_publisher = shared.publisher.lock().is_some();
-        if !has_publisher {
+        if !has_publisher && !is_pulled {
             self.directory.claimant.hand_over(&gone.path);
         }
+        let has_publisher = has_publisher || is_pulled;
         if self.tenure.lets_go_unpublished(&gone.path, has_publisher, &shared.policy().life) {
             self.directory.claimant.let_go(&gone.path);
         }

@@ -140,6 +140,8 @@ pub(crate) struct PathShared {
     pub(crate) readers: Mutex<HashMap<SessionId, Arc<ReaderSlot>>>,
     /// Requests on their way to the actor: while there are any, the path must not be forgotten.
     pub(crate) pending: AtomicUsize,
+    /// This node pulls its source: it is kept, and listed, also while the source does not answer.
+    pub(crate) pulled: AtomicBool,
     /// The test of the rebuild makes the actor panic.
     pub(crate) panic_next: AtomicBool,
 }
@@ -154,6 +156,7 @@ impl PathShared {
             standbys: Mutex::default(),
             readers: Mutex::default(),
             pending: AtomicUsize::new(0),
+            pulled: AtomicBool::new(false),
             panic_next: AtomicBool::new(false),
         }
     }
@@ -196,10 +199,8 @@ impl PathShared {
 
     /// Whether nobody uses the path.
     pub(crate) fn is_unused(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == 0
-            && self.publisher.lock().is_none()
-            && self.standbys.lock().is_empty()
-            && self.readers.lock().is_empty()
+        let is_kept = self.pending.load(Ordering::Acquire) > 0 || self.pulled.load(Ordering::Acquire);
+        !is_kept && self.publisher.lock().is_none() && self.standbys.lock().is_empty() && self.readers.lock().is_empty()
     }
 
     /// The node is being drained, or no longer: publisher and readers are to be told.

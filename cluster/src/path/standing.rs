@@ -56,7 +56,7 @@ pub(crate) struct HandOver {
 /// The cluster has given the path to this node, for a publisher that waits here.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Assigned {
+pub(crate) struct Promoted {
     pub(crate) path: PathName,
     pub(crate) epoch: Epoch,
 }
@@ -338,10 +338,10 @@ impl Handler<HandOver> for Registry {
     }
 }
 
-impl Handler<Assigned> for Registry {
+impl Handler<Promoted> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Assigned { path, epoch }: Assigned, ctx: &mut Self::Context) {
+    fn handle(&mut self, Promoted { path, epoch }: Promoted, ctx: &mut Self::Context) {
         match self.directory.find(&path) {
             Some(shared) => self.assigned(shared, epoch, ctx),
             None => self.abandon(&path),

@@ -47,6 +47,7 @@ impl Policy for Everything {
             life: PathSettings::default(),
             stream: StreamSettings { log: LogLimits::default(), cadence: Default::default() },
             start: StartLimits::default(),
+            source: None,
         })
     }
 }

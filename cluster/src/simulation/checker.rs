@@ -278,3 +278,8 @@ impl Observer for Eye {
 pub(super) fn paths() -> Vec<PathName> {
     (0..4).filter_map(|n| PathName::new(&format!("p{n}")).ok()).collect()
 }
+
+/// The paths whose sources are always to be pulled. Clients do not use them.
+pub(super) fn sources() -> Vec<PathName> {
+    (0..2).filter_map(|n| PathName::new(&format!("source{n}")).ok()).collect()
+}

@@ -3,13 +3,14 @@
 //! answer, a session's end and a timer come in any order all the same, for each waits in a task of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::Now;
 
-use super::checker::Checker;
+use super::checker::{Checker, sources};
 use crate::membership::Host;
 use crate::ownership::NodeId;
 use crate::path::{Command, Core, Event, Identity, PathSettings, ReaderRole, SessionId, Tenure};
@@ -219,7 +220,14 @@ impl Host for Doors {
     fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
         let mut inner = self.inner.lock();
         inner.heard.insert(path.clone(), epoch);
-        inner.assigned.push((path.clone(), epoch));
+        // What is always pulled is never let go.
+        if !sources().contains(path) {
+            inner.assigned.push((path.clone(), epoch));
+        }
         true
+    }
+
+    fn sources(&self) -> Arc<[PathName]> {
+        sources().into()
     }
 }

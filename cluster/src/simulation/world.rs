@@ -11,8 +11,9 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
+use weft_proto::id::PathName;
 
-use super::checker::{Checker, Coverage, paths};
+use super::checker::{Checker, Coverage, paths, sources};
 use super::clients::{Clients, Readers};
 use super::disk::SimDisk;
 use super::doors::Doors;
@@ -287,6 +288,11 @@ impl World {
         }
         self.wait_until("every owner serves or lets go", |world| world.members().all(|member| member.is_settled()))
             .await;
+        self.wait_until("each source is pulled by one", |world| {
+            let pull = |source: &PathName| world.members().filter(|member| member.is_serving(source)).count();
+            sources().iter().all(|source| pull(source) == 1)
+        })
+        .await;
     }
 
     /// All members are up, all logs lead to the same, everybody who should vote does.

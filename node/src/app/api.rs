@@ -129,6 +129,10 @@ impl ApiSource for Source {
         ready(Ok(described.map(|path| self.path_info(&path)))).boxed()
     }
 
+    fn take_source(&self, path: &PathName) -> bool {
+        self.fabric.take_source(path)
+    }
+
     fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>> {
         ready(Ok(self.records(server).filter_map(|record| connection_info(&record)).collect())).boxed()
     }

@@ -57,6 +57,16 @@ impl Host for LateHost {
         self.0.get().is_some_and(|host| host.assigned(path, epoch))
     }
 
+    fn sources(&self) -> Arc<[PathName]> {
+        self.0.get().map(|host| host.sources()).unwrap_or_default()
+    }
+
+    fn quorum(&self, there: bool) {
+        if let Some(host) = self.0.get() {
+            host.quorum(there);
+        }
+    }
+
     fn reached(&self, path: &PathName) -> Option<Reached> {
         self.0.get()?.reached(path)
     }

@@ -12,8 +12,8 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
 
 use crate::http::{
-    ClusterError, ClusterFuture, ClusterSource, NamedNode, NodeView, PathView, RelayLinkView, StatusView, Timestamp,
-    TokenView, WhyView,
+    ClusterError, ClusterFuture, ClusterSource, Mover, NamedNode, NodeView, PathView, RelayLinkView, StatusView,
+    Timestamp, TokenView, WhyView,
 };
 
 /// Answers for the cluster, from this node's view of it.
@@ -27,6 +27,12 @@ pub(super) struct View {
 
 /// How long somebody who asks waits for the newest word; after that this node's own is given.
 const FRESH_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long a source may take to move; its new node gives up a little later.
+const MOVE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long a change may take.
 const CHANGE_WITHIN: Duration = Duration::from_secs(5);
@@ -62,6 +68,15 @@ impl View {
             standbys: ownership.standbys.iter().map(|standby| label(state, standby.claim.node)).collect(),
             born: timestamp(WallClock::from_unix_micros(ownership.born_micros)),
         }
+    }
+
+    /// The path, if it is the node's with this id or label.
+    fn owned_by(&self, path: &PathName, node: &str) -> Option<PathView> {
+        let state = self.cluster.state().read();
+        let ownership = state.paths().get(path)?;
+        let owner = ownership.owner_node()?;
+        let is_its = owner.to_string() == node || label(&state, owner) == node;
+        is_its.then(|| Self::path_view(&state, path, ownership))
     }
 
     fn sentence(&self, state: &State, path: &PathName, ownership: &Ownership) -> String {
@@ -196,6 +211,41 @@ impl ClusterSource for View {
         .boxed()
     }
 
+    fn mover(&self, path: PathName, node: String) -> ClusterFuture<'_, Mover> {
+        async move {
+            self.refresh().await;
+            let status = self.member_status().await?;
+            let known = named(&status, &node)?;
+            if known.state != MemberState::Up || known.facts.witness {
+                return Err(ClusterError::Conflict(format!("node {node} takes no sources now")));
+            }
+            let state = self.cluster.state().read();
+            let owner = state.paths().get(&path).and_then(|ownership| ownership.owner);
+            let owner = owner.filter(|owner| owner.kind == Kind::Pulled);
+            let owner = owner.ok_or_else(|| ClusterError::NotFound(format!("{path}: no node pulls it")))?;
+            if owner.claim.node == known.id {
+                return Err(ClusterError::Conflict(format!("{path}: node {node} pulls it already")));
+            }
+            Ok(if known.id == self.cluster.id() { Mover::This } else { Mover::Other(known.id) })
+        }
+        .boxed()
+    }
+
+    fn moved(&self, path: PathName, node: String) -> ClusterFuture<'_, PathView> {
+        async move {
+            let end = tokio::time::Instant::now() + MOVE_WITHIN;
+            while tokio::time::Instant::now() < end {
+                self.refresh().await;
+                if let Some(view) = self.owned_by(&path, &node) {
+                    return Ok(view);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(ClusterError::Conflict(format!("node {node} cannot pull {path}: it stays where it is")))
+        }
+        .boxed()
+    }
+
     fn invite(&self, valid_for: Duration) -> ClusterFuture<'_, TokenView> {
         async move {
             let token = self.cluster.invite(valid_for).await.map_err(unavailable)?;
@@ -209,7 +259,7 @@ impl ClusterSource for View {
     fn remove(&self, node: String, force: bool) -> ClusterFuture<'_, NodeView> {
         async move {
             let status = self.member_status().await?;
-            let known = find(&status, &node)?;
+            let known = named(&status, &node)?;
             if !force && !can_spare(&status, known) {
                 let message = format!("without {node} the cluster would have no majority of voters that are up");
                 return Err(ClusterError::Conflict(message + "; `--force` removes it all the same"));
@@ -228,7 +278,7 @@ impl ClusterSource for View {
     fn named(&self, node: String) -> ClusterFuture<'_, NamedNode> {
         async move {
             let status = self.member_status().await?;
-            let known = find(&status, &node)?;
+            let known = named(&status, &node)?;
             Ok(NamedNode { id: known.id, name: known.facts.name.clone(), here: known.id == self.cluster.id() })
         }
         .boxed()
@@ -243,8 +293,8 @@ impl ClusterSource for View {
     }
 }
 
-/// The node with this id or label.
-fn find<'a>(status: &'a MemberStatus, node: &str) -> Result<&'a NodeStatus, ClusterError> {
+/// The one node with this id or label.
+fn named<'a>(status: &'a MemberStatus, node: &str) -> Result<&'a NodeStatus, ClusterError> {
     let named: Vec<&NodeStatus> =
         status.nodes.iter().filter(|known| known.id.to_string() == node || known.facts.name == node).collect();
     match named.as_slice() {

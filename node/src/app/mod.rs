@@ -13,6 +13,7 @@ mod reload;
 mod rtmp;
 mod rtsp;
 mod sockets;
+mod sources;
 mod system;
 mod tls;
 mod watch;
@@ -95,6 +96,7 @@ struct Node {
     hls: hls::Service,
     rtmp: rtmp::Service,
     control: control::Service,
+    sources: sources::Service,
     cluster: Cluster,
     /// Told when the node takes no part in its cluster any more.
     ended: tokio::sync::oneshot::Receiver<Ended>,
@@ -189,6 +191,7 @@ impl Node {
             connections,
             hls.clone(),
         ));
+        let sources = sources::Service::start(&config, &fabric, &pool, crate::rtmp::Sources::of(&rtmp));
         let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
         let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
@@ -196,6 +199,7 @@ impl Node {
         let others = Arc::new(inquiry::Mesh::new(cluster.clone()));
         let answers = control::Answers { node: api, cluster: view, others, faults, authenticator };
         let control = control::Service::start(&config, answers, sockets.control);
+        cluster.sources_changed();
         Ok(Self {
             config,
             settings,
@@ -209,6 +213,7 @@ impl Node {
             rtmp,
             hls,
             control,
+            sources,
             cluster,
             ended,
         })
@@ -238,9 +243,10 @@ impl Node {
 
     async fn stop(self) -> Exit {
         info!("stopping");
+        self.sources.stop().await;
         self.fabric.shut_down();
         let deadline = tokio::time::Instant::now() + SHUTDOWN_TIMEOUT;
-        while !self.fabric.list().iter().all(|path| path.publisher.is_none() && path.readers.is_empty())
+        while !self.fabric.list().iter().all(|path| path.online_since.is_none() && path.readers.is_empty())
             && tokio::time::Instant::now() < deadline
         {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

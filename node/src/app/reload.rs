@@ -58,6 +58,8 @@ impl Node {
         self.control.change(&config, sockets.control);
         self.policy.set(config.clone());
         self.fabric.reconfigured();
+        self.sources.change(&config);
+        self.cluster.sources_changed();
         self.levels.set(config.log.level);
         warnings.iter().for_each(|warning| warn!("{warning}"));
         (self.config, self.settings, self.file) = (config, settings, file);

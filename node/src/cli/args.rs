@@ -55,6 +55,15 @@ pub(super) enum ClusterTask {
         #[command(flatten)]
         ask: Ask,
     },
+    /// Let another node pull a path's source
+    Move {
+        /// The path
+        path: String,
+        /// The node, by its label or its id
+        node: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Make a token that lets one node in, once
     Token {
         /// How long it is valid, in seconds; at most a day

@@ -26,6 +26,11 @@ pub(super) fn run(task: ClusterTask, source: &LoadSource) -> Exit {
         ClusterTask::Nodes(how) => show(&how, "/cluster/nodes", table_of_nodes),
         ClusterTask::Paths(how) => show(&how, "/cluster/paths", paths),
         ClusterTask::Why { path, ask: how } => show(&how, &format!("/cluster/why/{path}"), |why| text(&why["why"])),
+        ClusterTask::Move { path, node, ask: how } => {
+            let wish = json!({"path": path, "node": node});
+            let said = |path: &Value| format!("node {} pulls {}", text(&path["node"]), text(&path["name"]));
+            change(&how, Method::POST, "/cluster/paths/move", Some(wish), said)
+        }
         ClusterTask::Token { valid_for, ask: how } => {
             let wish = json!({"validForSeconds": valid_for});
             change(&how, Method::POST, "/cluster/tokens", Some(wish), |token| text(&token["token"]))

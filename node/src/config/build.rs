@@ -14,6 +14,7 @@ use super::model::{
 };
 use super::network::IpRange;
 use super::paths::Paths;
+use super::sources::{self, OnDemandConfig, RtspSourceTransport, SourceConfig, SourceProtocol};
 use super::tree::Node;
 use super::value::{Address, Budget, Ipv4Range, Value};
 
@@ -195,7 +196,10 @@ fn path(layers: &Layers, own: &Values) -> PathConfig {
     let view = View { layers: &[own, &layers.path_defaults], table: &keys::PATH };
     let source = match view.text("source") {
         source if source == "publisher" => Source::Publisher,
-        other => Source::NotServed(other),
+        url => match SourceProtocol::of(&url) {
+            Some(protocol) => Source::Pulled(Box::new(source(&view, url, protocol))),
+            None => Source::NotServed(url),
+        },
     };
     PathConfig {
         source,
@@ -205,6 +209,31 @@ fn path(layers: &Layers, own: &Values) -> PathConfig {
         standby: view.bool("standby"),
         standby_return: view.bool("standbyReturn"),
         log_keep: view.duration("logKeep"),
+    }
+}
+
+fn source(view: &View<'_>, url: String, protocol: SourceProtocol) -> SourceConfig {
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let ports: Vec<u16> = view.numbers("rtspUDPSourcePortRange").into_iter().map(|port| port as u16).collect();
+    SourceConfig {
+        url,
+        protocol,
+        // What is wrong with it is said by the rules.
+        fingerprint: sources::fingerprint(&view.text("sourceFingerprint")),
+        on_demand: view.bool("sourceOnDemand").then(|| OnDemandConfig {
+            start_timeout: view.duration("sourceOnDemandStartTimeout"),
+            close_after: view.duration("sourceOnDemandCloseAfter"),
+        }),
+        exclusive: view.bool("sourceExclusive"),
+        rtsp_transport: match view.text("rtspTransport").as_str() {
+            "udp" => RtspSourceTransport::Udp,
+            "tcp" => RtspSourceTransport::Tcp,
+            _ => RtspSourceTransport::Automatic,
+        },
+        rtsp_any_port: view.bool("rtspAnyPort"),
+        rtsp_range: sources::range(&view.text("rtspRangeType"), &view.text("rtspRangeStart")).ok().flatten(),
+        rtsp_scale: some(view.text("rtspScale")),
+        rtsp_udp_ports: (ports.first().copied().unwrap_or(0), ports.get(1).copied().unwrap_or(0)),
     }
 }
 
@@ -297,6 +326,11 @@ impl View<'_> {
 
     fn port(&self, name: &str) -> u16 {
         u16::try_from(self.int(name)).unwrap_or_default()
+    }
+
+    fn numbers(&self, name: &str) -> Vec<f64> {
+        let number = |value| if let Value::Float(number) = value { Some(number) } else { None };
+        self.list(name).into_iter().filter_map(number).collect()
     }
 
     fn multicast(&self, name: &str) -> Ipv4Range {

@@ -18,6 +18,7 @@ mod paths;
 mod rules;
 pub mod sample;
 mod settings;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -31,3 +32,4 @@ pub use model::{
 };
 pub use paths::Paths;
 pub use settings::{Changed, Settings};
+pub use sources::{OnDemandConfig, RtspSourceTransport, SourceConfig, SourceProtocol};

@@ -7,6 +7,7 @@ use weft_proto::id::PathName;
 
 use super::network::IpRange;
 use super::paths::Paths;
+use super::sources::SourceConfig;
 use super::value::{Address, Budget, Ipv4Range};
 
 /// Everything that is configured and served.
@@ -325,6 +326,8 @@ pub struct PathConfig {
 pub enum Source {
     /// A client that publishes.
     Publisher,
+    /// A node of the cluster pulls it.
+    Pulled(Box<SourceConfig>),
     /// A source that this version does not pull yet; nobody may publish in its place.
     NotServed(String),
 }

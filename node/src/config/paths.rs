@@ -33,6 +33,14 @@ impl Paths {
         exact.or_else(|| self.named.get_key_value(self.wider(name)?)).map(|(name, config)| (name.as_str(), config))
     }
 
+    /// What the groups of the expression that is the configured name `conf_name` match in `name`, in their order.
+    pub(crate) fn groups(&self, conf_name: &str, name: &PathName) -> Vec<String> {
+        let expression = self.patterns.iter().find(|(pattern, _)| pattern == conf_name);
+        let captures = expression.and_then(|(_, expression)| expression.captures(name.as_str()));
+        let text = |group: Option<regex::Match<'_>>| group.map_or_else(String::new, |group| group.as_str().to_owned());
+        captures.map(|captures| captures.iter().skip(1).map(text).collect()).unwrap_or_default()
+    }
+
     fn wider(&self, name: &PathName) -> Option<&str> {
         let pattern = self.patterns.iter().find(|(_, expression)| expression.is_match(name.as_str()));
         pattern.map(|(name, _)| name.as_str()).or(self.catch_all.as_deref())

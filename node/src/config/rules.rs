@@ -9,6 +9,7 @@ use super::layers::{Layers, Setting, Values};
 use super::model::{Config, Encryption, HlsVariant, Mode, Source};
 use super::network::IpRange;
 use super::paths::is_catch_all;
+use super::sources;
 use super::value::{Address, Value};
 
 /// Adds what is wrong with the whole, now that each key alone is right.
@@ -144,7 +145,7 @@ fn catch_alls(layers: &mut Layers) {
     }
 }
 
-/// The schemes that MediaMTX pulls from, for none of which this version has a client.
+/// The schemes that MediaMTX pulls from; not for all of them this version has a client.
 const SCHEMES: [&str; 22] = [
     "rtsp",
     "rtsps",
@@ -172,7 +173,14 @@ const SCHEMES: [&str; 22] = [
 
 fn sources(layers: &mut Layers, config: &Config) {
     for (name, path) in config.paths.iter() {
-        let Source::NotServed(source) = &path.source else { continue };
+        let source = match &path.source {
+            Source::Publisher => continue,
+            Source::Pulled(pulled) => {
+                pulled_source(layers, name);
+                &pulled.url
+            }
+            Source::NotServed(source) => source,
+        };
         let Some((setting, on_demand)) = source_of(layers, name) else { continue };
         let kind = source.split_once("://").map_or(source.as_str(), |(scheme, _)| scheme);
         let is_url = source.contains("://") && SCHEMES.contains(&kind);
@@ -186,6 +194,7 @@ fn sources(layers: &mut Layers, config: &Config) {
         };
         match problem {
             Some(message) => layers.problems.push(Problem::new(&setting, message)),
+            None if matches!(path.source, Source::Pulled(_)) => {}
             None => {
                 let message = format!("path `{name}`: this version does not pull `{kind}` sources yet; it stays empty");
                 layers.warnings.push(Problem::new(&setting, message));
@@ -194,10 +203,50 @@ fn sources(layers: &mut Layers, config: &Config) {
     }
 }
 
+/// What must hold between the keys of a source that is pulled.
+fn pulled_source(layers: &mut Layers, name: &str) {
+    let text = |layers: &Layers, key: &str| match path_setting(layers, name, key) {
+        Some(Setting { value: Value::Text(text), origin, .. }) => (text.clone(), Some(origin.clone())),
+        _ => (String::new(), None),
+    };
+    let (fingerprint, at) = text(layers, "sourceFingerprint");
+    if let Some(origin) = at.filter(|_| !fingerprint.is_empty() && sources::fingerprint(&fingerprint).is_none()) {
+        layers.problem(&origin, "`sourceFingerprint` expects the 64 hexadecimal digits of a SHA-256");
+    }
+    let (kind, _) = text(layers, "rtspRangeType");
+    let (start, at) = text(layers, "rtspRangeStart");
+    if let Err(expected) = sources::range(&kind, &start) {
+        let origin = at.or_else(|| text(layers, "rtspRangeType").1).unwrap_or(Origin::Default);
+        layers.problem(&origin, format!("`rtspRangeStart` expects {expected}"));
+    }
+    if let (word, Some(origin)) = text(layers, "rtspTransport")
+        && word == "multicast"
+    {
+        let message = format!("path `{name}`: this version does not pull RTSP by multicast yet; it takes `automatic`");
+        layers.warnings.push(Problem::new(&origin, message));
+    }
+    if let Some(Setting { value: Value::List(ports), origin, .. }) =
+        path_setting(layers, name, "rtspUDPSourcePortRange").cloned()
+    {
+        let port = |at: usize| match ports.get(at) {
+            Some(Value::Float(port)) if (1.0..=65535.0).contains(port) => Some(*port),
+            _ => None,
+        };
+        if !matches!((port(0), port(1)), (Some(first), Some(last)) if first < last) {
+            layers.problem(&origin, "`rtspUDPSourcePortRange` expects the first and the last of some ports");
+        }
+    }
+}
+
+/// What is set of a path's key, by itself or for all.
+fn path_setting<'a>(layers: &'a Layers, name: &str, key: &str) -> Option<&'a Setting> {
+    let own = layers.paths.get(name).map(|layer| &layer.values);
+    own.and_then(|values| values.get(key)).or_else(|| layers.path_defaults.get(key))
+}
+
 /// Where a path's source was set, and whether it is on demand.
 fn source_of(layers: &Layers, name: &str) -> Option<(Origin, bool)> {
-    let own = layers.paths.get(name).map(|layer| &layer.values);
-    let find = |key: &str| own.and_then(|values| values.get(key)).or_else(|| layers.path_defaults.get(key));
+    let find = |key: &str| path_setting(layers, name, key);
     let on_demand = find("sourceOnDemand").is_some_and(|setting| setting.value == Value::Bool(true));
     Some((find("source")?.origin.clone(), on_demand))
 }

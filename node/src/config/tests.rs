@@ -192,6 +192,18 @@ fn rules_between_keys() {
             "paths:\n  ~^x: {source: 'rtsp://h/x'}\n",
             "weft.yml:2:9: `~^x` stands for many paths: with a `source` it needs `sourceOnDemand: yes`",
         ),
+        (
+            "paths:\n  cam: {source: 'rtsps://h/x', sourceFingerprint: abc}\n",
+            "weft.yml:2:32: `sourceFingerprint` expects the 64 hexadecimal digits of a SHA-256",
+        ),
+        (
+            "paths:\n  cam: {source: 'rtsp://h/x', rtspRangeType: npt}\n",
+            "weft.yml:2:31: `rtspRangeStart` expects a duration like `30s`",
+        ),
+        (
+            "paths:\n  cam: {source: 'rtsp://h/x', rtspUDPSourcePortRange: [9, 8]}\n",
+            "weft.yml:2:31: `rtspUDPSourcePortRange` expects the first and the last of some ports",
+        ),
     ] {
         assert_eq!(case(text).errors().lines().next(), Some(error), "{text}");
     }
@@ -218,7 +230,7 @@ rtspDisable: yes
 cluster: {node: a, bootstrap: {expect: 3, peers: [\"a:8700\"]}}
 paths:
   a: {record: yes}
-  b: {record: yes, source: 'rtsp://host/x', publishUser: joe}
+  b: {record: yes, source: 'whep://host/x', publishUser: joe}
 ";
     let case = case(text).env(&[("MTX_AUTHINTERNALUSERS_0_USER", "joe"), ("MTX_LOGLEVLE", "x")]);
     assert_eq!(
@@ -228,7 +240,7 @@ paths:
             "weft.yml:5:1: `protocols` is deprecated; write `rtspTransports`",
             "weft.yml:6:1: `rtspDisable` is deprecated; write `rtsp` with the opposite value",
             "weft.yml:9:7: `record` is accepted, but this version does not serve it yet: it has no effect (set 2 times)",
-            "weft.yml:10:20: path `b`: this version does not pull `rtsp` sources yet; it stays empty",
+            "weft.yml:10:20: path `b`: this version does not pull `whep` sources yet; it stays empty",
             "weft.yml:10:45: `publishUser` has no effect any more and protects nothing; write `authInternalUsers`",
             "environment variable MTX_AUTHINTERNALUSERS_0_USER: `authInternalUsers` is accepted, but this version does not \
              serve it yet: it has no effect",

@@ -17,10 +17,11 @@ use weft_proto::id::PathName;
 
 use super::drain::{self, NamedNode};
 use super::kind::Kind;
+use super::moving::Mover;
 use super::shapes::Timestamp;
 use super::source::ApiSource;
 use super::whole::Whole;
-use super::{Access, failure};
+use super::{Access, failure, moving};
 
 /// An answer of the cluster.
 pub type ClusterFuture<'a, T> = BoxFuture<'a, Result<T, ClusterError>>;
@@ -50,6 +51,12 @@ pub trait ClusterSource: Send + Sync {
 
     /// Who owns a path, since when, and what happened before.
     fn why(&self, path: PathName) -> ClusterFuture<'_, WhyView>;
+
+    /// Whom a path that is pulled can be moved to by this name, an id or a label.
+    fn mover(&self, path: PathName, node: String) -> ClusterFuture<'_, Mover>;
+
+    /// Waits until the path is that node's.
+    fn moved(&self, path: PathName, node: String) -> ClusterFuture<'_, PathView>;
 
     /// A token that lets one node in.
     fn invite(&self, valid_for: Duration) -> ClusterFuture<'_, TokenView>;
@@ -187,6 +194,7 @@ pub(super) fn routes(
     access: &Access,
 ) -> Router<Arc<dyn ApiSource>> {
     let whole = Whole { source: node, others: access.others.clone() };
+    let moved = whole.clone();
     Router::new()
         .route("/cluster/status", get(status))
         .route("/cluster/nodes", get(nodes))
@@ -201,6 +209,10 @@ pub(super) fn routes(
             post(move |source, node| drain::end(whole.clone(), source, node))
         })
         .route("/cluster/paths", get(paths))
+        .route(
+            "/cluster/paths/move",
+            post(move |State(source): Source, body| moving::move_source(moved.clone(), source, body)),
+        )
         .route("/cluster/why/{*path}", get(move |source, path| why(whole.clone(), source, path)))
         .route("/cluster/tokens", post(invite))
         .route("/cluster/backup", get(backup))

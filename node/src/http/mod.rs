@@ -13,6 +13,7 @@ mod faults_test;
 mod hls;
 mod kind;
 mod list;
+mod moving;
 mod part;
 mod round;
 mod rtmp;
@@ -46,6 +47,7 @@ pub use faults::{
     Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
 };
 pub use hls::{HlsMuxerInfo, HlsSessionInfo};
+pub use moving::Mover;
 pub use part::answer;
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{

@@ -29,6 +29,8 @@ pub(super) enum Question {
     Kick { kind: Kind, name: String },
     /// Empty yourself, or do not, or say how far you are.
     Drain(DrainWish),
+    /// Pull the source of this path in place of the node that does.
+    Take { path: String },
 }
 
 /// Where something stands in its list: when it was made, in nanoseconds since 1970 (0 where that does not count), and its
@@ -154,6 +156,10 @@ pub async fn answer(source: &dyn ApiSource, question: &[u8]) -> Option<Vec<u8>> 
         Question::Get { kind, names } => named(source, kind, &names).await.map(|rows| serde_json::to_vec(&rows)),
         Question::Drain(wish) => source.drain(wish).await.map(|view| serde_json::to_vec(&view)),
         Question::Kick { kind, name } => kick(source, kind, &name).await.map(|kicked| serde_json::to_vec(&kicked)),
+        Question::Take { path } => {
+            let is_willing = PathName::new(&path).is_ok_and(|path| source.take_source(&path));
+            Ok(serde_json::to_vec(&is_willing))
+        }
     };
     match answered {
         Ok(answer) => answer.ok(),

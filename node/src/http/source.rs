@@ -77,6 +77,11 @@ pub trait ApiSource: Send + Sync {
     /// One path, if it is there.
     fn path(&self, name: PathName) -> ApiFuture<'_, Option<PathInfo>>;
 
+    /// Pulls the path's source here, and takes the path over once it gives something; false where nothing says what to pull.
+    fn take_source(&self, _path: &PathName) -> bool {
+        false
+    }
+
     /// Connections of an RTSP server.
     fn rtsp_conns(&self, server: RtspServer) -> ApiFuture<'_, Vec<RtspConnInfo>>;
 

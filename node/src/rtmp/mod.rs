@@ -10,7 +10,9 @@ mod play;
 mod publish;
 mod request;
 mod session;
+pub mod source;
 mod stats;
 
 pub use door::{Door, DoorConfig, Shared};
+pub use source::Sources;
 pub use stats::{Connection, Connections, State};

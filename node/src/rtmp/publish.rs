@@ -22,6 +22,8 @@ pub(super) struct Publishing {
     info: SessionInfo,
     /// It waits where another one is active; with which rank.
     standby: Option<NonZeroU8>,
+    /// It is a source of this node's.
+    is_pulled: bool,
     receiver: Receiver,
     /// Once the tracks are known.
     publication: Option<Publication>,
@@ -65,7 +67,24 @@ impl Publishing {
         now: Now,
     ) -> Self {
         let (receiver, colors) = (Receiver::new(), colors.clone());
-        Self { path, info, standby, receiver, publication: None, colors, kept: None, begun_at: now, restarts: 0 }
+        let is_pulled = false;
+        Self {
+            path,
+            info,
+            standby,
+            is_pulled,
+            receiver,
+            publication: None,
+            colors,
+            kept: None,
+            begun_at: now,
+            restarts: 0,
+        }
+    }
+
+    /// What this node pulls by itself.
+    pub(super) fn pulled(path: PathName, info: SessionInfo, colors: &Arc<Colors>, now: Now) -> Self {
+        Self { is_pulled: true, ..Self::new(path, info, None, colors, now) }
     }
 
     /// The handle into the fabric, once there is one.
@@ -108,7 +127,11 @@ impl Publishing {
                 }
                 let Some(tracks) = self.receiver.begin() else { return Ok(begun) };
                 let (path, info) = (self.path.clone(), self.info.clone());
-                let published = fabric.publish_as(path, info, tracks.clone(), self.standby).await;
+                let published = if self.is_pulled {
+                    fabric.publish_source(path, info, tracks.clone()).await
+                } else {
+                    fabric.publish_as(path, info, tracks.clone(), self.standby).await
+                };
                 self.publication = Some(published.map_err(Failure::Refused)?);
                 begun = Some(tracks);
             }

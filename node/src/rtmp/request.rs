@@ -141,7 +141,7 @@ impl Session {
 /// How a publisher is told that the fabric does not take it.
 pub(super) const fn refuse_publisher(error: PublishError) -> Refusal {
     match error {
-        PublishError::AlreadyPublished => Refusal::Taken,
+        PublishError::AlreadyPublished | PublishError::Pulled => Refusal::Taken,
         PublishError::NotConfigured => Refusal::NotFound,
         PublishError::NoRandomAccess(_) => Refusal::NoTracks,
         _ => Refusal::Unavailable,

@@ -11,6 +11,7 @@ mod record;
 mod redirect;
 mod request;
 mod session;
+pub mod source;
 mod stats;
 
 pub use door::{Door, DoorConfig, UdpPair};

@@ -14,7 +14,7 @@ use weft_proto::rtp::{Aligner, Format, Received, TrackReceiver, Verdict, rtcp};
 use weft_proto::sdp::MediaDescription;
 use weft_proto::time::{Now, WallClock};
 
-use super::stats::{SessionCounters, SessionRecord};
+use super::stats::SessionCounters;
 use crate::limits::ALIGN_UNITS_MAX;
 
 /// How long packets that come out of order over UDP are waited for.
@@ -26,7 +26,7 @@ pub(super) struct Recording {
     lines: Vec<Line>,
     aligner: Aligner,
     held: Vec<Held>,
-    record: Arc<SessionRecord>,
+    counters: Arc<SessionCounters>,
     last_media: Now,
 }
 
@@ -58,7 +58,7 @@ impl Recording {
         media: &[MediaDescription],
         sections: &[usize],
         ordered: bool,
-        record: Arc<SessionRecord>,
+        counters: Arc<SessionCounters>,
         now: Now,
     ) -> Self {
         let wait = if ordered { Duration::ZERO } else { REORDER_WAIT };
@@ -79,7 +79,7 @@ impl Recording {
         };
         let lines: Vec<Line> = sections.iter().filter_map(line).collect();
         let aligner = Aligner::new(lines.iter().map(|line| line.receiver.rate()));
-        Self { publication, lines, aligner, held: Vec::new(), record, last_media: now }
+        Self { publication, lines, aligner, held: Vec::new(), counters, last_media: now }
     }
 
     /// The handle into the fabric.
@@ -96,7 +96,7 @@ impl Recording {
     pub(super) fn packet(&mut self, section: usize, is_rtcp: bool, bytes: Bytes, now: Now) {
         let Some(index) = self.lines.iter().position(|line| line.section == section) else { return };
         let line = &mut self.lines[index];
-        let counters = &self.record.counters;
+        let counters = &self.counters;
         self.last_media = now;
         if is_rtcp {
             counters.saw_rtcp(rtcp::parse(&bytes).count());
@@ -178,9 +178,9 @@ impl Recording {
     pub(super) fn count(&self) {
         let jitter: f64 = self.lines.iter().map(|line| f64::from(line.receiver.stats().jitter())).sum();
         let mean = jitter / self.lines.len().max(1) as f64;
-        self.record.counters.inbound_jitter.store(mean.to_bits(), Ordering::Relaxed);
+        self.counters.inbound_jitter.store(mean.to_bits(), Ordering::Relaxed);
         let lost: i64 = self.lines.iter().map(|line| line.receiver.stats().lost().max(0)).sum();
-        self.record.counters.inbound_lost.store(lost as u64, Ordering::Relaxed);
+        self.counters.inbound_lost.store(lost as u64, Ordering::Relaxed);
     }
 
     /// Notes where new units stand in time, before they are aligned, and what was lost before them.

@@ -276,8 +276,8 @@ impl Session {
             Ok(publication) => {
                 let waits = !publication.is_active();
                 let ordered = self.machine.tracks().iter().all(|track| track.transport.interleaved.is_some());
-                let record = self.registered.record.clone();
-                let recording = Recording::new(publication, &self.media, &sections, ordered, record, self.now());
+                let counters = self.registered.record.counters.clone();
+                let recording = Recording::new(publication, &self.media, &sections, ordered, counters, self.now());
                 self.activity = Activity::Recording(Box::new(recording));
                 info!(%path, peer = %self.peer, protocol = self.protocol(), tracks = %labels(&tracks), transport = self.transport(), "{} joined", if waits { "standby" } else { "publisher" });
                 Outcome::Accepted
@@ -286,7 +286,7 @@ impl Session {
                 info!(%path, peer = %self.peer, protocol = self.protocol(), "publisher refused: {error}");
                 Outcome::refused(match error {
                     PublishError::NotConfigured => Status::NOT_FOUND,
-                    PublishError::AlreadyPublished => Status::FORBIDDEN,
+                    PublishError::AlreadyPublished | PublishError::Pulled => Status::FORBIDDEN,
                     PublishError::NoRandomAccess(_) => Status::UNSUPPORTED_MEDIA_TYPE,
                     _ => Status::SERVICE_UNAVAILABLE,
                 })

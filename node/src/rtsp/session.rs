@@ -140,7 +140,7 @@ impl Session {
             peer,
             secure,
             facts: parking_lot::Mutex::new(facts),
-            counters: SessionCounters::default(),
+            counters: Arc::default(),
         });
         let now = door.shared.fabric.clock().now();
         Self {

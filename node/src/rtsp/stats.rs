@@ -25,7 +25,7 @@ pub struct SessionRecord {
     /// What changes.
     pub facts: Mutex<Facts>,
     /// What is counted.
-    pub counters: SessionCounters,
+    pub counters: Arc<SessionCounters>,
 }
 
 /// What a session says of itself as it goes.

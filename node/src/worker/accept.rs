@@ -65,7 +65,7 @@ pub async fn handshake(tls: &TlsAcceptor, stream: TcpStream, peer: SocketAddr) -
 /// The connection as a session uses it: plain, or encrypted where there is an acceptor.
 pub async fn wire(tls: Option<&TlsAcceptor>, stream: TcpStream, peer: SocketAddr) -> Option<Wire> {
     match tls {
-        Some(tls) => Some(Wire::Tls(Box::new(handshake(tls, stream, peer).await?))),
+        Some(tls) => Some(Wire::Tls(Box::new(handshake(tls, stream, peer).await?.into()))),
         None => Some(Wire::Plain(stream)),
     }
 }

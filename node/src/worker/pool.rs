@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 use weft_cluster::stream::{StreamKey, WakeGate};
 
 use super::Bell;
@@ -54,6 +54,11 @@ impl Pool {
             let run = run.clone();
             arbiter.spawn_fn(move || run(Worker::of_this_thread(index), part));
         }
+    }
+
+    /// Ways to run something on one of them.
+    pub fn handles(&self) -> Vec<ArbiterHandle> {
+        self.arbiters.iter().map(Arbiter::handle).collect()
     }
 
     /// Ends the threads once their present tasks yield. One that waits for work that it has given away, such as a name that

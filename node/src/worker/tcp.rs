@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// Slices handed to one `writev`. A batch is rarely longer: a 4K keyframe is one slice.
 const SLICES_MAX: usize = 64;
@@ -74,6 +75,15 @@ impl Wire {
         // SAFETY: `poll_read` has initialised the first `count` bytes of the spare capacity.
         unsafe { buffer.set_len(buffer.len() + count) };
         Poll::Ready(Ok(count))
+    }
+
+    /// Its addresses: this end's, the other one's.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        Ok((stream.local_addr()?, stream.peer_addr()?))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -21,6 +21,7 @@ use crate::{http, ports, tools};
 pub struct Setup {
     name: String,
     more: String,
+    paths: String,
     zone: String,
     disk_megabytes: Option<u32>,
     machine: Option<Arc<Machine>>,
@@ -31,8 +32,8 @@ pub struct Setup {
 impl Setup {
     /// A node with this label and the defaults.
     pub fn new(name: &str) -> Self {
-        let (name, more, zone) = (name.to_owned(), String::new(), String::new());
-        Self { name, more, zone, disk_megabytes: None, machine: None, all_doors: false, workers: 1 }
+        let (name, more, paths, zone) = (name.to_owned(), String::new(), String::new(), String::new());
+        Self { name, more, paths, zone, disk_megabytes: None, machine: None, all_doors: false, workers: 1 }
     }
 
     /// On a machine of its own.
@@ -77,6 +78,13 @@ impl Setup {
         self
     }
 
+    /// With a path and what is configured for it.
+    #[must_use]
+    pub fn with_path(mut self, name: &str, keys: &str) -> Self {
+        self.paths += &format!("  {name}: {{{keys}}}\n");
+        self
+    }
+
     /// With more lines of YAML.
     #[must_use]
     pub fn with(mut self, more: &str) -> Self {
@@ -92,6 +100,7 @@ pub struct Node {
     /// Its label.
     pub name: String,
     more: String,
+    paths: String,
     zone: String,
     disk_megabytes: Option<u32>,
     machine: Option<Arc<Machine>>,
@@ -119,6 +128,7 @@ impl Node {
         Self {
             name: setup.name.clone(),
             more: setup.more.clone(),
+            paths: setup.paths.clone(),
             zone: setup.zone.clone(),
             disk_megabytes: setup.disk_megabytes,
             machine: setup.machine.clone(),
@@ -160,13 +170,13 @@ impl Node {
     }
 
     fn configuration(&self) -> String {
-        let Self { name, more, zone, rtsp, rtmp, workers, api, bootstrap, .. } = self;
+        let Self { name, more, paths, zone, rtsp, rtmp, workers, api, bootstrap, .. } = self;
         let mesh = self.peer();
         format!(
             "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\nworkers: {workers}\nchaos: yes\n\
              rtspTransports: [tcp]\nrtspAddress: 127.0.0.1:{rtsp}\nrtmpAddress: 127.0.0.1:{rtmp}\n\
              hls: no\nwebrtc: no\nsrt: no\nmoq: no\n{more}\
-             cluster:\n  node: {name}\n  address: {mesh}\n{zone}{bootstrap}paths:\n  all_others:\n"
+             cluster:\n  node: {name}\n  address: {mesh}\n{zone}{bootstrap}paths:\n{paths}  all_others:\n"
         )
     }
 

@@ -7,13 +7,25 @@ const DAY: u64 = 86_400_000;
 const YEAR: u64 = 366 * DAY;
 
 pub(super) static SOURCE: &[Key] = &[
-    key("source", Text, "publisher", "Where the stream comes from: `publisher`, or a URL to pull (not yet).")
-        .shared()
-        .served(),
-    key("sourceFingerprint", Text, "", "Fingerprint of the source's certificate.").shared(),
-    key("sourceOnDemand", Bool, "no", "Pull the source only while somebody reads.").shared(),
-    key("sourceOnDemandStartTimeout", Duration(1, DAY), "10s", "How long it may take to be ready.").shared(),
-    key("sourceOnDemandCloseAfter", Duration(0, DAY), "10s", "How long it stays without readers.").shared(),
+    key(
+        "source",
+        Text,
+        "publisher",
+        "Where the stream comes from: `publisher`, or a URL that a node pulls (`rtsp`, `rtmp`).",
+    )
+    .shared()
+    .served(),
+    key(
+        "sourceFingerprint",
+        Text,
+        "",
+        "SHA-256 of the source's certificate; without it the certificate must be trusted.",
+    )
+    .shared()
+    .served(),
+    key("sourceOnDemand", Bool, "no", "Pull the source only while somebody reads.").shared().served(),
+    key("sourceOnDemandStartTimeout", Duration(1, DAY), "10s", "How long readers wait for it.").shared().served(),
+    key("sourceOnDemandCloseAfter", Duration(0, DAY), "10s", "How long it stays without readers.").shared().served(),
     key("maxReaders", Int(0, i64::MAX), "0", "Most readers at a time; 0 is no limit.").shared().served(),
     key("srtReadPassphrase", Secret, "", "What SRT readers must know; 10 to 79 characters.").shared(),
     key("useAbsoluteTimestamp", Bool, "no", "Keep the times that the source sends.").shared(),
@@ -33,6 +45,14 @@ pub(super) static SOURCE: &[Key] = &[
 ];
 
 pub(super) static WEFT: &[Key] = &[
+    key(
+        "sourceExclusive",
+        Bool,
+        "no",
+        "Pull the source only while the node is part of a quorum: never from two at once.",
+    )
+    .shared()
+    .served(),
     key("readerHold", Duration(0, DAY), "10s", "How long readers wait for the publisher to come back.")
         .shared()
         .served(),
@@ -59,12 +79,19 @@ pub(super) static RECORD: &[Key] = &[
 
 pub(super) static PARTICULAR: &[Key] = &[
     key("rtspDemuxMpegts", Bool, "no", "Take MPEG-TS inside RTSP apart.").shared(),
-    key("rtspTransport", Choice(&["automatic", "udp", "multicast", "tcp"]), "automatic", "How to pull RTSP.").shared(),
-    key("rtspAnyPort", Bool, "no", "Take RTP from other ports than promised.").shared(),
-    key("rtspRangeType", Choice(&["", "clock", "npt", "smpte"]), "", "Kind of range to ask for.").shared(),
-    key("rtspRangeStart", Text, "", "Where the range begins.").shared(),
-    key("rtspScale", Text, "", "The speed to ask for.").shared(),
-    key("rtspUDPSourcePortRange", Numbers(2), "[32768, 60999]", "Local ports for pulling over UDP.").shared(),
+    key(
+        "rtspTransport",
+        Choice(&["automatic", "udp", "multicast", "tcp"]),
+        "automatic",
+        "How to pull RTSP; `automatic` is `tcp`, and `udp` where the server does not want that.",
+    )
+    .shared()
+    .served(),
+    key("rtspAnyPort", Bool, "no", "Take RTP from other ports than promised.").shared().served(),
+    key("rtspRangeType", Choice(&["", "clock", "npt", "smpte"]), "", "Kind of range to ask for.").shared().served(),
+    key("rtspRangeStart", Text, "", "Where the range begins.").shared().served(),
+    key("rtspScale", Text, "", "The speed to ask for.").shared().served(),
+    key("rtspUDPSourcePortRange", Numbers(2), "[32768, 60999]", "Local ports for pulling over UDP.").shared().served(),
     key("rtpSDP", Text, "", "The SDP of a plain RTP source.").shared(),
     key("moqTransport", Choice(&["quic", "webtransport"]), "quic", "How to pull MoQ.").shared(),
     key("whepBearerToken", Secret, "", "Token for a WHEP source.").shared(),

@@ -82,7 +82,17 @@ impl ClientMachine {
 
     /// Starts receiving.
     pub fn play(&mut self) -> Request {
-        self.send(Request::new(Method::Play, &self.base).with("Range", "npt=0-"))
+        self.play_from(None, None)
+    }
+
+    /// Starts receiving from somewhere else than the present, or at another speed: the headers `Range` and `Scale`
+    /// (RFC 2326 sections 12.29 and 12.34).
+    pub fn play_from(&mut self, range: Option<&str>, scale: Option<&str>) -> Request {
+        let mut request = Request::new(Method::Play, &self.base).with("Range", range.unwrap_or("npt=0-"));
+        if let Some(scale) = scale {
+            request = request.with("Scale", scale);
+        }
+        self.send(request)
     }
 
     /// Starts sending.
