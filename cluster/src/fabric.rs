@@ -183,6 +183,9 @@ impl Fabric {
         info: SessionInfo,
         tracks: Tracks,
     ) -> Result<Publication, PublishError> {
+        if self.is_draining() {
+            return Err(PublishError::Draining);
+        }
         self.push(PublishRequest { path, info, tracks, standby: None, pulled: true }).await
     }
 

@@ -243,3 +243,27 @@ fn a_source_is_moved_by_command_without_a_gap() {
     wait_pulled(&cluster, &cameras, &names);
     assert_eq!(cluster.wait_owner(&names[0], Some(&label)), epoch);
 }
+
+#[test]
+fn the_sources_of_a_drained_node_are_pulled_by_others_first() {
+    let _limit = Deadline::seconds(90);
+    let (cameras, names) = (Cameras::start(), names(6));
+    let cluster = cluster(&cameras, &names, "");
+    wait_pulled(&cluster, &cameras, &names);
+    let drained = owner(&cluster, &names[0]).expect("somebody pulls it");
+    let its: Vec<&String> = names.iter().filter(|name| owner(&cluster, name) == Some(drained)).collect();
+    let other = (drained + 1) % 3;
+    let drain = format!("/cluster/nodes/{}/drain", cluster.nodes[drained].name);
+    assert_eq!(cluster.nodes[other].send("POST", &drain, &json!({})).status, 200);
+    cluster.wait("nobody to publish there", |cluster| {
+        cluster.nodes[other].get(&drain).is_some_and(|view| view["publishers"] == 0)
+    });
+    wait_pulled(&cluster, &cameras, &names);
+    for name in its {
+        assert!(owner(&cluster, name).is_some_and(|owner| owner != drained), "{name}");
+        let visits = cameras.visits_of(name);
+        assert_eq!(visits.len(), 2, "{name}");
+        assert!(visits[1].from < visits[0].until.expect("it is over"), "{name}: made before the other was broken");
+    }
+    assert!(cameras.longest_overlap() < OVERLAP_MAX, "{:?}", cameras.longest_overlap());
+}

@@ -11,6 +11,7 @@ mod distance;
 mod follow;
 mod history;
 mod holdings;
+mod leaving;
 mod link;
 mod member;
 mod placer;

@@ -53,9 +53,9 @@ type Job = Box<dyn FnOnce(Member<Link>) + Send>;
 /// The rest of the node's way to its part in the cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
-    id: NodeId,
+    pub(super) id: NodeId,
     jobs: mpsc::UnboundedSender<Job>,
-    state: SharedState,
+    pub(super) state: SharedState,
     inquirer: Inquirer<Link>,
     /// Who the node is to the others, and whom they trust; none for a node that is alone.
     identity: Option<Current>,
@@ -131,40 +131,6 @@ impl Cluster {
     pub async fn propose(&self, entry: Entry, within: Duration) -> Result<(u64, Answer), ProposeError> {
         let asked = self.ask(move |member| async move { member.consensus().propose(entry, within).await });
         asked.await.unwrap_or(Err(ProposeError::Stopped))
-    }
-
-    /// Agrees that this node takes no new publishers, or does again: others give it nothing, and take nothing through it.
-    pub async fn set_drained(&self, drained: bool, within: Duration) -> Result<(u64, Answer), ProposeError> {
-        let asked = self.ask(move |member| async move {
-            let entry = Entry::Drain { node: member.id(), incarnation: member.incarnation(), drained };
-            member.consensus().propose(entry, within).await
-        });
-        asked.await.unwrap_or(Err(ProposeError::Stopped))
-    }
-
-    /// Lets another node lead, if this one does and another can; whether this one does not lead any more.
-    pub async fn resign(&self) -> bool {
-        self.ask(|member| async move { member.resign().await }).await.unwrap_or(true)
-    }
-
-    /// Promotes the standbys that wait on other nodes for what this one owns: they go on with it from their newest random access
-    /// points. How many there were.
-    pub async fn hand_to_standbys(&self, within: Duration) -> Result<usize, ProposeError> {
-        let entries: Vec<Entry> = {
-            let state = self.state.read();
-            let owned = state.paths().owned_by(self.id);
-            let waits = owned.filter_map(|(path, ownership)| {
-                let standby =
-                    ownership.standbys.iter().find(|standby| state.members().is_serving(standby.claim.node))?;
-                Some(Entry::Promote { path: path.clone(), epoch: ownership.epoch, id: standby.claim })
-            });
-            waits.collect()
-        };
-        let count = entries.len();
-        for entry in entries {
-            self.propose(entry, within).await?;
-        }
-        Ok(count)
     }
 
     /// Waits until this node knows all that was agreed before.

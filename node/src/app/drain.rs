@@ -11,7 +11,7 @@ use weft_cluster::membership::Cluster;
 use weft_cluster::ownership::MemberState;
 use weft_cluster::{Fabric, Occupants};
 
-use crate::http::{DrainView, DrainWish};
+use crate::http::{DrainView, DrainWish, take_source};
 
 /// The drain of this node, if there is one. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +39,9 @@ enum Wanted {
 
 /// How long an agreement may take before it is tried again.
 const AGREE: Duration = Duration::from_secs(3);
+
+/// A source that is still pulled here after this time has not moved: somebody is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// How often it is looked who is still there.
 const LOOK: Duration = Duration::from_millis(100);
@@ -129,13 +132,29 @@ impl Shared {
         if !self.cluster.resign().await {
             warn!("no other node leads yet");
         }
+        let mut asked: Option<Instant> = None;
         loop {
             match self.cluster.hand_to_standbys(AGREE).await {
                 Ok(0) => {}
                 Ok(paths) => info!(paths, "standbys of other nodes go on with paths"),
                 Err(error) => warn!(%error, "standbys cannot be promoted yet"),
             }
+            if asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+                asked = Some(Instant::now());
+                self.move_sources().await;
+            }
             sleep(LOOK).await;
+        }
+    }
+
+    /// Other nodes connect to the sources first, then the paths become theirs.
+    async fn move_sources(&self) {
+        let questions: Vec<_> = self.cluster.sources_elsewhere();
+        if !questions.is_empty() {
+            info!(sources = questions.len(), "other nodes are asked to pull sources");
+            let questions = questions.iter().map(|(path, to)| (*to, take_source(path))).collect();
+            // Who does not answer, or is not willing, is asked again.
+            let _ = self.cluster.inquirer().ask_each(questions, AGREE).await;
         }
     }
 

@@ -47,7 +47,7 @@ pub use faults::{
     Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
 };
 pub use hls::{HlsMuxerInfo, HlsSessionInfo};
-pub use moving::Mover;
+pub use moving::{Mover, take_source};
 pub use part::answer;
 pub use rtmp::{RtmpConnInfo, RtmpServer};
 pub use shapes::{

@@ -31,6 +31,11 @@ pub enum Mover {
     Other(NodeId),
 }
 
+/// The question to a node that it pull a path's source; its answer is `true` when it is about to.
+pub fn take_source(path: &PathName) -> Vec<u8> {
+    words(&Question::Take { path: path.to_string() })
+}
+
 /// Moves, and answers when it is done.
 pub(super) async fn move_source(
     whole: Whole,
@@ -46,8 +51,7 @@ pub(super) async fn move_source(
     let is_willing = match (mover, &whole.others) {
         (Mover::This, _) => whole.source.take_source(&path),
         (Mover::Other(to), Some(others)) => {
-            let question = words(&Question::Take { path: path.to_string() });
-            let answers = others.ask_each(vec![(to, question)], WITHIN).await;
+            let answers = others.ask_each(vec![(to, take_source(&path))], WITHIN).await;
             answers.parts.iter().any(|part| serde_json::from_slice::<bool>(&part.answer).is_ok_and(|willing| willing))
         }
         (Mover::Other(_), None) => false,
