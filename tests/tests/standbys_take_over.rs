@@ -288,6 +288,11 @@ fn of_real_clients_over_two_protocols() {
     cluster.wait("all readers to be there", |cluster| {
         shown(cluster, leader, path)["readers"].as_array().is_some_and(|readers| readers.len() == 4)
     });
+    // A player that has no segment yet when the owner dies may give up; here it is about those that play.
+    cluster.wait("HLS to be played", |cluster| {
+        let muxers = cluster.nodes[leader].get("/v3/hlsmuxers/list").unwrap_or_default();
+        muxers["items"][0]["outboundBytes"].as_u64() > Some(50_000)
+    });
     let readers_before = shown(&cluster, leader, path)["readers"].clone();
     cluster.nodes[owner].kill();
     cluster.wait_owner(path, Some(&cluster.nodes[waits].name));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 use weft_cluster::membership::Cluster;
@@ -23,6 +23,8 @@ pub(super) struct Drain {
 struct Shared {
     fabric: Fabric,
     cluster: Cluster,
+    /// Held by the wish that is being agreed on.
+    agreeing: Arc<Mutex<()>>,
 }
 
 /// What was asked for last.
@@ -49,7 +51,7 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Drain {
     /// On the control thread, which does what it takes.
     pub(super) fn new(fabric: Fabric, cluster: Cluster) -> Self {
-        let shared = Arc::new(Shared { fabric, cluster });
+        let shared = Arc::new(Shared { fabric, cluster, agreeing: Arc::default() });
         let (wanted, wishes) = watch::channel(Wanted::Nothing);
         actix_rt::spawn(shared.clone().run(wishes));
         Self { shared, wanted: Arc::new(wanted) }
@@ -76,7 +78,7 @@ impl Drain {
     }
 
     fn view(&self) -> DrainView {
-        let Shared { fabric, cluster } = &*self.shared;
+        let Shared { fabric, cluster, .. } = &*self.shared;
         let Occupants { publishers, readers } = fabric.occupants();
         let until = match *self.wanted.borrow() {
             Wanted::Empty { until } => until,
@@ -120,8 +122,17 @@ impl Shared {
 
     /// Until the others have agreed: without a majority that may take long, and people are asked to go meanwhile.
     async fn agree(&self, drained: bool) {
-        while let Err(error) = self.cluster.set_drained(drained, AGREE).await {
-            warn!(%error, drained, "the others do not know yet whether the node is drained");
+        loop {
+            let (cluster, agreeing) = (self.cluster.clone(), self.agreeing.clone());
+            // On its own, and one after the other: what was given up half-way would be agreed on after what was asked for next.
+            let attempt = actix_rt::spawn(async move {
+                let _turn = agreeing.lock().await;
+                cluster.set_drained(drained, AGREE).await
+            });
+            match attempt.await {
+                Ok(Ok(_)) | Err(_) => return,
+                Ok(Err(error)) => warn!(%error, drained, "the others do not know yet whether the node is drained"),
+            }
             sleep(LOOK).await;
         }
     }
