@@ -118,7 +118,7 @@ fn when_a_standby_elsewhere_has_the_path_its_publisher_waits_and_readers_get_it_
     assert_eq!(core.handle(Event::Relay { id: B }, at(2)), [Command::Accept(B)]);
     core.handle(Event::Ready(vec![A]), at(3));
     let commands = core.handle(Event::Turn, at(3));
-    assert_eq!(commands, [Command::Replace(B), Command::DemandGone, Command::TakeOver(A)]);
+    assert_eq!(commands, [Command::Replace(B), Command::EndRelay, Command::TakeOver(A)]);
 }
 
 #[test]
