@@ -6,10 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use weft_proto::rtsp::machine::ClientMachine;
-use weft_proto::rtsp::{Channels, LowerTransport, Mode, Transport};
-
-use crate::publisher::Refused;
+use crate::publisher::{Refused, claim_with};
 use crate::rtsp::{Arrival, Connection, Player};
 
 /// H.264 of 320x180, constrained baseline; made by x264.
@@ -43,23 +40,7 @@ struct State {
 impl Numbered {
     /// Publishes as number `who`, 0 to 127. `path` may have a query.
     pub fn start(server: SocketAddr, path: &str, who: u8) -> Result<Self, Refused> {
-        let mut connection = Connection::open(server, &format!("rtsp://{server}/{path}"), None)?;
-        let offer = Transport {
-            lower: LowerTransport::Tcp,
-            interleaved: Some(Channels { rtp: 0, rtcp: 1 }),
-            mode: Some(Mode::Record),
-            ..Transport::default()
-        };
-        for step in 0..3 {
-            let response = connection.ask(|machine| match step {
-                0 => machine.announce(SDP),
-                1 => machine.setup("trackID=0", &offer),
-                _ => ClientMachine::record(machine),
-            })?;
-            if !response.status.is_success() {
-                return Err(Refused::Status(response.status.code()));
-            }
-        }
+        let (connection, _) = claim_with(server, path, SDP)?;
         let state = Arc::new(State::default());
         let shared = state.clone();
         let thread = std::thread::spawn(move || {

@@ -83,6 +83,11 @@ pub fn claim(server: SocketAddr, path: &str) -> Result<Connection, Refused> {
 
 /// The same, and how long the last step took, at which the path is claimed.
 pub fn claim_timed(server: SocketAddr, path: &str) -> Result<(Connection, Duration), Refused> {
+    claim_with(server, path, SDP)
+}
+
+/// The same for the one track that a description has.
+pub(crate) fn claim_with(server: SocketAddr, path: &str, sdp: &'static str) -> Result<(Connection, Duration), Refused> {
     let uri = format!("rtsp://{server}/{path}");
     let mut connection = Connection::open(server, &uri, None)?;
     let offer = Transport {
@@ -95,7 +100,7 @@ pub fn claim_timed(server: SocketAddr, path: &str) -> Result<(Connection, Durati
     for step in 0..3 {
         asked = Instant::now();
         let response = connection.ask(|machine| match step {
-            0 => machine.announce(SDP),
+            0 => machine.announce(sdp),
             1 => machine.setup("trackID=0", &offer),
             _ => ClientMachine::record(machine),
         })?;
