@@ -129,7 +129,7 @@ impl Carrier {
         let now = self.clock.now();
         let mut inner = self.inner.borrow_mut();
         for id in core::mem::take(&mut *self.rung.borrow_mut()) {
-            inner.wake(id);
+            inner.wake(id, (now, self.patience));
         }
         let written = inner.write(&self.connection, (now, self.patience), cx);
         if written.is_err() {
@@ -148,7 +148,7 @@ impl Carrier {
 
 impl Inner {
     /// All lanes of a subscription are to look into the log.
-    fn wake(&mut self, id: u64) {
+    fn wake(&mut self, id: u64, (now, patience): (Now, Duration)) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         if subscription.attendance.ended().is_some() && !core::mem::replace(&mut subscription.ended, true) {
             // When the child does not read what it is told, it finds out by its own means.
@@ -162,9 +162,11 @@ impl Inner {
         for (track, lane) in &subscription.lanes {
             match self.turns.class_of((id, *track)) {
                 None => self.turns.wait((id, *track), lane.class()),
-                // Its next group is there: it is in time again.
-                Some(Class::Late) if lane.may_jump(subscription.attendance.stream()) => {
-                    self.turns.wait((id, *track), Class::First);
+                Some(Class::Pictures | Class::Late) => {
+                    // Its next group is there: it is in time again.
+                    if let Some(class) = lane.class_after(subscription.attendance.stream(), now, patience) {
+                        self.turns.wait((id, *track), class);
+                    }
                 }
                 Some(_) => {}
             }

@@ -22,6 +22,13 @@ use crate::stream::{Entry, Stream};
 /// Bytes of units that are read from the log at once; the rest stays there, where it can be dropped.
 const AHEAD_BYTES: usize = 64 << 10;
 
+/// What comes within this time after the first picture of a group goes before what others go on with, so that more than one
+/// picture of it is seen.
+const EARLY: Duration = Duration::from_millis(100);
+
+/// Groups that begin more often do not go first.
+const LEAD_EVERY: Duration = Duration::from_secs(1);
+
 /// What a lane needs of the connection.
 pub(super) trait Outlet {
     /// A new stream, when one may be opened.
@@ -64,6 +71,7 @@ pub(super) struct Lane {
     chunks: SmallVec<[Bytes; 4]>,
     /// Bytes that the connection took.
     written: u64,
+    lead: Lead,
 }
 
 /// Epoch, publisher and group of a unit: what has a stream of its own.
@@ -91,6 +99,7 @@ impl Lane {
             writing: None,
             chunks: SmallVec::new(),
             written: 0,
+            lead: Lead::default(),
         }
     }
 
@@ -98,9 +107,15 @@ impl Lane {
     pub(super) fn class(&self) -> Class {
         match self.next_unit() {
             _ if self.is_sound => Class::Sound,
-            Some(entry) if entry.group_start => Class::First,
-            _ => Class::Pictures,
+            Some(entry) => self.lead.class_of(entry),
+            None => Class::Pictures,
         }
+    }
+
+    /// Where it is served when what is next gives way to a newer group, because it has waited too long.
+    pub(super) fn class_after(&self, stream: &Stream, now: Now, patience: Duration) -> Option<Class> {
+        self.next_unit().filter(|entry| now.since(entry.arrived) > patience && self.may_jump(stream))?;
+        stream.newest_group().map(|(_, newest)| self.lead.class_of(&newest))
     }
 
     /// Bytes that the connection has taken so far.
@@ -187,6 +202,7 @@ impl Lane {
         let Entry { position, marks, group_start, missed, .. } = *entry;
         let missed = core::mem::take(&mut self.jumped) || missed;
         let placed = Placed { seq: position.seq, marks, group_start, missed };
+        self.lead.note(&entry);
         let head = out.writer.write(placed, &entry.unit, &entry.tracks, after);
         self.chunks.push(head);
         self.chunks.extend(entry.unit.payload.frames().flat_map(|frame| frame.slices().iter().cloned()));
@@ -292,6 +308,36 @@ impl Lane {
     }
 }
 
+/// Which pictures of a lane go before those of others: with which a group begins, but not more of them than a
+/// usual stream has.
+#[derive(Debug, Default)]
+struct Lead {
+    /// When the first picture of the last group was there that went first.
+    last: Option<Now>,
+}
+
+impl Lead {
+    fn class_of(&self, entry: &Entry) -> Class {
+        let arrived = entry.arrived;
+        match self.last {
+            _ if entry.group_start && self.may_lead(arrived) => Class::First(arrived),
+            Some(last) if arrived.since(last) < EARLY => Class::Early(arrived),
+            _ => Class::Pictures,
+        }
+    }
+
+    fn may_lead(&self, arrived: Now) -> bool {
+        self.last.is_none_or(|last| arrived == last || arrived.since(last) >= LEAD_EVERY)
+    }
+
+    /// It is being written.
+    fn note(&mut self, entry: &Entry) {
+        if entry.group_start && self.may_lead(entry.arrived) {
+            self.last = Some(entry.arrived);
+        }
+    }
+}
+
 enum Written {
     All,
     Some,
@@ -360,6 +406,27 @@ mod tests {
         let mut entry = Arc::into_inner(entry_on(track, n, track == 0, 10)).unwrap();
         entry.position.epoch = Epoch(epoch);
         entry
+    }
+
+    #[test]
+    fn groups_go_first_once_a_second_and_the_pictures_right_after_with_them() {
+        let mut lead = Lead::default();
+        let mut class = |millis: u64, group_start| {
+            let mut entry = Arc::into_inner(entry_on(0, millis, group_start, 10)).unwrap();
+            entry.arrived = Now::from_micros(millis * 1_000);
+            let class = lead.class_of(&entry);
+            lead.note(&entry);
+            // While it is being written it stays where it is.
+            assert_eq!(lead.class_of(&entry), class);
+            class
+        };
+        let at = |millis| Now::from_micros(millis * 1_000);
+        assert_eq!(class(0, true), Class::First(at(0)));
+        assert_eq!(class(99, false), Class::Early(at(99)));
+        assert_eq!(class(100, false), Class::Pictures);
+        assert_eq!(class(500, true), Class::Pictures);
+        assert_eq!(class(540, false), Class::Pictures);
+        assert_eq!(class(1_000, true), Class::First(at(1_000)));
     }
 
     #[test]

@@ -1,22 +1,30 @@
 //! Whose turn it is to be written, of all that wait for one connection. Pure.
 //!
-//! Sound goes before pictures, the first picture of a group before the others, for a player that stands still goes on with it,
-//! and what is too late to be shown goes last. Among equals those go first that were given the
+//! Sound goes before pictures, and what is too late to be shown goes last. Of pictures those go first with which a group begins,
+//! for a player that stands still goes on with them; and they in the order in which they came: from group to group each path
+//! waits equally long then. Among the others those go first that were given the
 //! least (start-time fair queueing, Goyal, Vin and Cheng 1996): on a narrow way each path gets as much as every other, and one
 //! that needs less than that gets all it needs. Who got nothing for a while, because what it had was too late, may go ahead of
-//! the others by [`CREDIT`]: its next group begins at once, and no path stands still for longer than that of a group.
+//! the others by [`CREDIT`].
+//!
+//! On half the way that they need paths that were given less in one group than others stay in time in the next one, and the
+//! others are late soon after they have begun. That cannot be divided more evenly within a group: what comes late is shown to
+//! nobody. No path stands still for longer than a group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use weft_proto::media::TrackId;
+use weft_proto::time::Now;
 
 /// The order of classes: sound first, for it is little and its gaps are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Sound,
-    /// A group begins. As [`Self::Pictures`] for whoever was given more than the others already.
-    First,
+    /// A group begins with it, which has waited since then.
+    First(Now),
+    /// It comes soon after that, and has waited since then.
+    Early(Now),
     Pictures,
     /// Pictures that are too old: they are sent where there is room, and the next group is waited for.
     Late,
@@ -72,8 +80,6 @@ impl Turns {
         let reached = self.reached[index(class)];
         let state = self.lanes.entry(lane).or_default();
         state.given = state.given.max(reached.saturating_sub(CREDIT));
-        let is_ahead = class == Class::First && state.given > reached + CREDIT;
-        let class = if is_ahead { Class::Pictures } else { class };
         let turn = Turn { class, given: state.given, lane };
         if let Some(before) = state.turn.replace(turn) {
             self.waiting.remove(&before);
@@ -83,8 +89,9 @@ impl Turns {
 
     /// It was a lane's turn, and so many bytes were written. It still waits, at the same place.
     pub(super) fn wrote(&mut self, turn: Turn, bytes: u64) {
-        let reached = &mut self.reached[index(turn.class)];
-        if turn.class != Class::First {
+        // Those that go before others say nothing of what the others have.
+        if !matches!(turn.class, Class::First(_) | Class::Early(_)) {
+            let reached = &mut self.reached[index(turn.class)];
             *reached = turn.given.max(*reached);
         }
         if let Some(state) = self.lanes.get_mut(&turn.lane) {
@@ -110,106 +117,10 @@ impl Turns {
 const fn index(class: Class) -> usize {
     match class {
         Class::Sound => 0,
-        Class::First | Class::Pictures | Class::Late => 1,
+        Class::First(_) | Class::Early(_) | Class::Pictures | Class::Late => 1,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lane(id: u64) -> LaneId {
-        (id, TrackId(0))
-    }
-
-    /// Gives whoever's turn it is so many bytes at a time, as often as said; what each got.
-    fn give(turns: &mut Turns, piece: u64, times: usize) -> BTreeMap<u64, u64> {
-        let mut got = BTreeMap::new();
-        for _ in 0..times {
-            let Some(turn) = turns.next(None) else { break };
-            turns.wrote(turn, piece);
-            turns.wait(turn.lane, turn.class);
-            *got.entry(turn.lane.0).or_default() += piece;
-        }
-        got
-    }
-
-    #[test]
-    fn all_that_wait_get_the_same() {
-        let mut turns = Turns::default();
-        (0..10).for_each(|id| turns.wait(lane(id), Class::Pictures));
-        let got = give(&mut turns, 1_000, 1_000);
-        assert!(got.len() == 10 && got.values().all(|bytes| *bytes == 100_000), "{got:?}");
-    }
-
-    #[test]
-    fn sound_goes_first_and_what_is_late_last() {
-        let mut turns = Turns::default();
-        turns.wait(lane(1), Class::Late);
-        turns.wait(lane(2), Class::Pictures);
-        turns.wait(lane(3), Class::Sound);
-        let first = turns.next(None).unwrap();
-        let second = turns.next(Some(first)).unwrap();
-        let third = turns.next(Some(second)).unwrap();
-        assert_eq!([first, second, third].map(|turn| turn.lane.0), [3, 2, 1]);
-        assert_eq!(turns.next(Some(third)), None);
-    }
-
-    #[test]
-    fn groups_begin_before_others_go_on_but_not_all_the_time() {
-        let mut turns = Turns::default();
-        (0..10).for_each(|id| turns.wait(lane(id), Class::Pictures));
-        give(&mut turns, 1_000, 100);
-        turns.wait(lane(7), Class::First);
-        assert_eq!(give(&mut turns, 1_000, 50), BTreeMap::from([(7, 50_000)]));
-        // Every picture of this one begins a group.
-        let mut got = BTreeMap::new();
-        for _ in 0..2_000 {
-            let turn = turns.next(None).unwrap();
-            turns.wrote(turn, 1_000);
-            turns.wait(turn.lane, if turn.lane.0 == 7 { Class::First } else { Class::Pictures });
-            *got.entry(turn.lane.0).or_insert(0) += 1_000;
-        }
-        assert!(got.values().all(|bytes| (130_000..=270_000).contains(bytes)), "{got:?}");
-    }
-
-    #[test]
-    fn who_needs_less_gets_all_it_needs() {
-        let mut turns = Turns::default();
-        turns.wait(lane(1), Class::Pictures);
-        for _ in 0..100 {
-            give(&mut turns, 1_000, 5);
-            // A unit for the small one: it is next.
-            turns.wait(lane(2), Class::Pictures);
-            let turn = turns.next(None).unwrap();
-            assert_eq!(turn.lane, lane(2));
-            turns.wrote(turn, 500);
-            turns.idle(lane(2));
-        }
-    }
-
-    #[test]
-    fn who_was_late_begins_its_next_group_at_once_and_takes_no_more_than_that() {
-        let mut turns = Turns::default();
-        turns.wait(lane(1), Class::Pictures);
-        turns.wait(lane(2), Class::Late);
-        give(&mut turns, 1_000, 10_000);
-        assert_eq!(turns.class_of(lane(2)), Some(Class::Late));
-        turns.wait(lane(2), Class::Pictures);
-        let got = give(&mut turns, 1_000, 64);
-        assert_eq!(got, BTreeMap::from([(2, 64_000)]));
-        let got = give(&mut turns, 1_000, 100);
-        assert!(got[&1].abs_diff(got[&2]) <= 3_000, "{got:?}");
-    }
-
-    #[test]
-    fn who_is_idle_or_gone_has_no_turn() {
-        let mut turns = Turns::default();
-        turns.wait(lane(1), Class::Pictures);
-        turns.wait(lane(2), Class::Sound);
-        turns.idle(lane(1));
-        turns.forget(2);
-        assert!(turns.is_empty() && turns.next(None).is_none());
-        assert_eq!(turns.class_of(lane(1)), None);
-    }
-}
+#[path = "turns_test.rs"]
+mod tests;

@@ -45,6 +45,10 @@ const PACKETS_AFRESH: u64 = 16;
 /// More than the product, that a burst of acknowledgements does not stop what is sent.
 const PACKETS_MORE: u64 = 3;
 
+/// For so long a busy machine may keep the other end from acknowledging what has come. Where the way is short, the product is a
+/// few packets, and a picture would go in as many pieces.
+const HELD_BACK: Duration = Duration::from_millis(5);
+
 /// Gains over the product of rate and round trip: while the rate is still found to grow (2 / ln 2), and then.
 const GAIN_STARTUP: f64 = 2.885;
 const GAIN: f64 = 2.0;
@@ -208,11 +212,16 @@ impl Live {
     fn fit(&mut self, delivered: u64, limited: bool) {
         let target = match &self.startup {
             Some(startup) => self.product(GAIN_STARTUP).max(startup.floor),
-            None => self.product(GAIN) + PACKETS_MORE * self.packet,
+            None => self.product(1.0) + self.product(GAIN - 1.0).max(self.held_back()) + PACKETS_MORE * self.packet,
         };
         let target = target.min(self.ceiling.unwrap_or(u64::MAX)).max(PACKETS_MIN * self.packet);
         let grown = if limited { self.window } else { self.window + delivered };
         self.window = grown.min(target);
+    }
+
+    /// What comes through while the other end is kept from saying so, bytes.
+    fn held_back(&self) -> u64 {
+        (self.rate.get() * HELD_BACK.as_secs_f64()) as u64
     }
 
     /// This much of what the way holds, bytes.
