@@ -15,6 +15,13 @@ pub fn weft() -> PathBuf {
     )
 }
 
+/// The server as its next release will be, which knows one level more: the `weft-next` that stands beside the running test.
+pub fn next_weft() -> PathBuf {
+    let built = profile().join("weft-next");
+    assert!(built.is_file(), "{} is missing: `tests/run` builds it", built.display());
+    built
+}
+
 /// The load generator: the `weft-chaos` that stands beside the running test.
 pub fn chaos() -> PathBuf {
     let built = profile().join("weft-chaos");

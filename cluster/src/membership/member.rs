@@ -102,6 +102,9 @@ pub enum Ended {
     /// The node was removed.
     #[error("the node was removed from the cluster")]
     Removed,
+    /// The cluster speaks a level that this program does not know.
+    #[error("the cluster speaks a level that this program does not know: it needs a newer one")]
+    TooOld,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

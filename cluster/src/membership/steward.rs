@@ -39,6 +39,8 @@ pub struct Steward {
     planned: u32,
     /// Sees to sources that nobody pulls.
     placer: Placer,
+    #[cfg(feature = "next-level")]
+    rehearsed: Option<Now>,
 }
 
 /// A path's birth is kept so long without an owner: its publisher may come back, and its readers wait no longer.
@@ -64,6 +66,8 @@ impl Steward {
             looked: None,
             planned: 0,
             placer: Placer::new(),
+            #[cfg(feature = "next-level")]
+            rehearsed: None,
         }
     }
 
@@ -88,6 +92,8 @@ impl Steward {
         duties.extend(self.deaths(state, standing, beats, now));
         duties.extend(self.forget(state, now));
         duties.extend(self.level(state));
+        #[cfg(feature = "next-level")]
+        duties.extend(self.rehearse(state, standing.term, now));
         let replicated = standing.replicated.iter().filter_map(|(node, at)| Some((*node, (*at)?))).collect();
         let electorate = Electorate {
             members: state.members(),
@@ -215,6 +221,17 @@ impl Steward {
         // What could not be said is still there, and said again.
         let long = self.idle.iter().filter(|(_, (_, since))| now.since(*since) >= FORGET_AFTER);
         self.forgotten = long.map(|(path, (epoch, _))| (path.clone(), *epoch)).collect();
+    }
+
+    /// Each second something that only the next level knows.
+    #[cfg(feature = "next-level")]
+    fn rehearse(&mut self, state: &State, term: u64, now: Now) -> Option<Duty> {
+        let is_due = self.rehearsed.is_none_or(|at| now.since(at) >= Duration::from_secs(1));
+        if state.level() < weft_proto::wire::LEVELS.1 || !is_due {
+            return None;
+        }
+        self.rehearsed = Some(now);
+        Some(Duty::Propose(Entry::Rehearse { term }))
     }
 
     /// The cluster speaks the highest level that all of its members know.

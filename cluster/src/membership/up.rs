@@ -120,6 +120,7 @@ impl<T: Transport> Member<T> {
                     }
                     sleep(AGAIN).await;
                 }
+                Ok((_, Answer::Refused(Refusal::TooOld))) => return self.end(Ended::TooOld),
                 Ok((_, answer)) => return info!(incarnation, %answer, "the node is up"),
                 // Without a quorum nobody says anything about it; it is tried again with the next tick.
                 Err(_) => return,

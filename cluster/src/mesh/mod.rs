@@ -264,6 +264,11 @@ impl Transport for Mesh {
 
     fn signal(&self, to: NodeId, signal: Signal) {
         let link = self.0.table.lock().link(to).map(|link| link.connection.clone());
+        #[cfg(feature = "next-level")]
+        if let Some(connection) = &link {
+            // May be lost like any signal.
+            let _ = connection.send_datagram(weft_proto::wire::word_of_the_next_level().into());
+        }
         if let Some(connection) = link
             && connection.send_datagram(signal.encode().into()).is_err()
         {

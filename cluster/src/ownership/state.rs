@@ -105,6 +105,7 @@ impl State {
                 let answer = self.members.remove(*node);
                 self.lose(*node, answer)
             }
+            Entry::NodeUp { facts, .. } if facts.level < self.level => Answer::Refused(Refusal::TooOld),
             Entry::NodeUp { node, incarnation, facts } => {
                 let answer = self.members.up(*node, *incarnation, facts);
                 self.lose(*node, answer)
@@ -123,6 +124,11 @@ impl State {
             Entry::Configure { expected, document } => self.configure(index, *expected, document),
             Entry::Seal { key } => {
                 self.seal.get_or_insert(*key);
+                Answer::Done
+            }
+            #[cfg(feature = "next-level")]
+            Entry::Rehearse { term } => {
+                tracing::info!(term, "an entry of the next level was agreed on");
                 Answer::Done
             }
         }

@@ -241,6 +241,8 @@ fn a_level_is_raised_when_every_member_knows_it() {
     assert_eq!(log.apply(&Entry::RaiseLevel { level: 1 }), Answer::Done);
     let old = Entry::Join { node: NodeId(9), facts: MemberFacts::default(), token: None };
     assert_eq!(log.apply(&old), refused(Refusal::BadLevel), "an old program cannot join");
+    let older = Entry::NodeUp { node: A, incarnation: 3, facts: MemberFacts::default() };
+    assert_eq!(log.apply(&older), refused(Refusal::TooOld), "nor come back");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 use weft_proto::wire::control::{Proposed, ReadIndex, Request, Response};
 use weft_proto::wire::entry::{Answer, Entry, NodeId};
-use weft_proto::wire::raft as wire;
+use weft_proto::wire::{LEVELS, raft as wire};
 
 use super::clock;
 use super::disk::{Disk, Image};
@@ -66,6 +66,9 @@ pub enum StartError {
     /// The log cannot be read.
     #[error("cannot read the log: {0}")]
     Disk(#[from] io::Error),
+    /// The data folder is of a cluster that speaks a level which this program does not know.
+    #[error("the cluster speaks level {0}, which this program does not know: start a newer one with this data folder")]
+    TooOld(u32),
     /// Raft does not start.
     #[error("cannot start Raft: {0}")]
     Raft(String),
@@ -139,6 +142,10 @@ impl<T: Transport> Consensus<T> {
         let log = Log::open(disk.clone(), image)?;
         let machine = Machine::open(disk, observer, image.snapshot.as_ref())?;
         let state = machine.shared().clone();
+        let level = state.read().level();
+        if level > LEVELS.1 {
+            return Err(StartError::TooOld(level));
+        }
         let settings = settings(&timings).map_err(|error| StartError::Raft(error.to_string()))?;
         let network = Network::new(id, transport.clone());
         let raft = Raft::new(id, Arc::new(settings), network, log, machine).await;

@@ -59,7 +59,8 @@ impl Log {
 
 /// Bytes of the log that are not what was written.
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the log on the disk is damaged")
+    let what = "the log on the disk is damaged, or was written by a newer program";
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 fn id_bytes(id: LogId) -> Vec<u8> {

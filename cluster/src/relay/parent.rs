@@ -74,6 +74,8 @@ async fn subscription(
         }
     };
     words::write(&mut send, ToChild::Accepted(accepted).encode()).await.ok()?;
+    #[cfg(feature = "next-level")]
+    words::write(&mut send, weft_proto::wire::word_of_the_next_level()).await.ok()?;
     let stream = attendance.stream().clone();
     if let Some(live) = stream.live(shard.relays.0.clock.now()) {
         words::write(&mut send, ToChild::Live(live).encode()).await.ok()?;

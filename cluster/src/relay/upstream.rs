@@ -261,6 +261,8 @@ impl Upstream {
         let wish = ToParent::Subscribe(Subscribe { path, from, epoch, hops });
         let send = &mut session.0.as_mut().ok_or(None)?.send;
         words::write(send, wish.encode()).await.map_err(|_| None)?;
+        #[cfg(feature = "next-level")]
+        words::write(send, weft_proto::wire::word_of_the_next_level()).await.map_err(|_| None)?;
         let answer = words::read(&mut recv, RELAY_DEADLINE).await.map_err(|_| None)?;
         let accepted = match ToChild::decode(&answer) {
             Ok(Some(ToChild::Accepted(accepted))) => accepted,

@@ -211,6 +211,12 @@ pub enum Entry {
         /// Random.
         key: SealKey,
     },
+    /// Changes nothing. Stands for what the next release will bring, in tests of rolling upgrades.
+    #[cfg(feature = "next-level")]
+    Rehearse {
+        /// Of the leader that proposed it.
+        term: u64,
+    },
 }
 
 /// A secret that all nodes share. It signs; it does not let anybody into the cluster.
@@ -289,6 +295,9 @@ pub enum Refusal {
     /// An older process of the node is still heard: the newer one is a second one, or has started just now.
     #[error("an older process of the node is still heard")]
     OlderLives,
+    /// The node's program does not know the level that the cluster speaks.
+    #[error("the cluster speaks a level that the node's program does not know: it needs a newer one")]
+    TooOld,
 }
 
 /// For log lines: what it is and what it is about.
@@ -312,6 +321,8 @@ impl fmt::Display for Entry {
             Self::AddToken { .. } => f.write_str("a token"),
             Self::Configure { expected, .. } => write!(f, "a configuration after {expected}"),
             Self::Seal { .. } => f.write_str("a key for what clients show"),
+            #[cfg(feature = "next-level")]
+            Self::Rehearse { term } => write!(f, "a rehearsal in term {term}"),
         }
     }
 }

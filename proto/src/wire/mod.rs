@@ -55,6 +55,15 @@ pub fn from_bytes<T: bincode::Decode<()>>(bytes: &[u8]) -> Option<T> {
     bincode::decode_from_slice(bytes, ENCODING).ok().map(|(value, _)| value)
 }
 
+/// The lowest and the highest level that this program speaks.
+pub const LEVELS: (u32, u32) = (1, if cfg!(feature = "next-level") { 2 } else { 1 });
+
+/// A word of a kind that no other release knows: said, where a newer node may say more, to those that skip it.
+#[cfg(feature = "next-level")]
+pub fn word_of_the_next_level() -> Vec<u8> {
+    Frame::write(0x7fff, &"said by the next release".to_owned())
+}
+
 /// Makes an enum whose variants are messages with numbers that stay.
 macro_rules! messages {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $number:literal => $variant:ident($body:ty),)* }) => {

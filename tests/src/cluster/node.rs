@@ -112,6 +112,7 @@ pub struct Node {
     mesh: u16,
     folder: PathBuf,
     bootstrap: String,
+    program: PathBuf,
     process: Option<Process>,
     past: String,
     /// Counts its starts.
@@ -140,6 +141,7 @@ impl Node {
             mesh: tcp_and_udp(),
             folder,
             bootstrap: String::new(),
+            program: tools::weft(),
             process: None,
             past: String::new(),
             lives: Arc::default(),
@@ -189,7 +191,7 @@ impl Node {
     pub fn command(&self) -> Command {
         std::fs::write(self.folder.join("weft.yml"), self.configuration()).expect("write the configuration");
         let mut command = match self.disk_megabytes {
-            None => Command::new(tools::weft()),
+            None => Command::new(&self.program),
             Some(megabytes) => self.on_small_disk(megabytes),
         };
         command.envs(self.doors.into_iter().flat_map(Doors::variables));
@@ -207,7 +209,7 @@ impl Node {
             command.arg("--map-root-user");
         }
         let script = format!("mount -t tmpfs -o size={megabytes}m tmpfs \"$0\" && exec \"$@\"");
-        command.args(["--mount", "--", "sh", "-c"]).arg(script).arg(self.data()).arg(tools::weft());
+        command.args(["--mount", "--", "sh", "-c"]).arg(script).arg(self.data()).arg(&self.program);
         command
     }
 
@@ -227,6 +229,11 @@ impl Node {
         let data = self.data();
         let inside = data.strip_prefix("/").expect("an absolute path");
         Path::new("/proc").join(pid.to_string()).join("root").join(inside).join("filler")
+    }
+
+    /// From its next start on it is this program.
+    pub fn becomes(&mut self, program: PathBuf) {
+        self.program = program;
     }
 
     /// Starts it, and does not wait. In the test's own thread: it dies with that.

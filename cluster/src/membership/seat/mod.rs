@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::info;
 use weft_proto::time::WallClock;
+use weft_proto::wire::LEVELS;
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::hello::ClusterId;
 use weft_proto::wire::token::Token;
@@ -101,9 +102,6 @@ pub enum SeatError {
     #[error("a node of a cluster must be able to write its data folder")]
     NoDisk,
 }
-
-/// Levels that this program speaks.
-pub const LEVELS: (u32, u32) = (1, 1);
 
 /// A node's seat.
 pub(super) struct Seat {
