@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tracing::{error, info, warn};
 use weft_cluster::membership::{Cluster, Ended, History};
 use weft_cluster::mesh::faults::Faults;
-use weft_cluster::ownership::NodeId;
+use weft_cluster::ownership::{Claimant as _, NodeId};
 use weft_cluster::{Clock, Fabric, FabricConfig, NodeState, Storage};
 
 use self::configuration::{Agreed, Configuration, LateHost, Wish};
@@ -210,6 +210,7 @@ impl Node {
         let others = Arc::new(inquiry::Mesh::new(cluster.clone()));
         let (configuration, wishes) =
             Configuration::new((cluster.clone(), clock), cluster::name(&config), effective.clone(), revision);
+        tell.look_again().iter().for_each(|path| cluster.let_go(path));
         let config_api = configuration.clone();
         let answers = control::Answers { node: api, cluster: view, config: config_api, others, faults, authenticator };
         let control = control::Service::start(&config, answers, sockets.control);

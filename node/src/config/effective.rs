@@ -102,7 +102,12 @@ impl Effective {
         let wanted = edit.apply(&self.shared, file)?;
         let (layers, _) = self.local.with(&wanted, &Origin::Request);
         if !layers.problems.is_empty() {
-            return Err(edit::invalid(&layers.problems));
+            // What this node does not understand of a newer one's is no fault of who writes now.
+            let known = self.local.with(&self.shared, &Origin::Request).0.problems;
+            let new: Vec<Problem> = layers.problems.into_iter().filter(|problem| !known.contains(problem)).collect();
+            if !new.is_empty() {
+                return Err(edit::invalid(&new));
+            }
         }
         let write = Write { what: edit.what(), ..write };
         Ok((self.document.next(wanted, &self.local.shared, whole, id, write), layers.warnings))
@@ -300,6 +305,9 @@ mod tests {
         let effective = Effective::of(local(""), 7, Document::parse(text).unwrap());
         assert_eq!(effective.config.paths.iter().next().map(|(_, path)| path.max_readers), Some(Some(2)));
         assert!(effective.warnings.iter().any(|warning| warning.message.contains("fromTheFuture")));
+        // It can still be written over, and keeps what it does not understand.
+        let after = edit(&effective, &Edit::AddPath("new".into(), fields(json!({}))), true).unwrap();
+        assert_eq!(after.shared.paths["cam"]["fromTheFuture"], 1);
     }
 
     #[test]

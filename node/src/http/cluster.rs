@@ -224,7 +224,7 @@ async fn status(State(source): Source, config: Option<Arc<dyn ConfigSource>>) ->
     let mut status = serde_json::to_value(source.status().await?).unwrap_or_default();
     if let Some(config) = config {
         let in_force = config.in_force();
-        status["configuration"] = json!({"revision": in_force.revision, "file": super::config::file(&in_force)});
+        status["configuration"] = json!({"revision": in_force.revision, "file": super::revisions::file(&in_force)});
     }
     Ok(Json(status))
 }

@@ -16,6 +16,7 @@ mod kind;
 mod list;
 mod moving;
 mod part;
+mod revisions;
 mod round;
 mod rtmp;
 mod session;
