@@ -214,14 +214,14 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    fn refused(before: &Effective, what: Edit) -> String {
-        edit(before, &what, true).map(|_| ()).expect_err("refused").to_string()
+    fn refused(before: &Effective, what: &Edit) -> String {
+        edit(before, what, true).map(|_| ()).expect_err("refused").to_string()
     }
 
     #[test]
     fn edits_are_checked_as_a_file_is() {
         let before = effective("paths: {cam: {}}\n");
-        let add = |name: &str, value: Json| refused(&before, Edit::AddPath(name.into(), fields(value)));
+        let add = |name: &str, value: Json| refused(&before, &Edit::AddPath(name.into(), fields(value)));
         assert_eq!(add("cam", json!({})), "path already exists");
         assert_eq!(add("a/../b", json!({})).split(':').next(), Some("`a/../b` cannot be a path"));
         assert_eq!(add("x", json!({"maxReader": 1})), "unknown key `maxReader`; did you mean `maxReaders`?");
@@ -231,9 +231,9 @@ mod tests {
         assert!(add("~^x", json!({"source": "rtsp://a/b"})).contains("needs `sourceOnDemand: yes`"));
         assert!(add("x", json!({"forward": null})).contains("may not be empty"));
         assert!(add("x", json!({"name": "y"})).contains("the path is `x`"));
-        let patch = |value| refused(&before, Edit::PatchPath("gone".into(), fields(value)));
+        let patch = |value| refused(&before, &Edit::PatchPath("gone".into(), fields(value)));
         assert_eq!(patch(json!({})), "path configuration not found");
-        assert_eq!(refused(&before, Edit::DeletePath("gone".into())), "path configuration not found");
+        assert_eq!(refused(&before, &Edit::DeletePath("gone".into())), "path configuration not found");
     }
 
     #[test]

@@ -130,8 +130,8 @@ mod tests {
         host.lost(&lost, Epoch(10), None);
         assert_eq!(*serves.1.lock(), [], "nobody is asked before");
         in_force.send_replace(4);
-        assert_eq!(host.look_again(), [gone.clone()]);
-        assert_eq!(*serves.1.lock(), [new, gone.clone()]);
+        assert_eq!(host.look_again(), std::slice::from_ref(&gone));
+        assert_eq!(*serves.1.lock(), [new, gone.clone()], "in their order");
         assert!(!host.assigned(&gone, Epoch(11)), "nothing is waited for any more");
         drop(agreed);
     }
