@@ -43,6 +43,10 @@ pub const REVISIONS_KEPT: usize = 32;
 /// Bytes of all configurations that are kept: four of the largest. They are part of every snapshot.
 pub const REVISIONS_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of Raft's log in memory, and as many on the disk, from which on a snapshot is taken: sixteen of the largest
+/// configurations. What is written while it is taken comes on top.
+pub const LOG_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes of a snapshot of what is agreed: 100,000 paths are 15 MB, and configurations 16 MB.
 pub const SNAPSHOT_BYTES_MAX: usize = 48 << 20;
 

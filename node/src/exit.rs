@@ -14,6 +14,8 @@ pub enum Exit {
     PortTaken = 3,
     /// The data folder cannot be used: no permission, no space, or another node uses it.
     DataFolder = 4,
+    /// What was compared differs, or would be changed.
+    Differs = 5,
 }
 
 impl From<Exit> for std::process::ExitCode {

@@ -49,11 +49,23 @@ fn ask(method: &str, server: SocketAddr, path: &str) -> io::Result<Answer> {
 
 /// Sends JSON, or nothing, and waits so long for the answer.
 pub fn send(method: &str, server: SocketAddr, path: &str, body: &str, limit: Duration) -> io::Result<Answer> {
+    send_with(method, server, path, "", body, limit)
+}
+
+/// The same with more lines in the head.
+pub fn send_with(
+    method: &str,
+    server: SocketAddr,
+    path: &str,
+    headers: &str,
+    body: &str,
+    limit: Duration,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&server, limit)?;
     stream.set_read_timeout(Some(limit))?;
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json\r\n{headers}\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
     stream.write_all(head.as_bytes())?;

@@ -112,6 +112,7 @@ pub(super) enum Task {
     Up,
     Change,
     Level,
+    Compact,
     Down(NodeId),
     /// Promoting, forgetting, releasing or claiming a path.
     Path(PathName),
@@ -306,6 +307,9 @@ impl<T: Transport> Member<T> {
         }
         for duty in duties {
             self.perform(duty);
+        }
+        if self.shared.consensus.is_heavy() {
+            self.once(Task::Compact, |member| async move { member.shared.consensus.compact().await });
         }
         self.review(true);
     }

@@ -269,12 +269,14 @@ impl State {
         if document.len() > DOCUMENT_BYTES_MAX {
             return Answer::Refused(Refusal::TooMany);
         }
-        self.revisions.push_back((index, document.to_owned()));
+        // After a restore the log begins anew, and its indexes are below the revisions that were kept.
+        let next = index.max(revision + 1);
+        self.revisions.push_back((next, document.to_owned()));
         let bytes = |revisions: &VecDeque<(u64, String)>| revisions.iter().map(|(_, text)| text.len()).sum::<usize>();
         while self.revisions.len() > REVISIONS_KEPT || bytes(&self.revisions) > REVISIONS_BYTES_MAX {
             self.revisions.pop_front();
         }
-        Answer::Revision(index)
+        Answer::Revision(next)
     }
 }
 

@@ -254,6 +254,9 @@ fn a_configuration_is_written_by_who_saw_the_last_one() {
     assert_eq!(log.apply(&write(8, "two")), Answer::Revision(10));
     assert_eq!(log.state.configuration(), Some((10, "two")));
     assert_eq!(log.state.revisions().collect::<Vec<_>>(), [(8, "one"), (10, "two")]);
+    // After a restore the log begins anew, and revisions go on all the same.
+    log.index = 0;
+    assert_eq!(log.apply(&write(10, "three")), Answer::Revision(11));
 }
 
 #[test]

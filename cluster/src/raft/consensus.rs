@@ -21,7 +21,7 @@ use super::log::Log;
 use super::machine::{Machine, Observer, SharedState};
 use super::network::Network;
 use super::types::{self, Snapshot, SnapshotMeta, Types};
-use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::limits::{LOG_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use crate::mesh::Transport;
 
 /// How fast leaders are found and lost. All in one cluster should have the same.
@@ -118,6 +118,7 @@ pub struct Standing {
 pub struct Consensus<T> {
     id: NodeId,
     raft: Raft<Types, Machine>,
+    log: Log,
     transport: T,
     state: SharedState,
     incoming_snapshot: Arc<Mutex<Option<PartialSnapshot>>>,
@@ -148,9 +149,9 @@ impl<T: Transport> Consensus<T> {
         }
         let settings = settings(&timings).map_err(|error| StartError::Raft(error.to_string()))?;
         let network = Network::new(id, transport.clone());
-        let raft = Raft::new(id, Arc::new(settings), network, log, machine).await;
+        let raft = Raft::new(id, Arc::new(settings), network, log.clone(), machine).await;
         let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
-        Ok(Self { id, raft, transport, state, incoming_snapshot: Arc::default() })
+        Ok(Self { id, raft, log, transport, state, incoming_snapshot: Arc::default() })
     }
 
     /// Makes these nodes the voters of a new cluster, this one among them. To be called once in the life of a cluster, on
@@ -337,14 +338,34 @@ impl<T: Transport> Consensus<T> {
         let _ = self.raft.trigger().transfer_leader(to).await;
     }
 
+    /// Whether the log has more bytes in memory than it should: large configurations that follow each other, long before
+    /// there are so many entries that a snapshot is taken.
+    pub fn is_heavy(&self) -> bool {
+        self.log.bytes() > LOG_BYTES_MAX
+    }
+
     /// Takes a snapshot now and lets go of the entries that are in it.
     pub async fn compact(&self) {
         if self.raft.trigger().snapshot().await.is_ok()
             && let Some(applied) = self.standing().applied
         {
-            // The snapshot may not be there yet; then what is before it stays until the next one.
+            self.snapshot_of(applied).await;
+            // Where it is not there yet, what is before it stays until the next one.
             let _ = self.raft.trigger().purge_log(applied).await;
         }
+    }
+
+    /// Waits a while until there is a snapshot of the entries up to this one.
+    async fn snapshot_of(&self, index: u64) {
+        let mut metrics = self.raft.metrics();
+        let there = async {
+            while metrics.borrow_watched().snapshot.is_none_or(|last| last.index < index) {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(ATTEMPT, there).await;
     }
 
     /// Ends this node's part.

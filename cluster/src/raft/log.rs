@@ -29,6 +29,23 @@ struct Inner {
     committed: Option<LogId>,
     purged: Option<LogId>,
     entries: BTreeMap<u64, LogEntry>,
+    /// Bytes of all of them, about.
+    bytes: usize,
+}
+
+impl Inner {
+    fn insert(&mut self, index: u64, entry: LogEntry) {
+        self.bytes += weight(&entry);
+        if let Some(before) = self.entries.insert(index, entry) {
+            self.bytes -= weight(&before);
+        }
+    }
+
+    /// Keeps these alone.
+    fn keep(&mut self, entries: BTreeMap<u64, LogEntry>) {
+        self.bytes = entries.values().map(weight).sum();
+        self.entries = entries;
+    }
 }
 
 impl Log {
@@ -40,13 +57,19 @@ impl Log {
             entry.map(|entry| (*index, entry)).ok_or_else(damaged)
         };
         let vote = |bytes: &Vec<u8>| from_bytes(bytes).map(types::vote).ok_or_else(damaged);
-        let inner = Inner {
+        let mut inner = Inner {
             vote: image.vote.as_ref().map(vote).transpose()?,
             committed: image.committed.as_ref().map(id).transpose()?,
             purged: image.purged.as_ref().map(id).transpose()?,
-            entries: image.log.iter().map(entry).collect::<io::Result<_>>()?,
+            ..Inner::default()
         };
+        inner.keep(image.log.iter().map(entry).collect::<io::Result<_>>()?);
         Ok(Self { disk, inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Bytes that its entries have in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.inner.lock().bytes
     }
 
     /// Writes and waits until it is durable.
@@ -146,7 +169,7 @@ impl RaftLogStorage<Types> for Log {
             let index = entry.log_id.index;
             let bytes: wire::LogEntry = types::entry_to_wire(entry.clone());
             written.push((index, to_bytes(&bytes)));
-            inner.entries.insert(index, entry);
+            inner.insert(index, entry);
         }
         // Still locked: two appends must reach the disk in the order in which they came.
         self.disk.write(Write::Append(written), Box::new(|result| callback.io_completed(result)));
@@ -155,7 +178,12 @@ impl RaftLogStorage<Types> for Log {
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let keep = last.map(|id| id.index);
-        self.inner.lock().entries.split_off(&keep.map_or(0, |keep| keep + 1));
+        {
+            let mut inner = self.inner.lock();
+            let mut entries = std::mem::take(&mut inner.entries);
+            entries.split_off(&keep.map_or(0, |keep| keep + 1));
+            inner.keep(entries);
+        }
         self.write(Write::TruncateAfter(keep)).await
     }
 
@@ -163,7 +191,8 @@ impl RaftLogStorage<Types> for Log {
         {
             let mut inner = self.inner.lock();
             inner.purged = Some(upto);
-            inner.entries = inner.entries.split_off(&(upto.index + 1));
+            let kept = inner.entries.split_off(&(upto.index + 1));
+            inner.keep(kept);
         }
         self.write(Write::Purge(upto.index, id_bytes(upto))).await
     }

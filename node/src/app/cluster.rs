@@ -1,7 +1,7 @@
 //! Takes the node's seat in its cluster, as the configuration says.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -12,65 +12,14 @@ use weft_cluster::membership::{
     Way,
 };
 use weft_cluster::mesh::faults::Faults;
-use weft_cluster::ownership::{MemberFacts, NodeId};
+use weft_cluster::ownership::MemberFacts;
 use weft_cluster::raft::{Disk, MemoryDisk, Observer, RaftTimings};
 use weft_cluster::relay::{RelayConfig, Relays};
 use weft_cluster::{Clock, Fabric, NodeState, Storage};
-use weft_proto::id::{Epoch, PathName};
-use weft_proto::wire::relay::Reached;
 
 use super::{Failure, system};
 use crate::config::{ClusterTimings, Config, Mode};
 use crate::worker::Pool;
-
-/// Who serves what the node owns. The fabric is there a moment later than the cluster, and nothing is owned before.
-#[derive(Default)]
-pub(super) struct LateHost(OnceLock<Arc<dyn Host>>);
-
-impl LateHost {
-    pub(super) fn set(&self, host: Arc<dyn Host>) {
-        // Set once, at the start.
-        let _ = self.0.set(host);
-    }
-}
-
-impl Host for LateHost {
-    fn lost(&self, path: &PathName, epoch: Epoch, owner: Option<NodeId>) {
-        if let Some(host) = self.0.get() {
-            host.lost(path, epoch, owner);
-        }
-    }
-
-    fn passed(&self, path: &PathName) {
-        if let Some(host) = self.0.get() {
-            host.passed(path);
-        }
-    }
-
-    fn renewed(&self, path: &PathName, epoch: Epoch) {
-        if let Some(host) = self.0.get() {
-            host.renewed(path, epoch);
-        }
-    }
-
-    fn assigned(&self, path: &PathName, epoch: Epoch) -> bool {
-        self.0.get().is_some_and(|host| host.assigned(path, epoch))
-    }
-
-    fn sources(&self) -> Arc<[PathName]> {
-        self.0.get().map(|host| host.sources()).unwrap_or_default()
-    }
-
-    fn quorum(&self, there: bool) {
-        if let Some(host) = self.0.get() {
-            host.quorum(there);
-        }
-    }
-
-    fn reached(&self, path: &PathName) -> Option<Reached> {
-        self.0.get()?.reached(path)
-    }
-}
 
 /// The node's label.
 pub(super) fn name(config: &Config) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use super::configuration::Configuration;
 use super::sockets::{self, Bound, Generation};
 use super::{Failure, api, cluster_api, faults, inquiry};
 use crate::auth::Authenticator;
@@ -22,6 +23,7 @@ pub(super) struct Sockets {
 pub(super) struct Answers {
     pub(super) node: Arc<api::Source>,
     pub(super) cluster: Arc<cluster_api::View>,
+    pub(super) config: Arc<Configuration>,
     pub(super) others: Arc<inquiry::Mesh>,
     pub(super) faults: Option<Arc<faults::Injected>>,
     pub(super) authenticator: Arc<dyn Authenticator>,
@@ -71,6 +73,7 @@ fn serve(config: &Config, answers: &Answers, sockets: &mut Sockets) -> Generatio
     let access = Access {
         authenticator: answers.authenticator.clone(),
         cluster: Some(answers.cluster.clone()),
+        config: Some(answers.config.clone()),
         others: Some(answers.others.clone()),
         faults: answers.faults.clone().map(|faults| faults as Arc<dyn FaultSource>),
         allow_origins: config.api.allow_origins.clone(),

@@ -3,6 +3,7 @@
 mod api;
 mod cluster;
 mod cluster_api;
+mod configuration;
 mod control;
 mod drain;
 mod faults;
@@ -19,18 +20,19 @@ mod tls;
 mod watch;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::{mpsc, watch as channel};
 use tracing::{error, info, warn};
 use weft_cluster::membership::{Cluster, Ended, History};
 use weft_cluster::mesh::faults::Faults;
-use weft_cluster::ownership::NodeId;
+use weft_cluster::ownership::{Claimant as _, NodeId};
 use weft_cluster::{Clock, Fabric, FabricConfig, NodeState, Storage};
 
+use self::configuration::{Agreed, Configuration, LateHost, Wish};
 use crate::auth::{Authenticator, OpenMedia};
 use crate::config::value::Address;
-use crate::config::{Config, LoadSource, Loaded, Settings};
+use crate::config::{Config, Effective, LoadSource, Loaded};
 use crate::exit::Exit;
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::telemetry::logs::LogLevels;
@@ -83,10 +85,14 @@ impl Failure {
 
 /// A node that serves.
 struct Node {
-    config: Config,
-    settings: Settings,
-    /// The file that the configuration came from.
-    file: Option<PathBuf>,
+    /// The configuration in force.
+    effective: Effective,
+    configuration: Arc<Configuration>,
+    /// The revision of the configuration that is agreed.
+    agreed: channel::Receiver<u64>,
+    /// Changes of this node's own keys, by the API.
+    wishes: mpsc::Receiver<Wish>,
+    host: Arc<LateHost>,
     source: LoadSource,
     levels: LogLevels,
     fabric: Fabric,
@@ -135,23 +141,28 @@ impl Sockets {
 }
 
 impl Node {
-    async fn start(loaded: Loaded, source: LoadSource, levels: LogLevels) -> Result<Self, Failure> {
-        let Loaded { config, settings, file, .. } = loaded;
+    async fn start(loaded: Loaded, mut source: LoadSource, levels: LogLevels) -> Result<Self, Failure> {
+        let loaded = configuration::read(loaded, &mut source);
+        let config = &loaded.config;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.unwrap_or_else(cores).max(1);
         let Sockets { rtsp, rtmp, hls, control } = Sockets::default();
-        let sockets = Sockets::open(&config, (&rtsp, &rtmp, &hls, &control), workers)?;
+        let sockets = Sockets::open(config, (&rtsp, &rtmp, &hls, &control), workers)?;
         let clock = Clock::start();
-        let (state, storage) = node_state(&config, clock).await?;
-        let node = cluster::name(&config);
+        let (state, storage) = node_state(config, clock).await?;
+        let node = cluster::name(config);
         let NodeState { id, incarnation, .. } = state;
         info!(version = env!("CARGO_PKG_VERSION"), %node, %id, incarnation, "weft starts");
-        let tell = Arc::new(cluster::LateHost::default());
+        let [(revision, in_force), (agrees, agreed)] = [channel::channel(0), channel::channel(0)];
+        let tell = Arc::new(LateHost::new(agreed.clone(), in_force));
         let history = Arc::new(History::new(clock));
+        let observer = Arc::new(Agreed { history: history.clone(), revision: agrees.clone() });
         let storage = (state, storage);
         let chaos = config.chaos.then(|| Faults::new(clock));
-        let (cluster, ended) =
-            cluster::start(&config, storage, clock, tell.clone(), history.clone(), chaos.clone()).await?;
+        let (cluster, ended) = cluster::start(config, storage, clock, tell.clone(), observer, chaos.clone()).await?;
+        let effective = configuration::begin(&loaded, &cluster, &agrees);
+        let config = effective.config.clone();
+        levels.set(config.log.level);
         let relay_faults = chaos.clone();
         let faults = chaos.map(|faults| Arc::new(faults::Injected::new(faults, cluster.clone(), clock)));
         let label = node.clone();
@@ -197,13 +208,20 @@ impl Node {
         let hls = hls::Service::start(hls, sockets.hls, &pool);
         inquiry::answer(api.clone(), &cluster);
         let others = Arc::new(inquiry::Mesh::new(cluster.clone()));
-        let answers = control::Answers { node: api, cluster: view, others, faults, authenticator };
+        let (configuration, wishes) =
+            Configuration::new((cluster.clone(), clock), cluster::name(&config), effective.clone(), revision);
+        tell.look_again().iter().for_each(|path| cluster.let_go(path));
+        let config_api = configuration.clone();
+        let answers = control::Answers { node: api, cluster: view, config: config_api, others, faults, authenticator };
         let control = control::Service::start(&config, answers, sockets.control);
         cluster.sources_changed();
+        actix_rt::spawn(configuration::import(configuration.clone()));
         Ok(Self {
-            config,
-            settings,
-            file,
+            effective,
+            configuration,
+            agreed,
+            wishes,
+            host: tell,
             source,
             levels,
             fabric,
@@ -222,6 +240,7 @@ impl Node {
     async fn run(mut self) -> Exit {
         let mut watch = watch::Watch::start();
         watch.set(self.files());
+        self.report_file();
         let end = system::asked_to_end();
         let mut end = std::pin::pin!(end);
         loop {
@@ -231,6 +250,11 @@ impl Node {
                     error!("{why}");
                     self.stop().await;
                     return Exit::Failure;
+                }
+                Ok(()) = self.agreed.changed() => self.follow().await,
+                Some(wish) = self.wishes.recv() => {
+                    self.take_wish(wish).await;
+                    watch.set(self.files());
                 }
                 () = watch.changed() => {
                     self.reload().await;

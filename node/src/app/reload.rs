@@ -7,22 +7,24 @@
 use std::path::PathBuf;
 
 use tracing::{error, info, warn};
+use weft_cluster::ownership::Claimant as _;
 
-use super::{Node, Sockets};
-use crate::config::{Changed, Config, Loaded, keys::Reload};
+use super::{Node, Sockets, control, hls, rtmp, rtsp};
+use crate::config::{Changed, Config, Effective, keys::Reload};
 
 impl Node {
     /// The files that the configuration depends on.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let Config { rtsp, rtmp, hls, .. } = &self.config;
+        let Config { rtsp, rtmp, hls, .. } = &self.effective.config;
         let certificates = [
             [&rtsp.server_cert, &rtsp.server_key],
             [&rtmp.server_cert, &rtmp.server_key],
             [&hls.server_cert, &hls.server_key],
         ];
-        let named = self.file.iter().chain(certificates.into_iter().flatten()).cloned();
+        let file = &self.effective.local.file;
+        let named = file.iter().chain(certificates.into_iter().flatten()).cloned();
         // A file that was looked for in vain may appear.
-        let searched = self.file.is_none().then(|| self.source.search.clone()).into_iter().flatten();
+        let searched = file.is_none().then(|| self.source.search.clone()).into_iter().flatten();
         named.chain(searched).collect()
     }
 
@@ -37,42 +39,74 @@ impl Node {
             }
             Err(error) => return error!("the configuration cannot be loaded: {error}"),
         };
-        let changed = loaded.settings.changed(&self.settings);
-        let old = (self.rtsp.sockets(), self.rtmp.sockets(), self.hls.sockets(), self.control.sockets());
+        let mut effective = self.over(&loaded);
         // A certificate may have changed although no key has.
-        match Sockets::open(&loaded.config, old, self.pool.len()) {
+        match Sockets::open(&effective.config, self.sockets(), self.pool.len()) {
             Ok(sockets) => {
-                self.take(loaded, sockets);
-                report(&changed);
+                self.report_shadowed(&effective);
+                let told = effective.warnings.drain(..).filter(|warning| !loaded.warnings.contains(warning));
+                loaded.warnings.iter().chain(&told.collect::<Vec<_>>()).for_each(|warning| warn!("{warning}"));
+                let was = self.effective.file_differs();
+                self.take(effective, sockets, "configuration reloaded");
+                if self.effective.file_differs() != was {
+                    self.report_file();
+                }
             }
             Err(failure) => error!("the configuration is not taken: {failure}"),
         }
     }
 
+    /// Names what has changed in the file and has no effect, because an edit lies over it.
+    fn report_shadowed(&self, effective: &Effective) {
+        let own = effective.local.own_shadowed(&self.effective.local);
+        for key in effective.shadowed(&self.effective.local.shared).into_iter().chain(own) {
+            warn!("`{key}` has changed in the file, but an edit of the API lies over it: the edit holds");
+        }
+    }
+
+    /// What all doors listen on.
+    pub(super) const fn sockets(&self) -> (&rtsp::Sockets, &rtmp::Sockets, &hls::Sockets, &control::Sockets) {
+        (self.rtsp.sockets(), self.rtmp.sockets(), self.hls.sockets(), self.control.sockets())
+    }
+
     /// Nothing in here can fail.
-    fn take(&mut self, loaded: Loaded, sockets: Sockets) {
-        let Loaded { config, warnings, settings, file } = loaded;
-        self.rtsp.change(&config, sockets.rtsp, &self.pool);
-        self.hls.change(&config, sockets.hls, &self.pool);
-        self.rtmp.change(&config, sockets.rtmp, &self.pool);
-        self.control.change(&config, sockets.control);
-        self.policy.set(config.clone());
-        self.fabric.reconfigured();
-        self.sources.change(&config);
-        self.cluster.sources_changed();
+    pub(super) fn take(&mut self, effective: Effective, sockets: Sockets, why: &str) {
+        let changed = effective.settings.changed(&self.effective.settings);
+        self.change_doors(&effective.config, sockets);
+        self.put_in_force(effective);
+        report(&changed, why);
+    }
+
+    /// Lets the doors go on with other settings and sockets.
+    pub(super) fn change_doors(&mut self, config: &Config, sockets: Sockets) {
+        self.rtsp.change(config, sockets.rtsp, &self.pool);
+        self.hls.change(config, sockets.hls, &self.pool);
+        self.rtmp.change(config, sockets.rtmp, &self.pool);
+        self.control.change(config, sockets.control);
         self.levels.set(config.log.level);
-        warnings.iter().for_each(|warning| warn!("{warning}"));
-        (self.config, self.settings, self.file) = (config, settings, file);
+    }
+
+    /// What the fabric and the sources ask is answered from this from now on.
+    pub(super) fn put_in_force(&mut self, effective: Effective) {
+        self.policy.set(effective.config.clone());
+        self.fabric.reconfigured();
+        self.sources.change(&effective.config);
+        self.cluster.sources_changed();
+        self.configuration.set(effective.clone());
+        self.effective = effective;
+        for path in self.host.look_again() {
+            self.cluster.let_go(&path);
+        }
     }
 }
 
-fn report(changed: &[Changed]) {
+fn report(changed: &[Changed], why: &str) {
     let list = |when: Reload| {
         let keys = changed.iter().filter(|changed| changed.reload == when).map(|changed| changed.key.as_str());
         keys.collect::<Vec<_>>().join(", ")
     };
     let (now, restart) = (list(Reload::Now), list(Reload::Restart));
-    info!(changed = now, for_new_streams = list(Reload::NextStream), "configuration reloaded");
+    info!(changed = now, for_new_streams = list(Reload::NextStream), "{why}");
     if !restart.is_empty() {
         warn!("a change of {restart} takes effect when the node is started again");
     }

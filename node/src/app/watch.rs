@@ -63,13 +63,22 @@ impl Watch {
             }
         }
         self.folders = folders;
-        self.stamps = files.iter().map(|file| stamp(file)).collect();
+        // What was watched before keeps its stamp: it may have changed again while it was read.
+        let known =
+            |file: &PathBuf| self.files.iter().position(|watched| watched == file).map(|at| self.stamps[at].clone());
+        self.stamps = files.iter().map(|file| known(file).unwrap_or_else(|| stamp(file))).collect();
         self.files = files;
     }
 
-    /// Waits until one of the files is another than it was, or somebody asks by `SIGHUP`.
+    /// Waits until one of the files is another than it was, or somebody asks by `SIGHUP`. Who stops waiting misses nothing.
     pub(super) async fn changed(&mut self) {
         loop {
+            if self.has_changed() {
+                // Something happened while nobody waited; it may go on.
+                self.settle().await;
+                self.stamps = self.stamped();
+                return;
+            }
             let hang_up = async {
                 match &mut self.hang_up {
                     Some(signal) => drop(signal.recv().await),
@@ -77,18 +86,23 @@ impl Watch {
                 }
             };
             tokio::select! {
-                () = hang_up => return,
+                () = hang_up => {
+                    self.stamps = self.stamped();
+                    return;
+                }
                 Some(()) = self.stirred.recv() => {}
                 // Without a watcher nothing stirs, and only the signal is left.
                 else => std::future::pending().await,
             }
-            self.settle().await;
-            let stamps: Vec<_> = self.files.iter().map(|file| stamp(file)).collect();
-            if stamps != self.stamps {
-                self.stamps = stamps;
-                return;
-            }
         }
+    }
+
+    fn stamped(&self) -> Vec<Option<Stamp>> {
+        self.files.iter().map(|file| stamp(file)).collect()
+    }
+
+    fn has_changed(&self) -> bool {
+        self.stamped() != self.stamps
     }
 
     async fn settle(&mut self) {
@@ -128,6 +142,19 @@ mod tests {
     #[tokio::test]
     async fn writing_is_noticed() {
         assert!(notices(|file| std::fs::write(file, "newer").unwrap()).await);
+    }
+
+    #[tokio::test]
+    async fn a_change_while_nobody_waits_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("weft.yml");
+        std::fs::write(&file, "old").unwrap();
+        let mut watch = Watch::start();
+        watch.set(vec![file.clone()]);
+        // Somebody reads it for the change before, and then says again what is to be watched.
+        std::fs::write(&file, "newer").unwrap();
+        watch.set(vec![file.clone()]);
+        assert!(timeout(Duration::from_secs(10), watch.changed()).await.is_ok());
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ pub(super) struct Cli {
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
 pub(super) enum Task {
-    /// Look at the configuration
+    /// Look at the configuration, and change what all nodes share
     #[command(subcommand)]
     Config(ConfigTask),
     /// Look at a cluster and change it, through any of its nodes
@@ -145,6 +145,37 @@ pub(super) enum ConfigTask {
         /// The file; without it, the one that `weft` would use
         file: Option<PathBuf>,
     },
+    /// Let the cluster take what a file says of paths, users and whatever else all nodes share
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Say what differs between two revisions of what all nodes share
+    Diff {
+        /// The older one [default: what is in force, against the file of the node that is asked]
+        from: Option<u64>,
+        /// The newer one [default: what is in force]
+        to: Option<u64>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Who has changed what all nodes share, and when
+    History(Ask),
+    /// Go back to what a revision said, as a new revision
+    Rollback {
+        /// Its number
+        revision: u64,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Print a configuration file with every key, its default and what it does
     Sample,
     /// Print the table of keys as Markdown
@@ -177,7 +208,7 @@ pub(super) struct ServeArgs {
 
 const AFTER_HELP: &str = "Without a file and without a flag, weft serves on MediaMTX's ports.
 
-Exit codes: 0 ok; 1 failed while running; 2 wrong usage or configuration; 3 a port is taken; 4 the data folder cannot be used.";
+Exit codes: 0 ok; 1 failed while running; 2 wrong usage or configuration; 3 a port is taken; 4 the data folder cannot be used;\n5 what was compared differs.";
 
 /// Flags that replace a listener's port, and the keys whose address they change. Several: each takes the next port.
 const PORTS: [(&str, &[&str]); 13] = [

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Method, Request, Uri, header};
+use axum::http::{Method, Request, StatusCode, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -20,6 +20,9 @@ pub(super) enum AskError {
     /// The node says no.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Wrong(String),
     /// The answer cannot be read.
     #[error("the answer cannot be read: {0}")]
     BadAnswer(String),
@@ -81,5 +84,7 @@ async fn exchange(api: &str, method: Method, path: &str, body: Option<Value>) ->
     let said = serde_json::from_slice::<Value>(&bytes).ok();
     // `/ready` gives a reason.
     let said = said.as_ref().and_then(|said| said["error"].as_str().or(said["reason"].as_str())).map(str::to_owned);
-    Err(AskError::Refused(said.unwrap_or_else(|| format!("the node answers {status}"))))
+    let said = said.unwrap_or_else(|| format!("the node answers {status}"));
+    let is_wrong = status == StatusCode::BAD_REQUEST || status == StatusCode::NOT_FOUND;
+    Err(if is_wrong { AskError::Wrong(said) } else { AskError::Refused(said) })
 }

@@ -83,7 +83,21 @@ pub(super) fn finish(result: Result<String, String>) -> Exit {
 fn status(status: &Value) -> String {
     let quorum = if status["quorum"] == true { "yes" } else { "NO: running streams go on, new publishers wait" };
     let leader = text(&status["leader"]);
-    format!("leader: {leader}\nquorum: {quorum}\nlevel: {}\n\n{}", status["level"], table_of_nodes(&status["nodes"]))
+    let configuration = configuration(&status["configuration"]);
+    let (level, nodes) = (&status["level"], table_of_nodes(&status["nodes"]));
+    format!("leader: {leader}\nquorum: {quorum}\nlevel: {level}\n{configuration}\n{nodes}")
+}
+
+/// Which revision is in force on the node that was asked, and whether its file says something else.
+fn configuration(configuration: &Value) -> String {
+    let Some(revision) = configuration["revision"].as_u64() else { return String::new() };
+    let file = &configuration["file"];
+    let differs: Vec<String> = file["differs"].as_array().into_iter().flatten().map(text).collect();
+    let differs = match differs.as_slice() {
+        [] => String::new(),
+        keys => format!("; {} differs and is not applied: {}", text(&file["name"]), keys.join(", ")),
+    };
+    format!("configuration: revision {revision}{differs}\n")
 }
 
 fn table_of_nodes(nodes: &Value) -> String {

@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod cluster;
 mod config;
+mod configuration;
 mod drain;
 mod health;
 mod paths;
@@ -35,6 +36,12 @@ where
     };
     match cli.command {
         Some(Task::Config(ConfigTask::Check { file })) => config::check(file, source),
+        Some(Task::Config(ConfigTask::Import { file, dry_run, ask })) => configuration::import(&ask, &file, dry_run),
+        Some(Task::Config(ConfigTask::Diff { from, to, ask })) => configuration::diff(&ask, from, to),
+        Some(Task::Config(ConfigTask::History(ask))) => configuration::history(&ask),
+        Some(Task::Config(ConfigTask::Rollback { revision, dry_run, ask })) => {
+            configuration::rollback(&ask, revision, dry_run)
+        }
         Some(Task::Config(ConfigTask::Sample)) => config::sample(),
         Some(Task::Config(ConfigTask::Docs)) => config::docs(),
         Some(Task::Cluster(task)) => cluster::run(task, &source),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{Problem, SourceFile};
+use super::json;
 use super::keys::Kind;
 use super::tree::{self, Body, Entry, Node, Style};
 use super::value::{Address, Budget, Ipv4Range, Value, parse_bool, parse_duration, parse_size};
 
 /// Checks a value. Says what is wrong, or returns nothing when nothing was written, which leaves the default.
 pub(crate) fn check(node: &Node, name: &str, kind: &Kind, problems: &mut Vec<Problem>) -> Option<Value> {
-    let list = matches!(kind, Kind::Texts | Kind::Choices(_) | Kind::Numbers(_) | Kind::Records(_));
+    let list = kind.is_list();
     if node.is_null() {
         if list {
             problems.push(Problem::new(&node.origin, format!("`{name}` may not be empty; for none write `[]`")));
@@ -40,7 +41,7 @@ fn found(text: &str, style: Style, kind: &Kind) -> String {
     let numeric = matches!(kind, Kind::Bool | Kind::Int(..) | Kind::PowerOfTwo | Kind::Float | Kind::Port);
     match kind {
         Kind::Secret => "something else".to_owned(),
-        Kind::Text => format!("the boolean {shown}; put it in quotes"),
+        Kind::Text if style == Style::Plain => format!("the boolean {shown}; put it in quotes"),
         _ if numeric && style == Style::Quoted => format!("the text \"{shown}\"; take the quotes away"),
         _ => format!("`{shown}`"),
     }
@@ -56,6 +57,7 @@ fn scalar(text: &str, style: Style, kind: &Kind) -> Option<Value> {
         Kind::Port => int().filter(|n| (0..=65535).contains(n)).map(Value::Int),
         Kind::Float => text.parse::<f64>().ok().filter(|n| bare && n.is_finite()).map(Value::Float),
         Kind::Text | Kind::Secret if style == Style::Plain && parse_bool(text).is_some() => None,
+        Kind::Text | Kind::Secret if style == Style::Bare => None,
         Kind::Text | Kind::Secret => Some(Value::Text(text.to_owned())),
         Kind::Duration(min, max) => {
             let range = Duration::from_millis(*min)..=Duration::from_millis(*max);
@@ -103,9 +105,13 @@ fn check_list(node: &Node, name: &str, kind: &Kind, problems: &mut Vec<Problem>)
     let value = match kind {
         Kind::Records(fields) => {
             items.iter().for_each(|item| check_record(item, name, fields, problems));
-            let mut normal = String::new();
-            items.iter().for_each(|item| normalize(item, &mut normal));
-            Value::Records(normal)
+            let mut bytes = 0;
+            items.iter().for_each(|item| weigh(item, &mut bytes));
+            if bytes > RECORDS_BYTES_MAX {
+                wrong(node, name, kind, &format!("more than {} MB of them", RECORDS_BYTES_MAX >> 20), problems);
+                return None;
+            }
+            Value::Records(items.iter().filter(|item| !item.is_empty()).map(|item| json::of_node(item)).collect())
         }
         _ => {
             if let Kind::Numbers(count) = kind
@@ -136,41 +142,24 @@ fn check_item(item: &Node, name: &str, kind: &Kind, problems: &mut Vec<Problem>)
     check_scalar(item, &format!("{name}[]"), kind, problems)
 }
 
-/// Writes a node in one form, however it was written, and leaves out what is empty. Cut at [`NORMAL_BYTES_MAX`], for
-/// aliases of aliases can be very long.
-fn normalize(node: &Node, into: &mut String) {
-    if into.len() > NORMAL_BYTES_MAX || is_empty(node) {
+/// Bytes of a node, counted up to [`RECORDS_BYTES_MAX`], for aliases of aliases can be very long.
+fn weigh(node: &Node, bytes: &mut usize) {
+    if *bytes > RECORDS_BYTES_MAX {
         return;
     }
+    *bytes += 8;
     match &node.body {
-        Body::Scalar(text, _) => into.push_str(text),
-        Body::List(items) => items.iter().for_each(|item| {
-            into.push('-');
-            normalize(item, into);
+        Body::Scalar(text, _) => *bytes += text.len(),
+        Body::List(items) => items.iter().for_each(|item| weigh(item, bytes)),
+        Body::Map(entries) => entries.iter().for_each(|Entry { key, value, .. }| {
+            *bytes += key.len();
+            weigh(value, bytes);
         }),
-        Body::Map(entries) => {
-            into.push('{');
-            for Entry { key, value, .. } in entries.iter().filter(|entry| !is_empty(&entry.value)) {
-                into.push_str(key);
-                into.push('=');
-                normalize(value, into);
-                into.push(' ');
-            }
-            into.push('}');
-        }
-    }
-}
-
-fn is_empty(node: &Node) -> bool {
-    match &node.body {
-        Body::Scalar(text, _) => node.is_null() || text.is_empty(),
-        Body::List(items) => items.is_empty(),
-        Body::Map(entries) => entries.is_empty(),
     }
 }
 
 /// Users and their permissions take a few hundred bytes each.
-const NORMAL_BYTES_MAX: usize = 1 << 20;
+const RECORDS_BYTES_MAX: usize = 1 << 20;
 
 fn check_record(item: &Node, name: &str, fields: &[&str], problems: &mut Vec<Problem>) {
     let Body::Map(entries) = &item.body else {

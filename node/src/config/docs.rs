@@ -26,8 +26,13 @@ also be set by an environment variable (`WEFT_LOGLEVEL`, `MTX_LOGLEVEL`, `WEFT_P
 `--set logLevel=debug`. Defaults give way to the file, the file to `MTX_*`, that to `WEFT_*`, and that to the command line.
 `WEFT_API` is the URL of a node for the admin commands; use `MTX_API` for the key `api`.
 
-A key without a version under *Served since* is accepted and has no effect yet: the node says so in a warning. *Scope* says whether
-each node has its own value or a cluster shares one.
+A key without a version under *Served since* is accepted and has no effect yet: the node says so in a warning.
+
+*Scope* says whose a key is. What is the *node*'s stands in the node's file, and what the API changes of it (`PATCH
+/v3/config/global/patch`) is kept in its data folder, over the file. What is the *cluster*'s all nodes share: in a cluster of two nodes
+and more it is taken from the file of one node when the cluster forms, and from then on is changed by the API or by `weft config import`
+alone; a file that says something else is reported and not applied. On a node that is alone the file counts, and what the API changes lies
+over it. What should be *alike on all* is needed before the nodes can agree, and stands in each node's file.
 
 A running node takes a changed file at once, or when it gets a `SIGHUP`. *Reload* says what holds at once, what for streams that
 begin afterwards, and what waits for a restart. A file with a mistake in it changes nothing.
@@ -55,6 +60,7 @@ fn rows(page: &mut String, keys: &[Key]) {
     for key in keys {
         let scope = match key.scope {
             Scope::Node => "node",
+            Scope::Alike => "node, alike on all",
             Scope::Cluster => "cluster",
         };
         let reload = match key.reload {

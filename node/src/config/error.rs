@@ -37,6 +37,12 @@ pub enum Origin {
     Environment(String),
     /// A flag of the command line.
     CommandLine(String),
+    /// A request to the API.
+    Request,
+    /// An edit of the API that this node keeps.
+    Edit,
+    /// A revision of what the nodes agree on.
+    Agreed(u64),
 }
 
 impl fmt::Display for Origin {
@@ -46,6 +52,9 @@ impl fmt::Display for Origin {
             Self::File(file, spot) => write!(f, "{}:{}:{}", file.name.display(), spot.line, spot.column),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::CommandLine(flag) => write!(f, "command line {flag}"),
+            Self::Request => f.write_str("request"),
+            Self::Edit => f.write_str("edit of the API"),
+            Self::Agreed(revision) => write!(f, "configuration revision {revision}"),
         }
     }
 }

@@ -24,14 +24,14 @@ pub(crate) struct Setting {
 pub(crate) type Values = BTreeMap<&'static str, Setting>;
 
 /// A path that somebody named.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PathLayer {
     pub(crate) origin: Origin,
     pub(crate) values: Values,
 }
 
 /// What was said so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) global: Values,
     pub(crate) path_defaults: Values,
@@ -40,6 +40,8 @@ pub(crate) struct Layers {
     pub(crate) sections: BTreeMap<String, Setting>,
     /// Whether the file has a `paths` key, so that it alone says which paths there are.
     pub(crate) file_has_paths: bool,
+    /// What was said of keys of the top level before an edit of the API was laid over them.
+    pub(crate) beneath: BTreeMap<String, Option<Value>>,
     /// Global keys whose value was refused: rules between keys leave them alone.
     pub(crate) refused: BTreeSet<&'static str>,
     pub(crate) problems: Vec<Problem>,
@@ -48,14 +50,14 @@ pub(crate) struct Layers {
 
 /// Which level of the file a key is on.
 #[derive(Clone, Copy)]
-enum Level<'a> {
+pub(crate) enum Level<'a> {
     Global,
     PathDefaults,
     Path(&'a str),
 }
 
 impl Level<'_> {
-    fn table(self) -> &'static Table {
+    pub(crate) fn table(self) -> &'static Table {
         match self {
             Self::Global => &keys::GLOBAL,
             Self::PathDefaults | Self::Path(_) => &keys::PATH,
@@ -118,7 +120,7 @@ impl Layers {
         }
     }
 
-    fn apply_entry(&mut self, level: Level<'_>, name: &str, origin: &Origin, node: &Arc<Node>) {
+    pub(crate) fn apply_entry(&mut self, level: Level<'_>, name: &str, origin: &Origin, node: &Arc<Node>) {
         if let Some(key) = level.table().find(name) {
             self.apply(level, key, origin, node);
         } else if let Some(old) = level.table().find_deprecated(name) {
@@ -177,7 +179,7 @@ impl Layers {
         }
     }
 
-    fn add_path(&mut self, name: &str, origin: &Origin) {
+    pub(crate) fn add_path(&mut self, name: &str, origin: &Origin) {
         if self.paths.contains_key(name) {
             return;
         }

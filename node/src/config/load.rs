@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{ConfigErrors, Origin, Problem, SourceFile};
-use super::layers::Layers;
+use super::layers::{Layers, Level};
 use super::model::Config;
 use super::settings::Settings;
+use super::shared::KeyValues;
 use super::{build, env, rules, tree};
 
 /// Where a configuration comes from. Kept by a running node, which loads again from the same places.
@@ -21,6 +22,8 @@ pub struct Source {
     pub environment: Vec<(String, String)>,
     /// Flags of the command line, in order.
     pub overrides: Vec<Override>,
+    /// What the API has set of this node's own keys.
+    pub edits: KeyValues,
 }
 
 /// A flag that sets a key.
@@ -52,6 +55,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The file it came from, if there was one.
     pub file: Option<PathBuf>,
+    /// All that was said.
+    pub(crate) layers: Layers,
 }
 
 impl Source {
@@ -61,7 +66,7 @@ impl Source {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let search = SEARCH.iter().map(PathBuf::from).collect();
-        Self { file: None, search, environment, overrides: Vec::new() }
+        Self { file: None, search, environment, ..Self::default() }
     }
 
     /// A file and nothing else.
@@ -89,18 +94,34 @@ impl Config {
                 Change::Port(key, port) => layers.apply_port(key, &origin, *port),
             }
         }
+        for (key, value) in &source.edits {
+            let beneath = layers.global.get(key.as_str()).map(|setting| setting.value.clone());
+            layers.beneath.insert(key.clone(), beneath);
+            layers.apply_json(Level::Global, key, &Origin::Edit, value);
+        }
         finish(layers, file)
     }
+}
+
+/// A file of this name that says this, and nothing else.
+pub(crate) fn text(name: &str, text: &str) -> Result<Loaded, ConfigErrors> {
+    let mut layers = Layers::default();
+    apply_text(&mut layers, Path::new(name), text.to_owned());
+    finish(layers, Some(name.into()))
 }
 
 fn finish(mut layers: Layers, file: Option<PathBuf>) -> Result<Loaded, ConfigErrors> {
     let config = build::build(&layers);
     rules::check(&mut layers, &config);
     let settings = Settings::of(&layers);
-    let Layers { mut problems, mut warnings, .. } = layers;
+    let (mut problems, mut warnings) = (std::mem::take(&mut layers.problems), std::mem::take(&mut layers.warnings));
     sort(&mut problems);
     sort(&mut warnings);
-    if problems.is_empty() { Ok(Loaded { config, warnings, settings, file }) } else { Err(ConfigErrors(problems)) }
+    if problems.is_empty() {
+        Ok(Loaded { config, warnings, settings, file, layers })
+    } else {
+        Err(ConfigErrors(problems))
+    }
 }
 
 /// In the order of the file, then whatever is not in it.
@@ -114,16 +135,18 @@ fn sort(problems: &mut Vec<Problem>) {
 
 fn apply_file(layers: &mut Layers, path: &Path) {
     match read(path) {
-        Ok(text) => {
-            let file = Arc::new(SourceFile { name: path.to_owned(), text });
-            if let Some(root) = tree::parse(&file, &mut layers.problems) {
-                layers.apply_file(&root);
-            }
-        }
+        Ok(text) => apply_text(layers, path, text),
         Err(error) => {
             let message = format!("cannot read configuration file {}: {error}", path.display());
             layers.problem(&Origin::Default, message);
         }
+    }
+}
+
+fn apply_text(layers: &mut Layers, name: &Path, text: String) {
+    let file = Arc::new(SourceFile { name: name.to_owned(), text });
+    if let Some(root) = tree::parse(&file, &mut layers.problems) {
+        layers.apply_file(&root);
     }
 }
 

@@ -7,6 +7,9 @@ use weft_proto::id::PathName;
 
 use super::model::PathConfig;
 
+/// The path that stands for all others.
+pub(crate) const ALL_OTHERS: &str = "all_others";
+
 /// Configured paths by name. Names are path names, `~` and a regular expression, `all` or `all_others`.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {

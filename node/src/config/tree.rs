@@ -38,6 +38,8 @@ pub(crate) enum Style {
     Quoted,
     /// From the environment or the command line, where nobody quotes: whatever the key wants.
     Raw,
+    /// A number or a boolean of JSON: never a text.
+    Bare,
 }
 
 /// A key and its value.
@@ -60,6 +62,15 @@ impl Node {
     /// Whether nothing was written, or `~` or `null`.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.body, Body::Scalar(text, Style::Plain) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.body {
+            Body::Scalar(text, _) => self.is_null() || text.is_empty(),
+            Body::List(items) => items.is_empty(),
+            Body::Map(entries) => entries.is_empty(),
+        }
     }
 }
 

@@ -27,8 +27,8 @@ pub enum Value {
     Budget(Budget),
     /// A list of any of these.
     List(Vec<Value>),
-    /// Maps in a normal form, to be compared: nothing reads them yet.
-    Records(String),
+    /// A list of maps, as JSON: nothing reads them yet.
+    Records(serde_json::Value),
     /// Something that is accepted but not kept, because nothing serves it yet.
     Unkept,
 }

@@ -16,14 +16,21 @@ use super::failure;
 use crate::auth::web::{Shown, allow_origin};
 use crate::auth::{Action, AuthRequest, Authenticator, Decision, Protocol};
 
+/// Who asks, where that is known.
+#[derive(Clone, Debug)]
+pub(super) struct User(pub(super) Option<Arc<str>>);
+
 /// Lets a request pass if the authenticator agrees.
 pub(super) async fn authenticate(
     State(authenticator): State<Arc<dyn Authenticator>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match decide(&*authenticator, &request) {
-        Decision::Allow { .. } => next.run(request).await,
+        Decision::Allow { user } => {
+            request.extensions_mut().insert(User(user));
+            next.run(request).await
+        }
         Decision::Challenge => {
             let mut response = failure(StatusCode::UNAUTHORIZED, "authentication error");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mediamtx\""));
@@ -68,7 +75,7 @@ pub(super) async fn cross_origin(State(allowed): State<Arc<[String]>>, request: 
 fn preflight() -> Response {
     let headers = [
         (ACCESS_CONTROL_ALLOW_METHODS, "OPTIONS, GET, POST, PATCH, DELETE"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match, Idempotency-Key"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weft_proto::id::PathName;
 
+use super::config::ConfigSource;
 use super::drain::{self, NamedNode};
 use super::kind::Kind;
 use super::moving::Mover;
@@ -194,9 +195,9 @@ pub(super) fn routes(
     access: &Access,
 ) -> Router<Arc<dyn ApiSource>> {
     let whole = Whole { source: node, others: access.others.clone() };
-    let moved = whole.clone();
+    let (moved, config) = (whole.clone(), access.config.clone());
     Router::new()
-        .route("/cluster/status", get(status))
+        .route("/cluster/status", get(move |source| status(source, config.clone())))
         .route("/cluster/nodes", get(nodes))
         .route("/cluster/nodes/{node}", delete(remove))
         .route("/cluster/nodes/{node}/drain", {
@@ -219,8 +220,13 @@ pub(super) fn routes(
         .with_state(source)
 }
 
-async fn status(State(source): Source) -> Result<Json<StatusView>, ClusterError> {
-    source.status().await.map(Json)
+async fn status(State(source): Source, config: Option<Arc<dyn ConfigSource>>) -> Result<Json<Value>, ClusterError> {
+    let mut status = serde_json::to_value(source.status().await?).unwrap_or_default();
+    if let Some(config) = config {
+        let in_force = config.in_force();
+        status["configuration"] = json!({"revision": in_force.revision, "file": super::revisions::file(&in_force)});
+    }
+    Ok(Json(status))
 }
 
 async fn nodes(State(source): Source) -> Result<Json<Vec<NodeView>>, ClusterError> {

@@ -1,4 +1,4 @@
-//! The HTTP API: MediaMTX's `/v3` with the same shapes, beside it `/health` and `/ready`.
+//! The HTTP API: MediaMTX's `/v3` with the same shapes, beside it `/cluster`, `/health` and `/ready`.
 //!
 //! [`router`] asks an [`ApiSource`] and turns answers into JSON; it holds no state and knows nothing of paths or sessions.
 //! Whoever serves it must use `into_make_service_with_connect_info::<SocketAddr>()`: a request whose peer is not known is
@@ -6,6 +6,7 @@
 
 mod access;
 mod cluster;
+mod config;
 mod drain;
 mod faults;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod kind;
 mod list;
 mod moving;
 mod part;
+mod revisions;
 mod round;
 mod rtmp;
 mod session;
@@ -42,6 +44,7 @@ use crate::auth::{Authenticator, OpenMedia};
 pub use cluster::{
     ClusterError, ClusterFuture, ClusterSource, NodeView, PathView, RelayLinkView, StatusView, TokenView, WhyView,
 };
+pub use config::{Asked, ConfigError, ConfigFuture, ConfigSource, Revision, Tried, Written};
 pub use drain::{DrainView, DrainWish, NamedNode};
 pub use faults::{
     Direction, FaultBandwidth, FaultBursts, FaultError, FaultKind, FaultSource, FaultView, FaultWish, Plane,
@@ -66,6 +69,8 @@ pub struct Access {
     pub allow_origins: Vec<String>,
     /// Answers for the cluster; without it, `/cluster` is not there.
     pub cluster: Option<Arc<dyn ClusterSource>>,
+    /// Knows the configuration; without it, `/v3/config` and `/cluster/config` are not there.
+    pub config: Option<Arc<dyn ConfigSource>>,
     /// The other nodes, whose part belongs into each answer; without them the node is alone.
     pub others: Option<Arc<dyn Others>>,
     /// Keeps injected faults; without it, `/cluster/faults` is not there.
@@ -89,6 +94,7 @@ impl Default for Access {
             authenticator: Arc::new(OpenMedia),
             allow_origins: vec!["*".into()],
             cluster: None,
+            config: None,
             others: None,
             faults: None,
             rtsp: true,
@@ -106,6 +112,7 @@ pub fn router(source: Arc<dyn ApiSource>, access: Access) -> Router {
         .merge(
             access.cluster.clone().map(|cluster| cluster::routes(cluster, source.clone(), &access)).unwrap_or_default(),
         )
+        .merge(access.config.clone().map(config::routes).unwrap_or_default())
         .merge(access.faults.clone().map(faults::routes).unwrap_or_default())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

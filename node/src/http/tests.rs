@@ -385,7 +385,10 @@ async fn browsers_learn_who_may_ask() {
     assert_eq!((asked.status, asked.body.as_str()), (204, ""));
     assert_eq!(asked.header("access-control-allow-origin"), Some("https://a.example"));
     assert_eq!(asked.header("access-control-allow-methods"), Some("OPTIONS, GET, POST, PATCH, DELETE"));
-    assert_eq!(asked.header("access-control-allow-headers"), Some("Authorization, Content-Type"));
+    assert_eq!(
+        asked.header("access-control-allow-headers"),
+        Some("Authorization, Content-Type, If-Match, Idempotency-Key")
+    );
     let other = [("origin", "https://b.example")];
     let asked = ask(FAKE, access, "127.0.0.1:1", "GET", "/v3/info", &other).await;
     assert_eq!((asked.status, asked.header("access-control-allow-origin")), (200, None));

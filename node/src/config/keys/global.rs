@@ -77,7 +77,7 @@ pub static CLUSTER: &[Key] = &[
         "40ms",
         "How often the leader says that it lives. Unset, at least the measured round trip between the nodes.",
     )
-    .shared()
+    .alike()
     .served(),
     key(
         "electionTimeout",
@@ -85,7 +85,7 @@ pub static CLUSTER: &[Key] = &[
         "200ms",
         "How long a silent leader is followed; at least four heartbeats. Unset, five of those that are measured.",
     )
-    .shared()
+    .alike()
     .served(),
     key(
         "suspectAfter",
@@ -93,7 +93,7 @@ pub static CLUSTER: &[Key] = &[
         "300ms",
         "A node that is not heard of for so long is suspect. Unset, at least two measured round trips.",
     )
-    .shared()
+    .alike()
     .served(),
     key(
         "downAfter",
@@ -101,19 +101,19 @@ pub static CLUSTER: &[Key] = &[
         "600ms",
         "After so long an observer says that a node is down. Unset, at least four measured round trips.",
     )
-    .shared()
+    .alike()
     .served(),
     key("claimTimeout", Duration(100, 60_000), "3s", "How long a publisher waits for the nodes to agree.")
-        .shared()
+        .alike()
         .served(),
-    key("voterReplaceAfter", Duration(1_000, DAY), "10m", "How long a dead node keeps its vote.").shared().served(),
+    key("voterReplaceAfter", Duration(1_000, DAY), "10m", "How long a dead node keeps its vote.").alike().served(),
     key(
         "relayLatencyMax",
         Duration(50, 10_000),
         "500ms",
         "Between nodes, media older than this gives way to the next group, where a connection cannot carry all.",
     )
-    .shared()
+    .alike()
     .served(),
     key("join", Secret, "", "A token of `weft cluster token`, with which a node that is in no cluster joins one.")
         .served(),
@@ -122,8 +122,8 @@ pub static CLUSTER: &[Key] = &[
 
 /// The `cluster.bootstrap:` section.
 pub static BOOTSTRAP: &[Key] = &[
-    key("expect", Int(1, 7), "1", "How many nodes form the cluster.").shared().served(),
-    key("peers", Texts, "[]", "Addresses of the nodes that form the cluster.").shared().served(),
+    key("expect", Int(1, 7), "1", "How many nodes form the cluster.").alike().served(),
+    key("peers", Texts, "[]", "Addresses of the nodes that form the cluster.").alike().served(),
     key("secretFile", Text, "", "The file with the secret that the nodes share.").served(),
 ];
 

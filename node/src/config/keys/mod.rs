@@ -85,6 +85,8 @@ pub enum Kind {
 pub enum Scope {
     /// Each node has its own.
     Node,
+    /// Each node has its own in its file, and all should say the same: it is needed before the nodes can agree.
+    Alike,
     /// All nodes of a cluster share it.
     Cluster,
 }
@@ -191,6 +193,12 @@ impl Key {
         self
     }
 
+    /// To be the same in the files of all nodes.
+    const fn alike(mut self) -> Self {
+        self.scope = Scope::Alike;
+        self
+    }
+
     /// Shared by the nodes of a cluster.
     const fn shared(mut self) -> Self {
         self.scope = Scope::Cluster;
@@ -199,6 +207,11 @@ impl Key {
 }
 
 impl Kind {
+    /// Whether it takes a list, which may be empty but not nothing.
+    pub(crate) const fn is_list(&self) -> bool {
+        matches!(self, Self::Texts | Self::Choices(_) | Self::Numbers(_) | Self::Records(_))
+    }
+
     /// What a user should write, for error messages and documentation.
     pub fn expected(&self) -> String {
         match self {
