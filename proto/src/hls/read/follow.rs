@@ -21,7 +21,8 @@ pub struct Follower {
     /// The number of the next segment, once one was taken.
     next: Option<u64>,
     asked_at: Now,
-    changed_at: Now,
+    /// When a segment was added last, or the playlist came first.
+    changed_at: Option<Now>,
     changed: bool,
 }
 
@@ -46,15 +47,15 @@ impl Follower {
     pub fn take(&mut self, playlist: RemoteMedia, asked: Now, now: Now) {
         let last = |playlist: &RemoteMedia| playlist.segments.last().map(|segment| segment.sequence);
         self.changed = last(&playlist) != last(&self.playlist) || playlist.is_ended != self.playlist.is_ended;
-        if self.changed {
-            self.changed_at = now;
+        if self.changed || self.changed_at.is_none() {
+            self.changed_at = Some(now);
         }
         self.asked_at = asked;
         self.playlist = playlist;
     }
 
     /// What comes next.
-    pub fn next(&mut self) -> Next {
+    pub fn step(&mut self) -> Next {
         let segments = &self.playlist.segments;
         let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return self.wait() };
         let (first, last) = (first.sequence, last.sequence);
@@ -94,7 +95,7 @@ impl Follower {
     /// Whether no segment has been added for so long that none will be; `patience` at the least.
     pub fn is_stalled(&self, now: Now, patience: Duration) -> bool {
         let limit = self.playlist.target.saturating_mul(TARGETS_WITHOUT_CHANGE).max(patience);
-        !self.playlist.is_ended && now.since(self.changed_at) > limit
+        !self.playlist.is_ended && self.changed_at.is_some_and(|changed| now.since(changed) > limit)
     }
 
     /// The place of the first segment.
@@ -139,7 +140,7 @@ mod tests {
 
     fn taken(follower: &mut Follower) -> Vec<(u64, bool)> {
         let mut all = Vec::new();
-        while let Next::Segment { segment, jumped } = follower.next() {
+        while let Next::Segment { segment, jumped } = follower.step() {
             all.push((segment.sequence, jumped));
         }
         all
@@ -150,15 +151,15 @@ mod tests {
         let mut follower = Follower::default();
         follower.take(playlist(5..15, false), at(0), at(100));
         assert_eq!(taken(&mut follower), [(12, false), (13, false), (14, false)]);
-        assert_eq!(follower.next(), Next::Reload(at(2_000)));
+        assert_eq!(follower.step(), Next::Reload(at(2_000)));
         follower.take(playlist(5..15, false), at(2_000), at(2_100));
-        assert_eq!(follower.next(), Next::Reload(at(3_000)), "half, for nothing has changed");
+        assert_eq!(follower.step(), Next::Reload(at(3_000)), "half, for nothing has changed");
         follower.take(playlist(6..16, false), at(3_000), at(3_100));
         assert_eq!(follower.ahead(), Duration::from_secs(2));
         assert_eq!(taken(&mut follower), [(15, false)]);
         assert!(!follower.is_stalled(at(9_100), Duration::ZERO) && follower.is_stalled(at(9_101), Duration::ZERO));
         follower.take(playlist(6..16, true), at(9_000), at(9_200));
-        assert_eq!(follower.next(), Next::End);
+        assert_eq!(follower.step(), Next::End);
     }
 
     #[test]
@@ -166,11 +167,12 @@ mod tests {
         let mut follower = Follower::default();
         follower.take(playlist(0..5, true), at(0), at(0));
         assert_eq!(taken(&mut follower).len(), 5);
-        assert_eq!(follower.next(), Next::End);
+        assert_eq!(follower.step(), Next::End);
         let (mut early, mut follower) = (playlist(0..0, false), Follower::default());
         early.target = Duration::ZERO;
         follower.take(early, at(0), at(0));
-        assert_eq!(follower.next(), Next::Reload(at(200)), "nothing is there yet");
+        assert_eq!(follower.step(), Next::Reload(at(200)), "nothing is there yet");
+        assert!(!follower.is_stalled(at(1_000), Duration::from_secs(1)), "nor need it be");
     }
 
     #[test]

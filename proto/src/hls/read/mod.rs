@@ -60,7 +60,8 @@ impl RemotePlaylist {
         if lines.clone().count() > HLS_PLAYLIST_LINES_MAX || lines.clone().any(is_too_long) {
             return Err(PlaylistError::TooLarge);
         }
-        if lines.clone().any(|line| line.starts_with("#EXT-X-STREAM-INF:")) {
+        let names_others = |line: &str| ["#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:"].iter().any(|tag| line.starts_with(tag));
+        if lines.clone().any(names_others) {
             return multivariant::parse(lines).map(Self::Multivariant);
         }
         media::parse(lines).map(Self::Media)

@@ -82,6 +82,16 @@ fn our_own_playlists_are_understood() {
 }
 
 #[test]
+fn a_playlist_of_sounds_without_variants_is_one_without_segments() {
+    // What ffmpeg 9 writes when it knows no bit rates.
+    let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"x\",URI=\"1.m3u8\"\n";
+    let RemotePlaylist::Multivariant(playlist) = RemotePlaylist::parse(text.as_bytes()).unwrap() else {
+        panic!("a multivariant playlist")
+    };
+    assert_eq!(playlist.best(), None);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let error = |text: &str| RemotePlaylist::parse(text.as_bytes()).unwrap_err();
     assert_eq!(error("<html>"), PlaylistError::NotOne);
