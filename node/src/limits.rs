@@ -47,6 +47,18 @@ pub const HLS_SESSIONS_MAX: usize = 100_000;
 /// A viewer of HLS that asks for nothing for so long is no longer listed.
 pub const HLS_SESSION_IDLE: Duration = Duration::from_secs(30);
 
+/// Bytes of another server's playlist: a day of segments of 2 s with long names has 6 MB.
+pub const HLS_PLAYLIST_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of an initialisation segment: some kilobytes of headers.
+pub const HLS_MAP_BYTES_MAX: usize = 1 << 20;
+
+/// Media of an HLS source that is read ahead of its time: three segments of 10 s, with which a live stream begins.
+pub const HLS_AHEAD_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of that, of all renditions together: 30 s of 8 Mbit/s. What is faster is read less far ahead.
+pub const HLS_AHEAD_BYTES_MAX: usize = 32 << 20;
+
 /// Bytes of an HTTP request's head.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
 

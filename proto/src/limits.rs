@@ -41,6 +41,25 @@ pub const OPAQUE_PENDING_BYTES_MAX: usize = 4 << 20;
 /// Parts of one HLS segment. A part is 200 ms by default: a segment of 3.4 minutes without a random access point is no
 /// segment that a player could start with.
 pub const HLS_PARTS_MAX: u32 = 1024;
+
+/// Lines of another server's playlist: a day of segments of 2 s, with two tags each, has 130,000.
+pub const HLS_PLAYLIST_LINES_MAX: usize = 200_000;
+
+/// Bytes of a URI in there; signed ones have below 2 KB.
+pub const HLS_PLAYLIST_URI_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of PES packets of a transport stream that are not complete, all tracks together: two of the largest units.
+pub const TS_PENDING_BYTES_MAX: usize = 2 * UNIT_BYTES_MAX;
+
+/// Bytes of the headers of fragmented MP4, of an initialisation segment or of a fragment: 100,000 samples have 1.6 MB.
+pub const MP4_HEADERS_BYTES_MAX: usize = 4 << 20;
+
+/// Samples of a fragment.
+pub const MP4_SAMPLES_MAX: usize = 100_000;
+
+/// Bytes of the media of a fragment. Many servers make one of each segment: 10 s of 25 Mbit/s.
+pub const MP4_FRAGMENT_BYTES_MAX: usize = 32 << 20;
+
 /// Chunk streams of one RTMP connection. Encoders use below ten; each costs 200 bytes.
 pub const RTMP_CHUNK_STREAMS_MAX: usize = 64;
 

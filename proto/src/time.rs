@@ -106,6 +106,11 @@ impl ClockRate {
     pub const fn from_micros(self, micros: i64) -> i64 {
         rescale(micros, 1_000_000, self.0.get() as i128)
     }
+
+    /// Converts ticks of this clock to those of another one, rounding to nearest.
+    pub const fn convert(self, ticks: i64, to: ClockRate) -> i64 {
+        if self.0.get() == to.0.get() { ticks } else { rescale(ticks, self.0.get() as i128, to.0.get() as i128) }
+    }
 }
 
 const fn rescale(value: i64, from: i128, to: i128) -> i64 {

@@ -25,6 +25,7 @@ pub mod media;
 pub mod namespace;
 pub mod network;
 pub mod numbered;
+pub mod origin;
 pub mod ports;
 pub mod process;
 pub mod publisher;

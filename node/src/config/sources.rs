@@ -49,6 +49,8 @@ pub enum SourceProtocol {
     Rtmp,
     /// `rtmps://`.
     Rtmps,
+    /// HLS over `http://` or `https://`.
+    Hls,
 }
 
 /// What RTP comes over.
@@ -70,6 +72,7 @@ impl SourceProtocol {
             "rtsps" => Some(Self::Rtsps),
             "rtmp" => Some(Self::Rtmp),
             "rtmps" => Some(Self::Rtmps),
+            "http" | "https" => Some(Self::Hls),
             _ => None,
         }
     }
@@ -79,6 +82,7 @@ impl SourceProtocol {
         match self {
             Self::Rtsp | Self::Rtsps => "rtspSource",
             Self::Rtmp | Self::Rtmps => "rtmpSource",
+            Self::Hls => "hlsSource",
         }
     }
 }

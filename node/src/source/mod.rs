@@ -11,6 +11,7 @@ mod wire;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use url::Url;
 use weft_cluster::path::{EndReason, Identity, SessionInfo};
 use weft_cluster::{Fabric, PublishError};
 use weft_proto::id::PathName;
@@ -120,6 +121,16 @@ impl Pull {
             }
         }
     }
+}
+
+/// User and password of a URL, decoded; `None` where it has neither.
+pub fn login(url: &Url) -> Option<(String, String)> {
+    let decoded = |text: &str| {
+        let query = format!("x={}", text.replace('+', "%2B"));
+        weft_proto::rtmp::query_value(&query, "x").unwrap_or_default()
+    };
+    let has_one = !url.username().is_empty() || url.password().is_some();
+    has_one.then(|| (decoded(url.username()), decoded(url.password().unwrap_or_default())))
 }
 
 /// The codecs of these tracks, for people.

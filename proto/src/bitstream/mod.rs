@@ -7,6 +7,7 @@ pub mod aac;
 pub mod ac3;
 pub mod av1;
 mod dts;
+mod elementary;
 pub mod flac;
 pub mod g711;
 pub mod h264;
@@ -19,12 +20,14 @@ pub mod mpeg_video;
 pub mod nal;
 pub mod opus;
 mod props;
+pub mod samples;
 #[cfg(test)]
 pub(crate) mod testdata;
 pub mod vp8;
 pub mod vp9;
 
 pub use dts::DtsEstimator;
+pub use elementary::{Elementary, Taken};
 pub use inspect::{Inspected, Inspector};
 pub use props::{Prop, codec_props};
 

@@ -3,6 +3,7 @@
 //! - [`Rendition`] says which tracks go together, [`Variant`] in which kind of segments.
 //! - [`Cutter`] makes parts and segments; [`Window`] keeps a run of them and says what players may ask for.
 //! - [`media_playlist`] and [`multivariant_playlist`] write what players read; [`File`] and [`Reload`] read what they ask.
+//! - [`RemotePlaylist`] reads the playlists of other servers.
 //!
 //! # Where streams are cut
 //!
@@ -23,6 +24,7 @@ mod cutter;
 mod file;
 mod media;
 mod multivariant;
+mod read;
 mod rendition;
 mod template;
 mod window;
@@ -31,6 +33,10 @@ pub use cutter::{Cut, Cutter, Piece};
 pub use file::{File, FileKind, Reload, ReloadError, init_id};
 pub use media::{MediaPlaylist, media_playlist};
 pub use multivariant::{RenditionFacts, multivariant_playlist};
+pub use read::{
+    AudioRendition, Follower, Key, MediaSegment, Method, Next, PlaylistError, RemoteMedia, RemoteMultivariant,
+    RemotePlaylist, Resource, Stream,
+};
 pub use rendition::{Rendition, Variant, left_out, renditions};
 pub use template::Template;
 pub use window::{Body, Found, Handover, Part, Segment, Standing, Verdict, Window, WindowLimits};

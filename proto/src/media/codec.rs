@@ -233,6 +233,18 @@ impl Codec {
         }
     }
 
+    /// Whether all is known that a reader must know before the first unit.
+    pub fn has_parameters(&self) -> bool {
+        match self {
+            Self::H264(config) => !config.sps.is_empty() && !config.pps.is_empty(),
+            Self::H265(config) => !config.vps.is_empty() && !config.sps.is_empty() && !config.pps.is_empty(),
+            Self::Av1(config) => !config.sequence_header.is_empty(),
+            Self::Vp8(config) => config.width > 0,
+            Self::Vp9(config) => config.width > 0,
+            _ => true,
+        }
+    }
+
     /// Whether units depend on earlier ones, so that a reader can start at random access points only.
     pub const fn has_dependent_units(&self) -> bool {
         matches!(self, Self::H264(_) | Self::H265(_) | Self::Av1(_) | Self::Vp8(_) | Self::Vp9(_))

@@ -2,7 +2,7 @@
 //!
 //! Written by hand, box by box into one buffer: a fragment is made for each part of each stream, and its boxes are few.
 //! Everything here is a pure function of tracks and units: no history, no clock. Units of opaque tracks are put together
-//! before they come here, see [`crate::opaque::Assembler`].
+//! before they come here, see [`crate::opaque::Assembler`]. [`Reader`] is the way back, of whatever others write.
 
 mod boxes;
 mod codecs;
@@ -10,6 +10,7 @@ mod durations;
 mod entry;
 mod fragment;
 mod init;
+mod read;
 mod sample;
 
 pub use codecs::rfc6381;
@@ -17,6 +18,7 @@ pub use durations::{durations, natural_duration};
 pub use entry::carries;
 pub use fragment::{Run, fragment};
 pub use init::init;
+pub use read::{Mp4Error, Reader};
 
 use crate::time::ClockRate;
 

@@ -11,6 +11,7 @@ mod video;
 
 pub use collector::Collector;
 pub use latm::codec;
+pub(crate) use video::with_config;
 pub use video::{Picture, is_picture, picture, put_frame};
 
 use crate::media::{Codec, OpaqueConfig, Track, Unit};

@@ -121,7 +121,7 @@ impl Joiner {
 }
 
 /// The track with this `config` in place of its own, if there is one.
-pub(super) fn with_config(opaque: &OpaqueConfig, config: &[u8]) -> OpaqueConfig {
+pub(crate) fn with_config(opaque: &OpaqueConfig, config: &[u8]) -> OpaqueConfig {
     if config.is_empty() {
         return opaque.clone();
     }

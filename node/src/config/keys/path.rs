@@ -11,7 +11,7 @@ pub(super) static SOURCE: &[Key] = &[
         "source",
         Text,
         "publisher",
-        "Where the stream comes from: `publisher`, or a URL that a node pulls (`rtsp`, `rtmp`).",
+        "Where the stream comes from: `publisher`, or a URL that a node pulls (`rtsp`, `rtmp`, HLS over `http`).",
     )
     .shared()
     .served(),

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::intake::{self, Feed, Heard, Tracks};
 use super::{Failed, Pulled, refused};
-use crate::source::{Pull, SourceEnd};
+use crate::source::{Pull, SourceEnd, login};
 
 /// Packets that are taken at once at most: a keyframe of 8 Mbit/s at 25 pictures is 200.
 const HEARD_MAX: usize = 256;
@@ -43,21 +43,12 @@ pub(super) async fn pull(pull: &Pull, url: &Url) -> Pulled {
 
 /// The URL without user and password, for those are never said but in answer to a challenge.
 fn apart(url: &Url) -> (Url, Option<Credentials>) {
-    let decoded = |text: &str| percent_decoded(text);
-    let credentials = (!url.username().is_empty() || url.password().is_some()).then(|| Credentials {
-        username: decoded(url.username()),
-        password: decoded(url.password().unwrap_or_default()),
-    });
+    let credentials = login(url).map(|(username, password)| Credentials { username, password });
     let mut bare = url.clone();
     // Fails for URLs without a host only, and those are refused by the session.
     let _ = bare.set_username("");
     let _ = bare.set_password(None);
     (bare, credentials)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let query = format!("x={}", text.replace('+', "%2B"));
-    weft_proto::rtmp::query_value(&query, "x").unwrap_or_default()
 }
 
 fn failed(method: &str, error: &retina::Error) -> Failed {

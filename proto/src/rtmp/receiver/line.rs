@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::clock::SampleClock;
 use crate::bitstream::{
     Inspector, aac, ac3, av1, flac, h264, h265, mpeg_audio,
-    opus::{self, OpusHead, packet_samples},
+    opus::OpusHead,
+    samples::{SampleClock, rates, samples_of},
 };
 use crate::limits::{PARAMETER_SET_BYTES_MAX, UNIT_FRAMES_MAX, UNIT_SLICES_MAX};
 use crate::media::{
@@ -32,8 +32,6 @@ pub(super) struct Line {
     length_size: u8,
     /// Parameter sets that go before the next frame: the configuration changed.
     fresh: Vec<Bytes>,
-    /// Samples of a frame, where all have the same.
-    frame_samples: Option<u32>,
     channels: Option<u8>,
     /// HDR and what else the publisher says of the pictures, AMF0.
     pub(super) metadata: Option<Bytes>,
@@ -62,7 +60,6 @@ impl Line {
             samples: None,
             length_size: 4,
             fresh: Vec::new(),
-            frame_samples: None,
             channels: None,
             metadata: None,
             replaced: false,
@@ -72,15 +69,7 @@ impl Line {
     /// The track, once all is known that a reader must know.
     pub(super) fn track(&self) -> Option<Track> {
         let codec = self.inspector.as_ref()?.codec();
-        let known = match codec {
-            Codec::H264(config) => !config.sps.is_empty() && !config.pps.is_empty(),
-            Codec::H265(config) => !config.vps.is_empty() && !config.sps.is_empty() && !config.pps.is_empty(),
-            Codec::Av1(config) => !config.sequence_header.is_empty(),
-            Codec::Vp8(config) => config.width > 0,
-            Codec::Vp9(config) => config.width > 0,
-            _ => true,
-        };
-        known.then(|| Track { codec: codec.clone(), clock_rate: self.clock_rate })
+        codec.has_parameters().then(|| Track { codec: codec.clone(), clock_rate: self.clock_rate })
     }
 
     /// Takes a configuration record. What cannot be read changes nothing; whether it could.
@@ -144,27 +133,9 @@ impl Line {
     }
 
     fn begin(&mut self, codec: Codec) {
-        let rate = |hertz: u32| ClockRate::new(hertz).unwrap_or(ClockRate::VIDEO);
-        let (sample_rate, clock_rate) = match &codec {
-            Codec::Aac(config) => (config.sample_rate, config.sample_rate),
-            Codec::Opus(_) => (opus::SAMPLE_RATE, opus::SAMPLE_RATE),
-            // RFC 3551 section 4.5.13: MPEG audio counts like video.
-            Codec::MpegAudio(config) => (config.sample_rate, ClockRate::VIDEO.hertz()),
-            Codec::Ac3(config) => (config.sample_rate, config.sample_rate),
-            Codec::Flac(config) => (config.sample_rate, config.sample_rate),
-            Codec::G711(_, layout) => (layout.sample_rate, layout.sample_rate),
-            Codec::Lpcm(config) => (config.sample_rate, config.sample_rate),
-            _ => (0, ClockRate::VIDEO.hertz()),
-        };
-        self.clock_rate = rate(clock_rate);
-        self.samples = (sample_rate > 0).then(|| SampleClock::new(rate(sample_rate)));
-        self.frame_samples = match &codec {
-            Codec::Aac(config) => {
-                aac::AudioSpecificConfig::parse(&config.asc).ok().map(|asc| u32::from(asc.frame_samples))
-            }
-            Codec::Ac3(_) => Some(ac3::FRAME_SAMPLES),
-            _ => None,
-        };
+        let (clock_rate, sample_rate) = rates(&codec);
+        self.clock_rate = clock_rate;
+        self.samples = sample_rate.map(SampleClock::new);
         self.inspector = Some(Inspector::new(codec));
     }
 
@@ -242,38 +213,13 @@ impl Line {
 
     /// Presentation and decoding time in ticks.
     pub(super) fn times(&mut self, micros: i64, composition_micros: i64, payload: &Payload) -> (i64, i64) {
-        let samples = self.samples_of(payload);
+        let samples = self.inspector.as_ref().and_then(|inspector| samples_of(inspector.codec(), payload));
         if let Some(clock) = &mut self.samples {
             let ticks = clock.ticks(micros, samples, self.clock_rate);
             return (ticks, ticks);
         }
         let pts = self.clock_rate.from_micros(micros.saturating_add(composition_micros));
         (pts, self.clock_rate.from_micros(micros).min(pts))
-    }
-
-    fn samples_of(&self, payload: &Payload) -> Option<u32> {
-        let codec = self.inspector.as_ref()?.codec();
-        let head = |head: &mut [u8]| payload.frames().next().map_or(0, |frame| frame.copy_prefix(head));
-        let mut bytes = [0; flac::HEAD];
-        match codec {
-            Codec::Opus(_) => {
-                let len = head(&mut bytes[..2]);
-                packet_samples(&bytes[..len])
-            }
-            Codec::MpegAudio(_) => {
-                head(&mut bytes);
-                mpeg_audio::FrameHeader::parse(&bytes).ok().map(|header| header.samples.into())
-            }
-            Codec::Flac(_) => {
-                let len = head(&mut bytes);
-                flac::frame_samples(&bytes[..len])
-            }
-            Codec::G711(_, layout) => Some((payload.len() / usize::from(layout.channels.max(1))) as u32),
-            Codec::Lpcm(config) => Some(
-                (payload.len() / usize::from(config.channels.max(1)) / usize::from(config.bit_depth / 8).max(1)) as u32,
-            ),
-            _ => self.frame_samples,
-        }
     }
 }
 

@@ -1,0 +1,341 @@
+//! Follows one playlist: reads segment after segment, as far ahead as there is room, and makes units of them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::warn;
+use url::Url;
+use weft_proto::bitstream::Taken;
+use weft_proto::hls::{Follower, Key, MediaSegment, Method, Next, RemoteMedia, RemotePlaylist, Resource};
+use weft_proto::time::{ClockRate, Now, WallClock};
+
+use super::decrypt::{Decryptor, Undecryptable};
+use super::http::Client;
+use super::media::Media;
+use super::shelf::{Shelf, Stored};
+use crate::limits::{HLS_MAP_BYTES_MAX, HLS_PLAYLIST_BYTES_MAX};
+use crate::source::{Pull, SourceEnd};
+
+/// After what failed it is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Segments that may be missing one after the other.
+const FAILURES_MAX: u32 = 2;
+
+/// Bytes of a key.
+const KEY_BYTES: usize = 16;
+
+/// One playlist and what comes of it.
+pub(super) struct Rendition<'a> {
+    pull: &'a Pull,
+    client: Client,
+    url: Url,
+    /// What URIs in the playlist stand in relation to.
+    base: Url,
+    shelf: Rc<Shelf>,
+    media: Media,
+    /// How many tracks were told.
+    told: Option<usize>,
+    /// Units of tracks that are not told yet.
+    held: Vec<Stored>,
+    generation: u32,
+    discontinuity: Option<u64>,
+    jumped: bool,
+    date: Option<Date>,
+    key: Option<(Arc<Key>, Bytes)>,
+    /// The initialisation segment of the last segments.
+    map: Option<(Arc<Resource>, Bytes)>,
+    failures: u32,
+}
+
+/// What the playlist says of the time at which pictures were taken.
+#[derive(Clone, Copy, Debug)]
+struct Date {
+    wall: WallClock,
+    /// Of which unit: its time in microseconds, once there is one.
+    micros: Option<i64>,
+}
+
+/// A segment could not be read, and whether something of it was.
+struct Failed {
+    end: SourceEnd,
+    partly: bool,
+}
+
+impl<'a> Rendition<'a> {
+    pub(super) fn new(pull: &'a Pull, client: Client, (url, base): (Url, Url), shelf: Rc<Shelf>) -> Self {
+        Self {
+            pull,
+            client,
+            url,
+            base,
+            shelf,
+            media: Media::default(),
+            told: None,
+            held: Vec::new(),
+            generation: 0,
+            discontinuity: None,
+            jumped: false,
+            date: None,
+            key: None,
+            map: None,
+            failures: 0,
+        }
+    }
+
+    /// Follows the playlist to its end.
+    pub(super) async fn follow(mut self, first: Option<(RemoteMedia, Now)>) -> Result<(), SourceEnd> {
+        let clock = self.pull.fabric.clock();
+        let mut follower = Follower::default();
+        match first {
+            Some((playlist, asked)) => follower.take(playlist, asked, clock.now()),
+            None => self.load(&mut follower).await?,
+        }
+        loop {
+            let distance = follower.distance();
+            if follower.is_outdated(clock.now()) {
+                self.reload(&mut follower).await?;
+            }
+            match follower.step() {
+                Next::End => return Ok(()),
+                Next::Reload(at) => {
+                    if follower.is_stalled(clock.now(), self.pull.read_timeout) {
+                        return Err(SourceEnd::TimedOut("no segment is added to the playlist"));
+                    }
+                    tokio::time::sleep_until(tokio::time::Instant::from_std(clock.instant(at))).await;
+                    self.reload(&mut follower).await?;
+                }
+                Next::Segment { segment, jumped } => {
+                    self.shelf.room().await;
+                    self.jumped |= jumped;
+                    self.segment(&segment).await?;
+                    let is_behind = follower.is_live() && follower.ahead() > distance;
+                    self.shelf.shared().is_behind.set(is_behind);
+                }
+            }
+        }
+    }
+
+    async fn load(&mut self, follower: &mut Follower) -> Result<(), SourceEnd> {
+        let clock = self.pull.fabric.clock();
+        let asked = clock.now();
+        let (bytes, base) =
+            self.client.small(self.pull, "the playlist", &self.url, None, HLS_PLAYLIST_BYTES_MAX).await?;
+        let playlist = RemotePlaylist::parse(&bytes).map_err(|error| SourceEnd::Server(error.to_string()))?;
+        let RemotePlaylist::Media(playlist) = playlist else {
+            return Err(SourceEnd::Server("a playlist of playlists names another one".into()));
+        };
+        self.base = base;
+        follower.take(playlist, asked, clock.now());
+        Ok(())
+    }
+
+    /// Reads the playlist again; what fails is tried again for as long as a server may be silent.
+    async fn reload(&mut self, follower: &mut Follower) -> Result<(), SourceEnd> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            match self.load(follower).await {
+                Err(end) if is_final(&end) || begun.elapsed() >= self.pull.read_timeout => return Err(end),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads a segment. One that cannot be read is left out; several in a row are the end.
+    async fn segment(&mut self, segment: &MediaSegment) -> Result<(), SourceEnd> {
+        if segment.is_gap {
+            self.jumped = true;
+            return Ok(());
+        }
+        let mut read = self.read(segment).await;
+        if let Err(Failed { end, partly: false }) = &read
+            && !is_final(end)
+        {
+            tokio::time::sleep(AGAIN).await;
+            read = self.read(segment).await;
+        }
+        match read {
+            Ok(()) => {
+                self.failures = 0;
+                Ok(())
+            }
+            Err(Failed { end, .. }) if is_final(&end) || self.failures == FAILURES_MAX => Err(end),
+            Err(Failed { end, .. }) => {
+                let (path, number) = (&self.pull.path, segment.sequence);
+                warn!(%path, source = "hlsSource", number, "a segment is left out: {end}");
+                self.failures += 1;
+                self.jumped = true;
+                Ok(())
+            }
+        }
+    }
+
+    async fn read(&mut self, segment: &MediaSegment) -> Result<(), Failed> {
+        let whole = |end| Failed { end, partly: false };
+        let url = self.join(&segment.resource.uri).map_err(whole)?;
+        let mut decryptor = match &segment.key {
+            Some(key) => Some(self.decryptor(key, segment.sequence).await.map_err(whole)?),
+            None => None,
+        };
+        let map = match &segment.map {
+            Some(map) => Some(self.map(map, segment).await.map_err(whole)?),
+            None => None,
+        };
+        let mut answer = self.client.get(self.pull, "a segment", &url, segment.resource.range).await.map_err(whole)?;
+        if let Err(end) = self.begin(segment, map) {
+            self.map = None;
+            return Err(whole(end));
+        }
+        let partly = |end| Failed { end, partly: true };
+        while let Some(bytes) = answer.next(self.pull).await.map_err(partly)? {
+            match &mut decryptor {
+                Some(decryptor) => self.push(&decryptor.update(&bytes).map_err(undecryptable)?),
+                None => self.push(&bytes),
+            }
+            .map_err(partly)?;
+            self.shelf.room().await;
+        }
+        if let Some(decryptor) = decryptor {
+            self.push(&decryptor.finish().map_err(undecryptable)?).map_err(partly)?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Gets ready for a segment: other times, or units that were missed, begin anew.
+    fn begin(&mut self, segment: &MediaSegment, map: Option<(bool, Bytes)>) -> Result<(), SourceEnd> {
+        let is_continued = self.discontinuity.replace(segment.discontinuity) == Some(segment.discontinuity);
+        if !is_continued || self.jumped || map.as_ref().is_some_and(|(is_new, _)| *is_new) {
+            self.media = match map {
+                Some((_, init)) => Media::after(&init).map_err(SourceEnd::Server)?,
+                None => Media::default(),
+            };
+            self.told = None;
+            self.held.clear();
+            self.generation = 0;
+            self.date = None;
+            // What an initialisation segment says is known before the first unit.
+            self.tell(false);
+        }
+        if let Some(wall) = segment.date {
+            self.date = Some(Date { wall, micros: None });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), SourceEnd> {
+        let near = self.shelf.shared().near.get();
+        self.media.push(bytes, near).map_err(SourceEnd::Server)?;
+        self.drain(false);
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.media.flush();
+        self.drain(true);
+        let dropped = self.media.take_dropped();
+        let (path, source) = (&self.pull.path, "hlsSource");
+        if dropped > 0 {
+            warn!(%path, source, units = dropped, "units of a segment are damaged");
+        }
+        while let Some(codec) = self.media.take_foreign() {
+            warn!(%path, source, codec, "a track is left out, its codec is not supported");
+        }
+    }
+
+    /// Puts on the shelf what has come.
+    fn drain(&mut self, is_over: bool) {
+        while let Some((generation, taken)) = self.media.take() {
+            if generation != self.generation {
+                // What waits to be told belongs to tracks that are no more.
+                self.held.clear();
+                (self.generation, self.told) = (generation, None);
+            }
+            let stored = self.store(taken);
+            if self.told.is_some() {
+                self.shelf.put(stored);
+            } else {
+                self.held.push(stored);
+            }
+        }
+        self.tell(is_over);
+    }
+
+    /// Says which tracks there are, once all are known, or with what is known at the end of a segment.
+    fn tell(&mut self, is_over: bool) {
+        let tracks = self.media.tracks();
+        let known = tracks.iter().flatten().count();
+        let is_told = self.told.is_some_and(|told| told >= known);
+        if is_told || known == 0 || known < tracks.len() && !is_over {
+            return;
+        }
+        self.shelf.begin(tracks, core::mem::take(&mut self.jumped));
+        self.told = Some(known);
+        self.held.drain(..).for_each(|stored| self.shelf.put(stored));
+    }
+
+    fn store(&mut self, mut taken: Taken) -> Stored {
+        let rate = taken.clock_rate;
+        let (micros, shown) = (rate.to_micros(taken.unit.dts), rate.to_micros(taken.unit.pts));
+        if let Some(date) = &mut self.date {
+            let from = *date.micros.get_or_insert(shown);
+            taken.unit.captured = Some(WallClock::from_unix_micros(date.wall.unix_micros() + shown - from));
+        }
+        if self.media.wraps() {
+            self.shelf.shared().near.set(Some(ClockRate::VIDEO.from_micros(micros)));
+        }
+        Stored { taken, micros, discontinuity: self.discontinuity.unwrap_or_default() }
+    }
+
+    /// The initialisation segment of a segment, and whether it is another one than that of the last.
+    async fn map(&mut self, map: &Arc<Resource>, segment: &MediaSegment) -> Result<(bool, Bytes), SourceEnd> {
+        if let Some((_, bytes)) = self.map.as_ref().filter(|(known, _)| known == map) {
+            return Ok((false, bytes.clone()));
+        }
+        let url = self.join(&map.uri)?;
+        let what = "the initialisation segment";
+        let (mut bytes, _) = self.client.small(self.pull, what, &url, map.range, HLS_MAP_BYTES_MAX).await?;
+        if let Some(key) = &segment.map_key {
+            let mut decryptor = self.decryptor(key, segment.sequence).await?;
+            let mut plain = decryptor.update(&bytes).map_err(|failed| undecryptable(failed).end)?;
+            plain.extend(decryptor.finish().map_err(|failed| undecryptable(failed).end)?);
+            bytes = plain.into();
+        }
+        self.map = Some((map.clone(), bytes.clone()));
+        Ok((true, bytes))
+    }
+
+    async fn decryptor(&mut self, key: &Arc<Key>, sequence: u64) -> Result<Decryptor, SourceEnd> {
+        if let Method::Other(name) = &key.method {
+            return Err(SourceEnd::Server(format!("segments are encrypted by {name}, which is not supported")));
+        }
+        let known = self.key.as_ref().filter(|(known, _)| known.uri == key.uri).map(|(_, bytes)| bytes.clone());
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => {
+                let url = self.join(&key.uri)?;
+                let (bytes, _) = self.client.small(self.pull, "the key", &url, None, KEY_BYTES).await?;
+                self.key = Some((key.clone(), bytes.clone()));
+                bytes
+            }
+        };
+        Decryptor::new(&bytes, key.vector_of(sequence)).map_err(|failed| undecryptable(failed).end)
+    }
+
+    fn join(&self, uri: &str) -> Result<Url, SourceEnd> {
+        let url = self.base.join(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        url.ok_or_else(|| SourceEnd::Server("a URI in the playlist makes no sense".into()))
+    }
+}
+
+/// Whether nothing is to be tried again.
+const fn is_final(end: &SourceEnd) -> bool {
+    matches!(end, SourceEnd::Stopped)
+}
+
+fn undecryptable(_: Undecryptable) -> Failed {
+    Failed { end: SourceEnd::Server("a segment cannot be decrypted".into()), partly: true }
+}
