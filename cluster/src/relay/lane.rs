@@ -420,7 +420,7 @@ mod tests {
             assert_eq!(lead.class_of(&entry), class);
             class
         };
-        let at = |millis| Now::from_micros(millis * 1_000);
+        let at = |millis: u64| Now::from_micros(millis * 1_000);
         assert_eq!(class(0, true), Class::First(at(0)));
         assert_eq!(class(99, false), Class::Early(at(99)));
         assert_eq!(class(100, false), Class::Pictures);
