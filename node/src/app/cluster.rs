@@ -1,5 +1,6 @@
 //! Takes the node's seat in its cluster, as the configuration says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -64,6 +65,12 @@ impl Host for LateHost {
     fn quorum(&self, there: bool) {
         if let Some(host) = self.0.get() {
             host.quorum(there);
+        }
+    }
+
+    fn unseen(&self, nodes: BTreeSet<NodeId>) {
+        if let Some(host) = self.0.get() {
+            host.unseen(nodes);
         }
     }
 
