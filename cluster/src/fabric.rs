@@ -2,6 +2,7 @@
 
 mod drain;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -387,6 +388,13 @@ impl Fabric {
         }
     }
 
+    /// Tells the nodes that take paths from here, and those that paths come from, that this one goes. Behind [`Self::shut_down`].
+    pub async fn close_relays(&self) {
+        if let Some(relays) = self.inner.directory.relays.get() {
+            relays.close().await;
+        }
+    }
+
     /// How many other nodes take a path from here.
     pub fn relays_of(&self, path: &PathName) -> usize {
         self.inner.children_of(path).len()
@@ -511,6 +519,12 @@ impl Host for Inner {
 
     fn sources(&self) -> Arc<[PathName]> {
         self.directory.policy.sources()
+    }
+
+    fn unseen(&self, nodes: BTreeSet<NodeId>) {
+        if let Some(relays) = self.directory.relays.get() {
+            relays.set_unseen(nodes);
+        }
     }
 
     fn reached(&self, path: &PathName) -> Option<Reached> {

@@ -32,6 +32,9 @@ pub const REQUEST_CHUNK_BYTES: usize = 1024;
 /// Bytes that a proxy may say of a connection beside its addresses: certificates' names and the like.
 pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
 
+/// How long a node that ends may take to let another one lead, and standbys of others go on: some round trips and an election.
+pub const HAND_OVER_WITHIN: Duration = Duration::from_millis(700);
+
 /// Time all sessions have to end at shutdown before the process goes without them.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 

@@ -164,6 +164,18 @@ impl Cluster {
         self.owner(at, path).map_or(0, |(_, epoch)| epoch)
     }
 
+    /// Waits until all running nodes know that a publisher on this one waits for its turn.
+    pub fn wait_standby(&self, path: &str, at: usize) {
+        let name = &self.nodes[at].name;
+        self.wait("the standby to be registered", |cluster| {
+            cluster.nodes.iter().filter(|node| node.is_running()).all(|node| {
+                let paths = node.get("/cluster/paths").unwrap_or_default();
+                let found = paths.as_array().into_iter().flatten().find(|one| one["name"] == path);
+                found.is_some_and(|one| one["standbys"].as_array().is_some_and(|all| all.iter().any(|one| one == name)))
+            })
+        });
+    }
+
     /// Publishes at a node, trying again while the node starts or the cluster cannot agree.
     pub fn publish(&self, at: usize, path: &str) -> Publisher {
         let what = fmt::from_fn(|f| write!(f, "{path} to be published\n{}", Logs(self)));
@@ -199,7 +211,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.watch.stop();
         if std::thread::panicking() {
-            self.keep_logs();
+            self.keep_logs("");
         } else {
             self.check();
         }
@@ -207,11 +219,12 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    /// Leaves what the nodes of a test that failed have said beside its programs, for people to look at.
+    /// Leaves what the nodes of a test that failed have said beside its programs, for people to look at, in a folder of the
+    /// test or one in that.
     #[expect(clippy::print_stdout, reason = "a test says where to look")]
-    fn keep_logs(&self) {
+    pub fn keep_logs(&self, within: &str) {
         let thread = std::thread::current();
-        let folder = tools::target().join("failed").join(thread.name().unwrap_or("test"));
+        let folder = tools::target().join("failed").join(thread.name().unwrap_or("test")).join(within);
         let kept = fs::create_dir_all(&folder).and_then(|()| {
             self.nodes.iter().try_for_each(|node| fs::write(folder.join(format!("{}.log", node.name)), node.log()))
         });

@@ -156,6 +156,12 @@ pub struct Viewer {
     pub asks_several_nodes: bool,
     /// How often that was so.
     pub behind: usize,
+    /// It knows no parts, and asks for a playlist without waiting for anything.
+    knows_no_parts: bool,
+    /// Its node was cut off: what others have made meanwhile under the same numbers may be a gap here.
+    may_have_gaps: bool,
+    /// What was new since [`Self::take_fresh`], in order.
+    fresh: Vec<Vec<u8>>,
 }
 
 /// How long one node may be behind another, whatever else the machine does meanwhile.
@@ -188,7 +194,30 @@ impl Viewer {
             dependent: 0,
             asks_several_nodes: false,
             behind: 0,
+            knows_no_parts: false,
+            may_have_gaps: false,
+            fresh: Vec::new(),
         }
+    }
+
+    /// The same, as a player that knows no parts.
+    #[must_use]
+    pub const fn without_parts(mut self) -> Self {
+        self.knows_no_parts = true;
+        self
+    }
+
+    /// The same, at a node that is to be cut off from the others.
+    #[must_use]
+    pub const fn with_gaps(mut self) -> Self {
+        self.may_have_gaps = true;
+        self
+    }
+
+    /// What was loaded for the first time since the last call: parts and segments, in the order of their media. Parts come again
+    /// with their segment.
+    pub fn take_fresh(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// The same, over a balancer.
@@ -211,7 +240,7 @@ impl Viewer {
     /// Loads the playlist anew, waiting for what is new, and checks it and everything that it names for the first time.
     pub fn step(&mut self) {
         let wait = match &self.last {
-            Some(last) if last.part_target.is_some() => {
+            Some(last) if last.part_target.is_some() && !self.knows_no_parts => {
                 let (number, part) = (last.sequence + (last.segments.len()) as u64, last.parts.len());
                 format!("&_HLS_msn={number}&_HLS_part={part}")
             }
@@ -273,7 +302,11 @@ impl Viewer {
             discontinuity += u64::from(segment.discontinuity);
             // Section 4.4.3.1: rounded to the nearest second.
             assert!(segment.duration.round() as u64 <= list.target, "{} s over {}", segment.duration, list.target);
-            assert!(segment.duration > 0.0 && !segment.gap, "{segment:?}");
+            assert!(segment.duration > 0.0 && (!segment.gap || self.may_have_gaps), "{segment:?}");
+            if segment.gap {
+                // What is missing here may still come.
+                continue;
+            }
             let now = (segment.duration, discontinuity, bare(&segment.uri).to_owned());
             let before = self.known.entry(number).or_insert_with(|| now.clone());
             assert_eq!(*before, now, "segment {number} changed");
@@ -320,7 +353,7 @@ impl Viewer {
         let before = self.last.as_ref();
         for segment in &list.segments {
             let is_new = before.is_none_or(|last| last.segments.iter().all(|known| known.uri != segment.uri));
-            if !is_new {
+            if !is_new || segment.gap {
                 continue;
             }
             self.segments += 1;
@@ -333,16 +366,18 @@ impl Viewer {
             } else {
                 assert!(whole.len().is_multiple_of(188) && whole[0] == 0x47, "{}", segment.uri);
             }
-            if !segment.parts.is_empty() {
+            if !segment.parts.is_empty() && !self.knows_no_parts {
                 let parts: Vec<Vec<u8>> = segment.parts.iter().map(|part| self.content(&part.uri)).collect();
                 assert!(parts.concat() == whole, "the parts of {} are not the segment", segment.uri);
             }
+            self.fresh.push(whole);
         }
-        for part in &list.parts {
+        for part in list.parts.iter().filter(|_| !self.knows_no_parts) {
             let is_new = before.is_none_or(|last| last.parts.iter().all(|known| known.uri != part.uri));
             if is_new {
                 self.parts += 1;
-                self.content(&part.uri);
+                let content = self.content(&part.uri);
+                self.fresh.push(content);
             }
         }
     }

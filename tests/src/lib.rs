@@ -35,6 +35,7 @@ pub mod rtmp;
 pub mod rtsp;
 pub mod rust_files;
 pub mod server;
+pub mod storm;
 pub mod tools;
 pub mod urls;
 pub mod wait;

@@ -1,8 +1,11 @@
 //! A publisher whose frames say who sent them and which they are, and a reader that checks what it gets.
+//!
+//! All publishers of a process count the frames of one clock, as encoders of one camera would: so a frame that nobody got can be
+//! told from one that came from another publisher.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,6 +25,9 @@ const GROUP: u32 = 25;
 /// Bytes of a frame behind its head.
 const PADDING: usize = 700;
 
+/// When frame 0 was due.
+static CLOCK: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Publishes until dropped, or until the server ends it.
 #[derive(Debug)]
 pub struct Numbered {
@@ -34,7 +40,8 @@ struct State {
     stop: AtomicBool,
     silent: AtomicBool,
     ended: AtomicBool,
-    sent: AtomicU32,
+    /// The number after that of the last frame.
+    next: AtomicU32,
 }
 
 impl Numbered {
@@ -65,9 +72,9 @@ impl Numbered {
         !self.state.ended.load(Ordering::Acquire)
     }
 
-    /// Frames sent so far.
-    pub fn sent(&self) -> u32 {
-        self.state.sent.load(Ordering::Acquire)
+    /// The number of the frame that comes next; 0 before the first one.
+    pub fn next(&self) -> u32 {
+        self.state.next.load(Ordering::Acquire)
     }
 }
 
@@ -87,9 +94,9 @@ fn stamp(who: u8, number: u32) -> [u8; 6] {
 }
 
 fn send(mut connection: Connection, state: &State, who: u8) {
-    let begun = Instant::now();
-    let mut next = begun;
-    for number in 0_u32.. {
+    let first = u32::try_from(CLOCK.elapsed().as_millis() / EVERY.as_millis()).expect("few frames") + 1;
+    let mut next = *CLOCK + EVERY * first;
+    for number in first.. {
         while Instant::now() < next {
             if state.stop.load(Ordering::Acquire) || connection.frame(next).is_err() {
                 return;
@@ -104,9 +111,10 @@ fn send(mut connection: Connection, state: &State, who: u8) {
             continue;
         }
         // First macroblock 0, slice type I or P, parameter set 0.
-        let head: &[u8] = if number % GROUP == 0 { &[0x65, 0x88, 0x84] } else { &[0x41, 0x9a, 0x84] };
+        let head: &[u8] =
+            if (number - first).is_multiple_of(GROUP) { &[0x65, 0x88, 0x84] } else { &[0x41, 0x9a, 0x84] };
         let mut packet = vec![0x24, 0, 0, 0, 0x80, 0x80 | 96];
-        packet.extend_from_slice(&(number as u16).to_be_bytes());
+        packet.extend_from_slice(&((number - first) as u16).to_be_bytes());
         packet.extend_from_slice(&number.wrapping_mul(3600).to_be_bytes());
         packet.extend_from_slice(&[0, 0, 0, 9]);
         packet.extend_from_slice(head);
@@ -117,15 +125,20 @@ fn send(mut connection: Connection, state: &State, who: u8) {
         if connection.send_bytes(&packet).is_err() {
             return;
         }
-        state.sent.store(number + 1, Ordering::Release);
+        state.next.store(number + 1, Ordering::Release);
     }
 }
 
 /// Who sent a frame, and which it is.
 pub fn number(arrival: &Arrival) -> (u8, u32) {
-    let bytes = arrival.bytes.get(3..9).expect("a frame of ours");
+    number_in(&arrival.bytes).expect("a frame of ours")
+}
+
+/// The same of a NAL unit with a slice of ours.
+pub(crate) fn number_in(nal: &[u8]) -> Option<(u8, u32)> {
+    let bytes = nal.get(3..9)?;
     let number = bytes[1..].iter().fold(0, |number, byte| number << 7 | u32::from(byte & 0x7f));
-    (bytes[0] & 0x7f, number)
+    Some((bytes[0] & 0x7f, number))
 }
 
 /// A reader that holds the server to what readers may rely on over changes of publishers: it is never cut off, time goes

@@ -1,5 +1,7 @@
 //! A small reader over TCP that notes when each unit arrives: what a player would see, without a player's buffers.
 
+mod udp;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -13,6 +15,8 @@ use weft_proto::rtsp::machine::{ClientEvent, ClientMachine};
 use weft_proto::rtsp::{Channels, Incoming, LowerTransport, Method, Reader, Request, Response, Transport};
 use weft_proto::sdp;
 use weft_proto::time::Now;
+
+pub use self::udp::UdpPlayer;
 
 /// A connection that speaks RTSP.
 #[derive(Debug)]

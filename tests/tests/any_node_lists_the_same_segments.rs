@@ -7,6 +7,7 @@
 //! WEFT_HLS_MINUTES=10 cargo test -p weft-tests --test any_node_lists_the_same_segments
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,8 +20,9 @@ use weft_tests::clients::Way::{Rtmp, Tcp};
 use weft_tests::clients::{Client, Way};
 use weft_tests::cluster::{Cluster, Setup};
 use weft_tests::deadline::Deadline;
-use weft_tests::hls::{Contents, Viewer};
+use weft_tests::hls::{Contents, Playlist, Viewer};
 use weft_tests::media::{Audio, Media, Video};
+use weft_tests::numbered::Numbered;
 use weft_tests::process::Process;
 use weft_tests::{http, tools};
 
@@ -121,6 +123,53 @@ fn of_fragmented_mp4() {
 #[test]
 fn of_transport_streams() {
     watch("mpegts");
+}
+
+/// What a node lists: name and content of each complete segment, by its number.
+fn listed(cluster: &Cluster, at: usize, path: &str) -> BTreeMap<u64, (String, Vec<u8>)> {
+    let get = |name: &str| {
+        let answer = http::fetch(cluster.nodes[at].hls_address(), "GET", &format!("/{path}/{name}"), "", 30);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        answer
+    };
+    let multivariant = get("index.m3u8?cookieCheck=1").text();
+    let playlist = multivariant.lines().find(|line| !line.starts_with('#')).expect("a URI");
+    let list = Playlist::parse(&get(playlist).text());
+    let segments = list.segments.iter().filter(|segment| !segment.gap);
+    let named =
+        segments.map(|segment| (segment.uri.split('?').next().unwrap_or_default().to_owned(), get(&segment.uri).body));
+    (list.sequence..).zip(named).collect()
+}
+
+/// The owner is killed and a standby takes over: the other two nodes list and have the same before and after, and numbers go on
+/// by one.
+#[test]
+fn numbers_go_on_by_one_over_the_death_of_an_owner() {
+    let _limit = Deadline::seconds(120);
+    let mut cluster = three("lowLatency");
+    let server = |cluster: &Cluster, at: usize| cluster.nodes[at].rtsp_address();
+    let _first = Numbered::start(server(&cluster, 0), PATH, 1).expect("published");
+    cluster.wait_owner(PATH, Some("a"));
+    let _second = Numbered::start(server(&cluster, 1), &format!("{PATH}?standby=1"), 2).expect("it stands by");
+    cluster.wait_standby(PATH, 1);
+    let both = |cluster: &Cluster| [1, 2].map(|at| listed(cluster, at, PATH));
+    cluster.wait("four segments on both", |cluster| both(cluster).iter().all(|list| list.len() >= 4));
+    let before = both(&cluster);
+    cluster.nodes[0].kill();
+    cluster.wait_owner(PATH, Some("b"));
+    let newest = before.iter().filter_map(|list| list.keys().max()).max().copied().expect("segments");
+    cluster.wait("three segments more on both", |cluster| {
+        both(cluster).iter().all(|list| list.keys().max() >= Some(&(newest + 3)))
+    });
+    let mut all = BTreeMap::new();
+    for (number, segment) in before.into_iter().chain(both(&cluster)).flatten() {
+        let (name, content) = all.entry(number).or_insert_with(|| segment.clone());
+        assert!(*name == segment.0 && *content == segment.1, "segment {number} is {name} and {}", segment.0);
+        assert!(name.contains(&format!("_seg{number}.")), "segment {number} is {name}");
+    }
+    let numbers: Vec<u64> = all.into_keys().collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
 }
 
 /// A token is good on every node, until an operator ends its viewer on any of them.

@@ -104,6 +104,38 @@ fn a_killed_owner_is_down_and_its_path_claimed_elsewhere() {
     claimed.assert_median(Duration::from_secs(3));
 }
 
+/// Of the two that stay to agree on it one has just come back itself.
+#[test]
+fn a_node_that_dies_as_soon_as_another_one_is_back_is_down() {
+    let _limit = limit();
+    let mut cluster = Cluster::form(&["a", "b", "c"]);
+    let (mut down, mut again) = (Figures::new("down, another one is back"), Figures::new("the same, at once"));
+    for _ in 0..runs() {
+        for (waits, figures) in [(true, &mut down), (false, &mut again)] {
+            let [leader, first, second] = roles(&cluster);
+            let before = incarnation(&cluster, leader, first);
+            let killed = cluster.nodes[first].kill();
+            cluster.measure("a node to be down", killed, |cluster| sees(cluster, leader, first, "down", 0));
+            cluster.nodes[first].start();
+            cluster
+                .measure("it to be up again", Instant::now(), |cluster| sees(cluster, leader, first, "up", before + 1));
+            if waits {
+                cluster.wait_formed();
+            }
+            let killed = cluster.nodes[second].kill();
+            figures.add(
+                cluster.measure("the other one to be down", killed, |cluster| sees(cluster, leader, second, "down", 0)),
+            );
+            cluster.nodes[second].start();
+            cluster.wait_formed();
+        }
+    }
+    for figures in [&down, &again] {
+        figures.print();
+        figures.assert_median(Duration::from_secs(3));
+    }
+}
+
 #[test]
 fn a_stopped_node_is_down() {
     let _limit = limit();

@@ -11,6 +11,7 @@ use weft_tests::cluster::{Cluster, Node, Setup};
 use weft_tests::deadline::Deadline;
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::publisher::{Refused, claim};
+use weft_tests::rtsp::Player;
 use weft_tests::urls::Urls as _;
 use weft_tests::{http, tools, wait};
 
@@ -146,6 +147,53 @@ fn clients_are_told_where_to_go_on() {
 
 fn is_published(node: &Node, path: &str) -> bool {
     node.get(&format!("/v3/paths/get/{path}")).is_some_and(|path| path["ready"] == true)
+}
+
+/// With a hundred paths and a reader of each on another node: those notice nothing of a drain, and nothing of its end; and when
+/// the time is over, nobody is left behind.
+#[test]
+fn a_node_with_a_hundred_paths_is_drained_and_taken_back_and_drained() {
+    let _limit = Deadline::seconds(150);
+    let cluster = Cluster::form(&["a", "b", "c"]);
+    let [a, c] = [0, 2].map(|at| &cluster.nodes[at]);
+    let mut chaos = Command::new(tools::chaos());
+    chaos.args(["load", "--publish", &a.rtsp("many"), "--read", &c.rtsp("many"), "--json", "--no-audio"]);
+    chaos.args(["--publishers", "100", "--readers", "100", "--bitrate", "60k", "--duration", "10s"]);
+    let chaos = chaos.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("weft-chaos runs");
+    let occupied = |cluster: &Cluster, publishers: u64, readers: u64| {
+        let view = drain_of(cluster, 0, 1);
+        (view["publishers"].as_u64(), view["readers"].as_u64()) == (Some(publishers), Some(readers))
+    };
+    cluster.wait("all paths to be published", |cluster| occupied(cluster, 100, 0));
+    cluster.wait("all paths to be read", |cluster| {
+        cluster.nodes[2].get("/v3/paths/get/many-99").is_some_and(|path| path["readers"][0].is_object())
+    });
+    assert!(cli(&cluster, 1, &["drain", "a"]).status.success());
+    cluster
+        .wait("a to be drained", |cluster| cluster.sees(2, 0, "draining") && drain_of(cluster, 0, 1)["agreed"] == true);
+    assert!(matches!(cluster.try_publish(0, "more"), Err(Refused::Status(_))), "it takes nobody");
+    assert!(cli(&cluster, 1, &["undrain", "a"]).status.success());
+    cluster.wait("a to take all again", |cluster| cluster.sees(2, 0, "up") && a.ready() == Some(200));
+    let more = cluster.publish(0, "more");
+    let output = chaos.wait_with_output().expect("weft-chaos ends");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(report["loss"]["units_lost"], 0, "{}", report["loss"]);
+    assert!(report["loss"]["units"].as_u64() > Some(20_000), "{}", report["loss"]);
+
+    let paths: Vec<String> = (0..100).map(|n| format!("stays-{n}")).collect();
+    let stay: Vec<_> = paths.iter().map(|path| cluster.publish(0, path)).collect();
+    let uri = |path: &str| format!("rtsp://{}/{path}", c.rtsp_address());
+    let mut readers: Vec<_> = paths.iter().map(|path| Player::start(c.rtsp_address(), &uri(path))).collect();
+    let output = cli(&cluster, 1, &["drain", "a", "--wait", "--deadline", "2s"]);
+    assert!(output.status.success() && occupied(&cluster, 0, 0), "{}", said(&output));
+    assert!(stay.iter().chain([&more]).all(|publisher| !publisher.is_going()), "nobody is left behind");
+    // Their publishers come back elsewhere, and readers get them who have waited.
+    let _back: Vec<_> = paths.iter().map(|path| cluster.publish(1, path)).collect();
+    for reader in &mut readers {
+        while reader.next(Instant::now()).expect("connected").is_some() {}
+        let unit = reader.next(Instant::now() + Duration::from_secs(5)).expect("connected");
+        assert!(unit.is_some(), "a reader waits in vain");
+    }
 }
 
 /// Half of the paths come to `c` through `b`, which is drained: `c` takes them from the owner then.

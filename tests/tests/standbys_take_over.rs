@@ -64,7 +64,7 @@ impl Scene {
                 .is_some_and(|all| all.len() == 1 && all[0]["ready"] == true)
         });
         if owner != waits {
-            wait_registered(cluster, path, waits);
+            cluster.wait_standby(path, waits);
         }
         let mut reader = Strict::start(reading, path);
         ok(cluster, reader.read_from(FIRST, 10));
@@ -104,18 +104,6 @@ fn ok<T, E: Display>(cluster: &Cluster, result: Result<T, E>) -> T {
 /// The path as a node's API shows it.
 fn shown(cluster: &Cluster, at: usize, path: &str) -> Value {
     cluster.nodes[at].get(&format!("/v3/paths/get/{path}")).unwrap_or_default()
-}
-
-/// Waits until all running nodes know that a publisher of this one waits.
-fn wait_registered(cluster: &Cluster, path: &str, waits: usize) {
-    let name = &cluster.nodes[waits].name;
-    cluster.wait("the standby to be registered", |cluster| {
-        cluster.nodes.iter().filter(|node| node.is_running()).all(|node| {
-            let paths = node.get("/cluster/paths").unwrap_or_default();
-            let found = paths.as_array().into_iter().flatten().find(|one| one["name"] == path);
-            found.is_some_and(|one| one["standbys"].as_array().is_some_and(|all| all.iter().any(|one| one == name)))
-        })
-    });
 }
 
 /// The leader, and the other two.
@@ -171,7 +159,7 @@ fn of_an_owner_that_is_stopped_and_its_publisher_stands_by_afterwards() {
         cluster.nodes[places[0]].freeze();
         figures.add(scene.taken_over(&cluster));
         cluster.nodes[places[0]].thaw();
-        wait_registered(&cluster, &scene.path, places[0]);
+        cluster.wait_standby(&scene.path, places[0]);
         // What the stopped node has still sent reaches nobody, and there is no way back.
         ok(&cluster, scene.reader.read_for(Duration::from_secs(1)));
         assert_eq!(scene.reader.take_changes(), []);
@@ -214,7 +202,7 @@ fn of_a_publisher_that_stalls_and_there_is_no_way_back() {
         scene.first.iter().for_each(Numbered::fall_silent);
         figures.add(scene.taken_over(&cluster));
         scene.first.iter().for_each(Numbered::wake_up);
-        wait_registered(&cluster, &scene.path, places[0]);
+        cluster.wait_standby(&scene.path, places[0]);
         ok(&cluster, scene.reader.read_for(Duration::from_secs(1)));
         assert_eq!(scene.reader.take_changes(), [], "there is no way back");
         assert!(scene.first.as_ref().is_some_and(Numbered::is_going));
@@ -257,7 +245,7 @@ fn of_a_better_publisher_that_gets_its_path_back() {
     let first = Numbered::start(at, "cam?standby=1&rank=1", FIRST).expect("published");
     cluster.wait_owner("cam", Some("a"));
     let _second = Numbered::start(waits, "cam", SECOND).expect("standing by");
-    wait_registered(&cluster, "cam", 1);
+    cluster.wait_standby("cam", 1);
     let mut reader = Strict::start(reads, "cam");
     ok(&cluster, reader.read_from(FIRST, 10));
     first.fall_silent();
@@ -280,7 +268,7 @@ fn of_real_clients_over_two_protocols() {
     cluster.wait_owner(path, Some(&cluster.nodes[owner].name));
     let query = format!("{path}?standby=1");
     let mut standby = Client::Ffmpeg9.publish_for_ever(&cluster.nodes[waits], Way::Rtmp, &query, media);
-    wait_registered(&cluster, path, waits);
+    cluster.wait_standby(path, waits);
     let reads = &cluster.nodes[leader];
     let readers = [Client::Ffmpeg, Client::GStreamer].map(|client| client.capture(reads, Way::Tcp, path, media));
     let over_rtmp = Client::Ffmpeg9.capture(reads, Way::Rtmp, path, media);
@@ -321,5 +309,5 @@ fn of_what_can_stand_by_at_all() {
         let path = shown(cluster, 0, "cam");
         path["standbys"][0]["rank"] == 7 && path["standbys"][0]["ready"] == true
     });
-    assert!(good.is_going() && good.sent() > 0);
+    assert!(good.is_going() && good.next() > 0);
 }

@@ -193,6 +193,16 @@ impl Beats {
             && self.window.sight(node, incarnation, now) == Sight::Lives
     }
 
+    /// Whom this node does not see well.
+    pub fn unseen(&self, members: &Members, now: Now) -> BTreeSet<NodeId> {
+        self.sights(members, now).into_iter().map(|sighting| sighting.node).collect()
+    }
+
+    /// Whether any process of a node was heard since this one began.
+    pub fn has_heard(&self, node: NodeId) -> bool {
+        self.heard.contains_key(&node)
+    }
+
     /// A node is no member any more.
     pub fn forget(&mut self, node: NodeId) {
         self.window.forget(node);

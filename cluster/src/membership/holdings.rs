@@ -32,6 +32,9 @@ pub trait Host: Send + Sync + 'static {
     /// Whether the node is part of a quorum that hears it as well. Said with every tick.
     fn quorum(&self, _there: bool) {}
 
+    /// Nodes of which this one has not heard for a moment, or whose lifeline broke. Said with every tick, and when one breaks.
+    fn unseen(&self, _nodes: BTreeSet<NodeId>) {}
+
     /// How far a path has come here, for the node that has become its owner.
     fn reached(&self, _: &PathName) -> Option<Reached> {
         None

@@ -297,11 +297,13 @@ impl<T: Transport> Member<T> {
         // Who is not heard by the others is no part of them, whomever it hears.
         let is_heard = seen.verdict(self.shared.id, incarnation, &standing.voters, now) == Sight::Lives;
         let is_part = is_heard && self.reaches_quorum(&standing, &state, &inner, now);
+        let unseen = inner.beats.unseen(state.members(), now);
         inner.note(&standing);
         self.follow(&mut inner, &standing, now);
         drop(inner);
         drop(state);
         self.shared.host.quorum(is_part);
+        self.shared.host.unseen(unseen);
         for (node, beat) in beats {
             self.shared.transport.signal(node, Signal::Heartbeat(beat));
         }
@@ -354,6 +356,15 @@ impl<T: Transport> Member<T> {
         });
     }
 
+    fn cut(&self, node: NodeId, incarnation: u64) {
+        let (now, state) = (self.now(), self.shared.consensus.state().read());
+        let mut inner = self.shared.inner.lock();
+        inner.beats.cut(node, incarnation);
+        let unseen = inner.beats.unseen(state.members(), now);
+        drop((inner, state));
+        self.shared.host.unseen(unseen);
+    }
+
     fn take(&self, event: Incoming) {
         match event {
             Incoming::Signal { from, signal: Signal::Heartbeat(beat) } => {
@@ -361,11 +372,11 @@ impl<T: Transport> Member<T> {
                 self.shared.inner.lock().beats.heard(from, &beat, now, wall_micros);
             }
             Incoming::Signal { from, signal: Signal::Goodbye(goodbye) } => {
-                self.shared.inner.lock().beats.cut(from, goodbye.incarnation);
+                self.cut(from, goodbye.incarnation);
             }
             Incoming::Cut { node, incarnation } => {
                 debug!(%node, incarnation, "lifeline cut");
-                self.shared.inner.lock().beats.cut(node, incarnation);
+                self.cut(node, incarnation);
             }
             Incoming::Call { request: Request::Reached(path), reply, .. } => {
                 // Who asked may have gone.

@@ -301,7 +301,11 @@ impl Core {
             Event::Stalled { .. } => {}
             Event::PublisherGone { id } => self.publisher_gone(id, now, &mut commands),
             Event::Relay { id } => self.relay(id, now, &mut commands),
-            Event::Elsewhere if self.publisher.is_none() && !self.is_unwatched() => self.demand(&mut commands),
+            Event::Elsewhere if self.publisher.is_none() && !self.is_unwatched() => {
+                // The one that was asked for may have found no owner and ended, without a word.
+                self.demanded = false;
+                self.demand(&mut commands);
+            }
             Event::Elsewhere => {}
             Event::Pulled => self.pulled(now, &mut commands),
             Event::Subscribe { id, role, elsewhere } => self.subscribe(id, role, elsewhere, now, &mut commands),

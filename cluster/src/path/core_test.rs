@@ -188,6 +188,15 @@ fn a_source_that_is_pulled_here_instead_of_elsewhere_is_still_demanded() {
 }
 
 #[test]
+fn a_relay_that_ended_before_it_began_is_asked_for_again() {
+    let mut core = on_demand();
+    core.handle(view(R), at(0));
+    // The path has another owner, then another: who was asked may have found none in between, and says nothing.
+    assert_eq!(core.handle(Event::Elsewhere, at(1)), [Command::Demand]);
+    assert_eq!(core.handle(Event::Elsewhere, at(2)), [Command::Demand]);
+}
+
+#[test]
 fn held_readers_of_a_source_on_demand_want_it_again_when_the_other_node_is_gone() {
     let mut core = on_demand();
     core.handle(view(R), at(0));

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::num::NonZeroU8;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,8 +26,8 @@ use super::shared::{EndReason, PathShared, ReaderSlot, SessionInfo};
 use super::standing::Guarded;
 use super::tenure::Tenure;
 use crate::limits::PATHS_MAX;
-use crate::ownership::{ClaimError, Reaching};
-use crate::stream::{Stream, StreamKey};
+use crate::ownership::ClaimError;
+use crate::stream::{Before, Stream, StreamKey};
 
 /// How often lost actors are looked for.
 const ROUND: Duration = Duration::from_secs(1);
@@ -173,13 +174,13 @@ impl Registry {
             self.guarded.add(path);
             PublisherRole::Standby { rank, owned: epoch.is_some() }
         });
-        let reaching = if epoch.is_some() { self.reach(&shared) } else { Box::pin(ready(None)) };
+        let reaching = if epoch.is_some() { self.reach(&shared) } else { Box::pin(ready(Before::Nothing)) };
         let id = self.session();
         let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), role };
         // While others are asked the path must stay.
         shared.pending.fetch_add(1, Ordering::AcqRel);
-        Box::pin(reaching.into_actor(self).then(move |reached, this, ctx| {
-            reached.iter().for_each(|reached| shared.stream.reached_elsewhere(reached));
+        Box::pin(reaching.into_actor(self).then(move |before, this, ctx| {
+            shared.stream.go_on_after(&before, this.directory.clock.now());
             shared.pending.fetch_sub(1, Ordering::AcqRel);
             let answer = this.forward(shared.clone(), make, ctx);
             answer.map(|answer, _, _| {
@@ -190,13 +191,17 @@ impl Registry {
     }
 
     /// How far others have come with a path that this node owns now.
-    pub(super) fn reach(&self, shared: &PathShared) -> Reaching {
+    pub(super) fn reach(&self, shared: &PathShared) -> Pin<Box<dyn Future<Output = Before>>> {
         let path = shared.stream.path();
         let born = self.born(path);
         born.into_iter().for_each(|born| shared.stream.set_born(born));
         // Whoever had the path before may have come further than is known here; of one that is new nobody knows anything.
         let is_new = born.is_none_or(|(born, _)| self.directory.clock.now().since(born) < NEW_FOR);
-        if is_new { Box::pin(ready(None)) } else { self.directory.claimant.reached(path) }
+        if is_new {
+            return Box::pin(ready(Before::Nothing));
+        }
+        let reaching = self.directory.claimant.reached(path);
+        Box::pin(async move { reaching.await.map_or(Before::Unknown, Before::Reached) })
     }
 
     /// Tells the path's actor something.

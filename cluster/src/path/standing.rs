@@ -321,8 +321,8 @@ impl Registry {
         }
         shared.stream.set_epoch(epoch);
         let reaching = self.reach(&shared);
-        let reached = reaching.into_actor(self).map(move |reached, this, ctx| {
-            reached.iter().for_each(|reached| shared.stream.reached_elsewhere(reached));
+        let reached = reaching.into_actor(self).map(move |before, this, ctx| {
+            shared.stream.go_on_after(&before, this.directory.clock.now());
             this.guarded.asking.remove(shared.stream.path());
             this.tell(&shared, Turn, ctx);
         });

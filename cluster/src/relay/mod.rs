@@ -23,7 +23,7 @@ mod turns;
 mod upstream;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -90,6 +90,8 @@ struct Shared {
     links: Mutex<Vec<RelayLink>>,
     /// Through whom paths come here, the owner first.
     above: Mutex<HashMap<PathName, Vec<NodeId>>>,
+    /// Nodes that this one does not see well, and how often these have changed.
+    unseen: Mutex<(BTreeSet<NodeId>, u64)>,
 }
 
 /// The shards, and what each carries. One lock for both: a path's jobs come to its shard in the order of their decisions.
@@ -131,6 +133,7 @@ impl Relays {
             shards: Mutex::default(),
             links: Mutex::default(),
             above: Mutex::default(),
+            unseen: Mutex::default(),
         }))
     }
 
@@ -230,6 +233,37 @@ impl Relays {
         links
     }
 
+    /// This node does not see these well: nothing is taken through them, before it is agreed that they are gone. A wrong guess
+    /// costs another way for a while.
+    pub(crate) fn set_unseen(&self, nodes: BTreeSet<NodeId>) {
+        let mut unseen = self.0.unseen.lock();
+        if unseen.0 != nodes {
+            *unseen = (nodes, unseen.1 + 1);
+        }
+    }
+
+    /// What routes follow from: it changes when they may.
+    fn standing(&self) -> (Option<u64>, u64) {
+        (self.0.state.applied(), self.0.unseen.lock().1)
+    }
+
+    /// Tells the other ends of all connections that this one goes, for the end of the node: they need not wait for a timer.
+    pub(crate) async fn close(&self) {
+        let closed: Vec<_> = {
+            let shards = self.0.shards.lock();
+            let close = |jobs: &UnboundedSender<Job>| {
+                let (done, closed) = oneshot::channel();
+                // A worker that is gone has no connections.
+                let _ = jobs.send(Job::Close(done));
+                closed
+            };
+            shards.jobs.iter().map(close).collect()
+        };
+        for closed in closed {
+            let _ = closed.await;
+        }
+    }
+
     /// A shard has come to an end with a wish for the path.
     fn done(&self, path: &PathName) {
         self.0.shards.lock().spread.done(path);
@@ -278,9 +312,11 @@ impl Relays {
         let state = self.0.state.read();
         let ownership = state.paths().get(path)?;
         let owner = ownership.owner_node().filter(|owner| *owner != self.0.me)?;
+        let unseen = self.0.unseen.lock();
         // Through a node that is drained nobody begins to take anything, but for what it owns.
         let candidates = state.members().iter().filter(|(node, member)| match member.state {
             _ if member.facts.witness => false,
+            _ if unseen.0.contains(node) && *node != owner => false,
             MemberState::Draining => [self.0.me, owner].contains(node),
             state => state == MemberState::Up,
         });

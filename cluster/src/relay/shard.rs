@@ -12,7 +12,7 @@ use quinn::{
     ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime as _, ServerConfig, TokioRuntime,
     TransportConfig, VarInt,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_local;
 use tracing::{debug, info, warn};
 use weft_proto::id::PathName;
@@ -99,6 +99,8 @@ pub(super) enum Job {
     Ask(Question),
     /// Another shard carried it so far.
     Continue(Moving),
+    /// The node ends. Answered once the other ends have been told.
+    Close(oneshot::Sender<()>),
 }
 
 impl Shard {
@@ -141,10 +143,28 @@ impl Shard {
                     Job::Continue(moving) => this.carry(Upstream::continued(moving)),
                     Job::Forget(path) => this.forget(&path),
                     Job::Ask(question) => drop(spawn_local(question.ask(this.clone()))),
+                    Job::Close(done) => {
+                        this.close().await;
+                        let _ = done.send(());
+                    }
                 }
             }
         });
         Ok(shard)
+    }
+
+    async fn close(&self) {
+        for endpoint in [Some(&self.server), self.client.get()].into_iter().flatten() {
+            endpoint.close(VarInt::from_u32(ENDS), b"the node ends");
+        }
+        let idle = async {
+            self.server.wait_idle().await;
+            if let Some(client) = self.client.get() {
+                client.wait_idle().await;
+            }
+        };
+        // What was to be sent is sent at once; whether it has come is not waited for.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, idle).await;
     }
 
     fn carry(self: &Rc<Self>, upstream: Rc<Upstream>) {
@@ -218,9 +238,9 @@ impl Shard {
         let mut seen = None;
         loop {
             tokio::time::sleep(FOLLOW).await;
-            let applied = self.relays.0.state.applied();
-            if applied != seen {
-                seen = applied;
+            let standing = Some(self.relays.standing());
+            if standing != seen {
+                seen = standing;
                 self.upstreams.borrow().values().for_each(|upstream| upstream.look(&self.relays));
             }
         }
@@ -361,4 +381,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const IDLE_MILLIS: u32 = 3000;
 /// Nodes are seldom further apart.
 const INITIAL_RTT: Duration = Duration::from_millis(50);
+/// For packets that say goodbye to leave this machine.
+const CLOSE_WITHIN: Duration = Duration::from_millis(20);
 const NO_MEMBER: u32 = 1;
+const ENDS: u32 = 5;

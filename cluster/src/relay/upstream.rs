@@ -41,6 +41,9 @@ const CATCH_UP: Duration = Duration::from_millis(150);
 const OTHERS_MAX: usize = 4;
 const OTHER_WITHIN: Duration = Duration::from_secs(1);
 
+/// A path that nobody owns is not carried any more after this time; whoever reads it here is told nothing of that.
+const OWNERLESS: Duration = Duration::from_millis(300);
+
 /// Pause after an attempt in vain; it doubles up to a second.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_secs(1);
@@ -169,13 +172,25 @@ impl Upstream {
             }
             let route = self.route.get();
             match route {
-                None if session.is_none() => break,
+                None if session.is_none() => {
+                    // Between two owners there may be none for a moment.
+                    if timeout(OWNERLESS, self.leads_elsewhere(None)).await.is_err() {
+                        break;
+                    }
+                    continue;
+                }
                 Some(Route { parent, .. }) if relays.must_move(self.name(), parent) => {
                     self.leave(session);
                     return Ending::Moves(self.move_to(relays, parent));
                 }
                 Some(route) if session.as_ref().is_none_or(|session| session.route != route) => {
-                    match self.find(shard, route).await {
+                    // A parent that is gone does not answer: another one may be named meanwhile.
+                    let found = tokio::select! {
+                        biased;
+                        found = self.find(shard, route) => found,
+                        () = self.leads_elsewhere(Some(route)) => Err(None),
+                    };
+                    match found {
                         Ok((next, accepted)) => {
                             pause = RETRY_FIRST;
                             self.leave(session.take());
@@ -184,8 +199,11 @@ impl Upstream {
                         }
                         Err(refusal) => {
                             debug!(path = %self.name(), ?route, ?refusal, "no relay yet");
-                            let _ = timeout(pause, self.changed.notified()).await;
-                            pause = (pause * 2).min(RETRY_LAST);
+                            if timeout(pause, self.leads_elsewhere(Some(route))).await.is_ok() {
+                                pause = RETRY_FIRST;
+                            } else {
+                                pause = (pause * 2).min(RETRY_LAST);
+                            }
                             continue;
                         }
                     }
@@ -200,6 +218,13 @@ impl Upstream {
         relays.0.above.lock().remove(self.name());
         self.state.borrow_mut().feed = None;
         Ending::Over
+    }
+
+    /// Waits until the path is to come another way than this, or not at all.
+    async fn leads_elsewhere(&self, route: Option<Route>) {
+        while !self.ended.get() && self.route.get() == route {
+            self.changed.notified().await;
+        }
     }
 
     /// Takes along what another shard needs to go on.

@@ -33,6 +33,17 @@ pub use writer::Writer;
 pub(crate) use relayed::RelayedUnit;
 pub(crate) use wake::Bells;
 
+/// What there was of a path before this node owned it.
+#[derive(Clone, Debug)]
+pub(crate) enum Before {
+    /// Nothing: the path is new.
+    Nothing,
+    /// Nobody remembers, but it is not new.
+    Unknown,
+    /// So far others know it.
+    Reached(Reached),
+}
+
 /// What flowed through a stream since it was born.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -150,9 +161,13 @@ impl Stream {
         self.writer.lock().reached()
     }
 
-    /// Another node has come further: what this one publishes goes on from there.
-    pub(crate) fn reached_elsewhere(&self, reached: &Reached) {
-        self.writer.lock().reached_elsewhere(reached);
+    /// What this node publishes goes on after what there was before.
+    pub(crate) fn go_on_after(&self, before: &Before, now: Now) {
+        match before {
+            Before::Nothing => {}
+            Before::Unknown => self.writer.lock().begin_anew(now),
+            Before::Reached(reached) => self.writer.lock().reached_elsewhere(reached),
+        }
     }
 
     /// The tracks in force; `None` before the first publisher.

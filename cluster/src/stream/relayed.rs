@@ -57,6 +57,9 @@ impl Stream {
                 if unit.position.epoch < self.epoch() || log.last_position().is_some_and(|last| unit.position <= last) {
                     continue;
                 }
+                if writer.withholds(&unit, &log) {
+                    continue;
+                }
                 self.epoch.fetch_max(unit.position.epoch.0, Ordering::AcqRel);
                 let publisher = (unit.position.epoch, unit.publication);
                 if last.replace(publisher).is_some_and(|last| last != publisher) {

@@ -1,5 +1,7 @@
 //! The owner's side of a log: path time, positions, groups and marks, given to each unit once. Pure.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 use weft_proto::id::{Epoch, Position};
 use weft_proto::media::marks::{Cadence, Lead, Numbers, Stamper};
@@ -8,6 +10,8 @@ use weft_proto::time::Now;
 use weft_proto::wire::relay::Reached;
 
 use super::entry::Entry;
+use super::log::Log;
+use super::relayed::RelayedUnit;
 
 /// A new publisher's first unit comes this long after the last of the one before, so that players see a gap, not an overlap.
 const SPLICE_GAP_MICROS: i64 = 200_000;
@@ -21,10 +25,20 @@ const PLAIN_GROUP_MICROS: i64 = 1_000_000;
 /// A path begins to count at 0.
 const FIRST_NUMBERS: Numbers = Numbers { segment: 0, part: 0, discontinuities: 0, target_seconds: 0, settled: false };
 
+/// A publisher that is further back than this has another idea of time, and nobody waits for it to catch up.
+const WITHHELD_MICROS_MAX: i64 = 2_000_000;
+
+/// Where parts are not wanted shorter, none is.
+const PART_MIN: Duration = Duration::from_millis(100);
+
 /// Turns the units of a path's publishers into entries of its log.
 #[derive(Debug)]
 pub struct Writer {
     epoch: Epoch,
+    /// The ownership that the next leading unit begins.
+    next_epoch: Option<Epoch>,
+    /// Units of this ownership were left out; the next group may be taken.
+    withheld: Option<Epoch>,
     next_seq: u64,
     /// The number of the present group's first unit.
     group: u64,
@@ -63,6 +77,8 @@ impl Writer {
     pub const fn new(epoch: Epoch, birth: Now, cadence: Cadence) -> Self {
         Self {
             epoch,
+            next_epoch: None,
+            withheld: None,
             next_seq: 0,
             group: 0,
             birth,
@@ -77,11 +93,15 @@ impl Writer {
 
     /// The next publisher takes over with these tracks; says its generation.
     pub fn begin(&mut self, tracks: Tracks) -> u32 {
+        if let Some(epoch) = self.next_epoch {
+            self.begin_epoch(epoch);
+        }
         self.generation += 1;
         let leading = tracks.leading();
         let lines = SmallVec::from_elem(Line::default(), tracks.len());
         self.session = Some(Session { tracks, leading, offset_micros: None, lines, waits: false });
-        self.stamper = Stamper::new(self.cadence, self.stamper.numbers(), self.latest_micros.is_some());
+        let follows = self.latest_micros.is_some() || self.stamper.numbers() != FIRST_NUMBERS;
+        self.stamper = Stamper::new(self.cadence, self.stamper.numbers(), follows);
         self.last_group_micros = None;
         self.group = self.next_seq;
         self.generation
@@ -105,6 +125,7 @@ impl Writer {
 
     /// Goes on after an entry that came from another node.
     pub fn follow(&mut self, entry: &Entry) {
+        self.next_epoch = None;
         self.epoch = entry.position.epoch;
         self.next_seq = entry.position.seq + 1;
         self.group = entry.group;
@@ -114,11 +135,46 @@ impl Writer {
         }
     }
 
+    /// Whether a unit of another ownership is left out, for it would take readers back in time: this node was cut off, and went on
+    /// with a publisher that the others had lost. They go on with the next group that comes after all that they have had.
+    pub(super) fn withholds(&mut self, unit: &RelayedUnit, log: &Log) -> bool {
+        let (epoch, relayed) = (unit.position.epoch, &unit.relayed);
+        if epoch == self.epoch {
+            return false;
+        }
+        let track = relayed.unit.track;
+        // When it is shown, not when it is decoded: by how much these differ is another matter for each publisher.
+        let shown =
+            |tracks: &Tracks, unit: &Unit| tracks.get(track).map_or(0, |track| track.clock_rate.to_micros(unit.pts));
+        let of_track = log.from(log.first()).filter(|entry| entry.unit.track == track);
+        let latest = of_track.map(|entry| shown(&entry.tracks, &entry.unit)).max();
+        let now = shown(&relayed.tracks, &relayed.unit);
+        let is_back = latest.is_some_and(|latest| now <= latest && latest - now < WITHHELD_MICROS_MAX);
+        if is_back || self.withheld == Some(epoch) && !relayed.group_start {
+            self.withheld = Some(epoch);
+            return true;
+        }
+        self.withheld = None;
+        false
+    }
+
     /// Goes on after what another node has reached, where that is further.
     pub fn reached_elsewhere(&mut self, reached: &Reached) {
         if self.latest_micros.is_none_or(|latest| reached.path_micros > latest) {
             self.latest_micros = Some(reached.path_micros);
             self.stamper = Stamper::new(self.cadence, reached.numbers, true);
+        }
+    }
+
+    /// The path had units, and nobody remembers which: numbers go on above all that there can have been. Of no effect where some
+    /// are known here.
+    pub fn begin_anew(&mut self, now: Now) {
+        if self.latest_micros.is_none() {
+            let shortest = self.cadence.part.clamp(Duration::from_millis(1), PART_MIN);
+            let parts = now.since(self.birth).as_micros() / shortest.as_micros();
+            let highest = u64::try_from(parts).unwrap_or(0);
+            let numbers = Numbers { segment: highest, part: highest, discontinuities: highest, ..FIRST_NUMBERS };
+            self.stamper = Stamper::new(self.cadence, numbers, true);
         }
     }
 
@@ -137,8 +193,19 @@ impl Writer {
         is_new
     }
 
-    /// Positions from now on are of this ownership. Their numbers go on.
-    pub const fn set_epoch(&mut self, epoch: Epoch) {
+    /// Positions from now on are of this ownership. Their numbers go on. Under a publisher that goes on as well it begins with a
+    /// leading unit, and that begins a segment: so what is cut misses nothing in between.
+    pub fn set_epoch(&mut self, epoch: Epoch) {
+        if self.session.as_ref().is_some_and(|session| !session.waits && session.offset_micros.is_some()) {
+            self.next_epoch = Some(epoch);
+            self.stamper.divide();
+        } else {
+            self.begin_epoch(epoch);
+        }
+    }
+
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        self.next_epoch = None;
         self.epoch = epoch;
         self.group = self.next_seq;
     }
@@ -185,6 +252,9 @@ impl Writer {
         let dts_micros = track.clock_rate.to_micros(unit.dts);
         let leads = session.leading.is_none_or(|leading| leading == unit.track);
         let tracks = session.tracks.clone();
+        if let Some(epoch) = self.next_epoch.filter(|_| leads) {
+            self.begin_epoch(epoch);
+        }
         let group_start = leads && self.begins_group(&unit, dependent, dts_micros);
         let lead = Lead { dts_micros, random_access: if dependent { unit.random_access } else { group_start } };
         let marks = if leads { self.stamper.stamp(lead) } else { None };
@@ -259,6 +329,43 @@ mod tests {
         let mut writer = Writer::new(Epoch(5), at(0), Cadence::default());
         writer.begin(tracks());
         writer
+    }
+
+    #[test]
+    fn numbers_go_on_above_all_where_nobody_remembers_them() {
+        let mut lost = Writer::new(Epoch(5), at(0), Cadence::default());
+        lost.begin_anew(at(180));
+        lost.begin(tracks());
+        let first = lost.admit(unit(0, 0, true, 10), at(181)).unwrap();
+        let segment = first.marks.and_then(|marks| marks.segment).unwrap();
+        assert_eq!((segment.number, segment.discontinuities, segment.discontinuity), (72, 73, true));
+        assert_eq!(first.dts_micros, 7_240_000, "times are those of the path's age");
+        // Where some are known they go on.
+        lost.begin_anew(at(225));
+        lost.begin(tracks());
+        let next = lost.admit(unit(0, 0, true, 10), at(225)).unwrap();
+        assert_eq!(next.marks.and_then(|marks| marks.segment).map(|segment| segment.number), Some(73));
+    }
+
+    #[test]
+    fn another_epoch_under_the_same_publisher_begins_a_segment_with_a_leading_unit() {
+        let mut writer = writer();
+        let admit = |writer: &mut Writer, track: u8, n: i64| {
+            let ticks = if track == 0 { n * 3600 } else { n * 1920 };
+            writer.admit(unit(track, ticks, n == 0, 10), at(n as u64)).unwrap()
+        };
+        for n in 0..3 {
+            admit(&mut writer, 0, n);
+        }
+        writer.set_epoch(Epoch(6));
+        let sound = admit(&mut writer, 1, 3);
+        assert_eq!(sound.position.epoch, Epoch(5), "it belongs to what is open");
+        let first = admit(&mut writer, 0, 3);
+        assert_eq!((first.position.epoch, first.position.seq), (Epoch(6), 4));
+        let segment = first.marks.and_then(|marks| marks.segment).unwrap();
+        assert_eq!((segment.number, segment.independent, segment.discontinuity), (1, false, false));
+        let next = writer.admit(unit(0, 4 * 3600, true, 10), at(4)).unwrap();
+        assert_eq!(next.marks.and_then(|marks| marks.segment).map(|segment| segment.number), Some(2));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::auth::{Authenticator, OpenMedia};
 use crate::config::value::Address;
 use crate::config::{Config, Effective, LoadSource, Loaded};
 use crate::exit::Exit;
-use crate::limits::SHUTDOWN_TIMEOUT;
+use crate::limits::{HAND_OVER_WITHIN, SHUTDOWN_TIMEOUT};
 use crate::telemetry::logs::LogLevels;
 use crate::worker::Pool;
 use crate::worker::bind::BindError;
@@ -267,6 +267,14 @@ impl Node {
 
     async fn stop(self) -> Exit {
         info!("stopping");
+        // Who leads next tells the others of what follows, and standbys go on before those go for whom they wait.
+        let hand_over = async {
+            self.cluster.resign().await;
+            self.cluster.hand_to_standbys(HAND_OVER_WITHIN).await
+        };
+        if let Ok(Ok(paths @ 1..)) = tokio::time::timeout(HAND_OVER_WITHIN, hand_over).await {
+            info!(paths, "standbys of other nodes go on with paths");
+        }
         self.sources.stop().await;
         self.fabric.shut_down();
         let deadline = tokio::time::Instant::now() + SHUTDOWN_TIMEOUT;
@@ -275,6 +283,7 @@ impl Node {
         {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+        self.fabric.close_relays().await;
         self.cluster.leave().await;
         self.pool.stop();
         info!("stopped");

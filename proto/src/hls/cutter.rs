@@ -126,7 +126,8 @@ impl Cutter {
                 (Some(segment), Some(part)) => {
                     let of_one_epoch = self.is_of_open(piece);
                     let follows = self.open.as_ref().is_some_and(|open| open.number + 1 == segment.number);
-                    if of_one_epoch && !follows {
+                    let is_further = self.open.as_ref().is_some_and(|open| segment.number > open.number + 1);
+                    if of_one_epoch && !follows || is_further {
                         // The segments between are missing here, and with them this one's end.
                         self.lost(out);
                     }
@@ -160,6 +161,14 @@ impl Cutter {
 
     fn is_of_open(&self, piece: &Piece<'_>) -> bool {
         self.open.as_ref().is_some_and(|open| open.epoch == piece.epoch)
+    }
+
+    /// Units of this ownership are missing here that others have. How much was heard of the end of another one is told by what
+    /// follows it.
+    pub fn missed(&mut self, epoch: Epoch, out: &mut Vec<Cut>) {
+        if self.open.as_ref().is_some_and(|open| open.epoch == epoch) {
+            self.lost(out);
+        }
     }
 
     /// Units are missing that others have: the open segment cannot be made.

@@ -425,6 +425,83 @@ fn what_comes_under_another_epoch_before_its_first_mark_is_in_no_segment() {
     assert_eq!(cut(0), cut(7), "sound that came first");
 }
 
+/// A segment of an epoch that is over is broken here only when others have had more segments of it.
+#[test]
+fn what_is_missed_of_the_next_epoch_breaks_nothing_of_the_one_before() {
+    let (first, second) = (log(3, 9, 1), log(8, 3, 1));
+    let broken = |from_segment: u64| {
+        let is_it =
+            |entry: &Entry| entry.marks.and_then(|marks| marks.segment).is_some_and(|mark| mark.number == from_segment);
+        let begins = second.iter().position(is_it).unwrap();
+        let mut cutter = Cutter::new(Variant::LowLatency, vec![Rendition::Main], 1 << 20);
+        let mut cuts = Vec::new();
+        let all = first.iter().map(|entry| (entry, 1)).chain(second[begins..].iter().map(|entry| (entry, 2)));
+        for (number, (Entry { unit, dts_micros, marks, tracks }, epoch)) in all.enumerate() {
+            if number == first.len() {
+                cutter.missed(Epoch(2), &mut cuts);
+            }
+            cutter
+                .push(&Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks: *marks, tracks }, &mut cuts);
+        }
+        cuts.contains(&Cut::Broken)
+    };
+    // The open one is number 2.
+    assert!(!broken(3) && broken(4) && broken(5));
+}
+
+/// A node that has heard the next segment begin ends one that others cut short: all list it as that one does.
+#[test]
+fn who_heard_all_of_a_segment_that_was_cut_short_elsewhere_names_it() {
+    let mut window = two_epochs(0);
+    let number = window.open_end().unwrap();
+    let short = window.segment(number).unwrap().clone();
+    let whole = Segment { tail: None, open_end: false, ..short.clone() };
+    window.close_end(number, vec![whole]);
+    assert_eq!(window.segment(number).unwrap().whole_id(), short.id);
+    // What another node has under this number of another epoch is something else.
+    assert!(!window.takes(&Segment { id: 99, ..short }));
+}
+
+/// This node was alone with a publisher for a while, and the others had another one: what players were told stays.
+#[test]
+fn what_was_told_of_a_lost_epoch_stays_and_the_others_segments_follow() {
+    // Alone: segments of a second, up to number 6. The others: another epoch from number 3 on, with a discontinuity there.
+    let alone = log(7, 99, 1);
+    let mut others = log(12, 99, 2);
+    for entry in &mut others {
+        if let Some(segment) = entry.marks.as_mut().and_then(|marks| marks.segment.as_mut()) {
+            segment.discontinuity = segment.number == 3;
+            segment.discontinuities += u64::from(segment.number >= 3);
+        }
+    }
+    let begins = |number: u64| {
+        let is_it =
+            |entry: &Entry| entry.marks.and_then(|marks| marks.segment).is_some_and(|mark| mark.number == number);
+        others.iter().position(is_it).unwrap()
+    };
+    let mut cutter = Cutter::new(Variant::LowLatency, vec![Rendition::Main], 1 << 20);
+    let mut window = Window::new(WindowLimits { listed: 7 }, 1);
+    let mut last: Option<(u64, u64)> = None;
+    let all = alone.iter().map(|entry| (entry, 1)).chain(others[begins(4)..].iter().map(|entry| (entry, 2)));
+    for (Entry { unit, dts_micros, marks, tracks }, epoch) in all {
+        let mut cuts = Vec::new();
+        let piece = Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks: *marks, tracks };
+        cutter.push(&piece, &mut cuts);
+        cuts.into_iter().for_each(|cut| window.take(cut));
+        let first = window.listed().next().unwrap().mark;
+        let now = (first.number, first.discontinuities - u64::from(first.discontinuity));
+        assert!(last.is_none_or(|last| last <= now), "{last:?}, then {now:?}");
+        last = Some(now);
+    }
+    let listed: Vec<(u64, u64, bool)> =
+        window.listed().map(|segment| (segment.mark.number, segment.id, segment.mark.discontinuity)).collect();
+    assert_eq!(listed.iter().map(|one| one.0).collect::<Vec<_>>(), (4..=11).collect::<Vec<_>>());
+    assert!(listed.iter().all(|(number, id, _)| *id == if *number <= 6 { 1 } else { 2 }), "{listed:?}");
+    let told: Vec<u64> = listed.iter().filter(|one| one.2).map(|one| one.0).collect();
+    assert_eq!(told, [7], "where the other epoch begins here");
+    assert!(window.listed().all(|segment| !segment.broken), "no gap");
+}
+
 /// The rules of RFC 8216bis that one playlist shows.
 fn check_rules(text: &str, variant: Variant) {
     let seconds = |line: &str, after: &str| -> f64 {

@@ -109,6 +109,9 @@ pub enum Found {
 /// (section 6.2.2 wants a segment to outlive the longest playlist that lists it).
 const RETAINED: usize = 2;
 
+/// By so much nodes may think differently of where a segment ends that was cut short.
+const FITS_MICROS: i64 = 5_000;
+
 /// Parts ahead that a reload may ask for: three where parts last less than a second (section 6.2.5.2).
 const ADVANCE_PARTS_MAX: u32 = 3;
 
@@ -192,7 +195,8 @@ impl Window {
     /// nodes that ask each other come to the same.
     pub fn close_end(&mut self, number: u64, others: Vec<Segment>) {
         let Some(place) = self.segments.iter_mut().find(|segment| segment.mark.number == number) else { return };
-        let of_the_same = |other: &Segment| other.mark == place.mark && other.id == place.id && other.tail.is_some();
+        // One that has heard the next segment begin has all of it.
+        let of_the_same = |other: &Segment| other.mark == place.mark && other.id == place.id && !other.broken;
         let best = others.into_iter().filter(of_the_same).max_by_key(Segment::extent);
         if let Some(best) = best.filter(|best| place.broken || best.extent() > place.extent()) {
             *place = best;
@@ -203,12 +207,29 @@ impl Window {
     }
 
     /// Puts a segment that another node has into its place, if it is wanted there.
-    pub fn fill(&mut self, segment: Segment) {
+    pub fn fill(&mut self, mut segment: Segment) {
+        let takes = self.takes(&segment);
         let place = self.segments.iter_mut().find(|place| place.mark.number == segment.mark.number);
-        if let (Some(place), Some(duration)) = (place.filter(|place| place.is_wanted()), segment.duration_micros) {
+        if let (Some(place), Some(duration), true) = (place, segment.duration_micros, takes) {
+            // What stands before it here may be something else than there.
+            segment.mark.discontinuity |= place.tracks.is_some() && place.mark.discontinuity;
             *place = segment;
             self.raise_target(duration);
         }
+    }
+
+    /// Whether a segment that another node has is what is wanted here.
+    pub fn takes(&self, segment: &Segment) -> bool {
+        let Some(at) = self.segments.iter().position(|place| place.mark.number == segment.mark.number) else {
+            return false;
+        };
+        let before = at.checked_sub(1).and_then(|before| self.segments.get(before));
+        let (place, after) = (&self.segments[at], self.segments.get(at + 1));
+        // Where what stands beside it is of another time, this node has had something else meanwhile.
+        let end = |segment: &Segment| segment.start_micros + segment.duration_micros.unwrap_or_default();
+        let fits = before.is_none_or(|before| end(before) <= segment.start_micros + FITS_MICROS)
+            && after.is_none_or(|after| end(segment) <= after.start_micros + FITS_MICROS);
+        place.takes(segment) && (fits || place.tracks.is_some())
     }
 
     /// Nobody has more of a segment: what is not here is a gap.
@@ -223,13 +244,14 @@ impl Window {
     /// Takes what the cutter made.
     pub fn take(&mut self, cut: Cut) {
         match cut {
-            Cut::Begin { epoch, mark, start_micros, tracks, inits } => {
+            Cut::Begin { epoch, mut mark, start_micros, tracks, inits } => {
                 // What was taken over from another node reaches further than where the log begins here.
                 self.repeats = self.segments.iter().any(|known| known.is_same_or_later(epoch, mark));
-                if self.repeats {
+                if self.repeats || self.is_told_otherwise(epoch, mark, start_micros) {
+                    self.repeats = true;
                     return;
                 }
-                self.fill_gap(mark, start_micros);
+                self.fill_gap(&mut mark, start_micros);
                 self.target_seconds = self.target_seconds.max(mark.target_seconds);
                 self.settled |= mark.target_seconds > 0;
                 self.trim();
@@ -377,8 +399,20 @@ impl Window {
         self.target_seconds = self.target_seconds.max(seconds);
     }
 
+    /// Whether this number, or this time, was another epoch's here: this node was cut off from the others and went on with a
+    /// publisher that they had lost. Players keep what they were told; the others' segments go on after that.
+    fn is_told_otherwise(&self, epoch: Epoch, mark: SegmentMark, start_micros: i64) -> bool {
+        let Some(last) = self.segments.back().filter(|last| last.id != File::epoch_id(epoch)) else { return false };
+        let Some(duration) = last.duration_micros else { return false };
+        match last.mark.number.checked_sub(mark.number) {
+            // From further back it would take too long.
+            Some(ahead) => ahead < self.limits.listed as u64,
+            None => start_micros < last.start_micros + duration,
+        }
+    }
+
     /// Lists what never came as gaps, so that the run has no hole; begins a new run where it is too much.
-    fn fill_gap(&mut self, mark: SegmentMark, start_micros: i64) {
+    fn fill_gap(&mut self, mark: &mut SegmentMark, start_micros: i64) {
         let Some(last) = self.segments.back_mut() else { return };
         if last.duration_micros.is_none() {
             // Its end was lost, too.
@@ -389,7 +423,12 @@ impl Window {
         let from_micros = last.start_micros + last.duration_micros.unwrap_or_default();
         let missing = mark.number.checked_sub(before.number + 1);
         let unseen = mark.discontinuities.checked_sub(before.discontinuities + u64::from(mark.discontinuity));
-        let (Some(missing), Some(unseen)) = (missing, unseen) else { return self.segments.clear() };
+        let (Some(missing), Some(mut unseen)) = (missing, unseen) else { return self.segments.clear() };
+        if unseen == missing + 1 && !mark.discontinuity {
+            // It was said of a segment that is not listed here.
+            mark.discontinuity = true;
+            unseen -= 1;
+        }
         if missing > self.limits.listed as u64 || unseen > missing {
             return self.segments.clear();
         }
@@ -488,8 +527,15 @@ impl Segment {
     }
 
     /// How much of it was heard: of two ends the one with more is listed.
-    fn extent(&self) -> (bool, u32, usize, Option<u64>) {
-        (!self.broken, self.units, self.bodies().map(Body::len).sum(), self.tail)
+    fn extent(&self) -> (bool, bool, u32, usize, Option<u64>) {
+        (!self.broken, self.tail.is_none(), self.units, self.bodies().map(Body::len).sum(), self.tail)
+    }
+
+    /// Whether that of another node may stand here. Under the same number there may be something else: what was told of it stays,
+    /// and so does its name.
+    fn takes(&self, other: &Self) -> bool {
+        let is_same = if self.broken { self.id == other.id } else { self.whole_id() == other.whole_id() };
+        self.is_wanted() && (self.tracks.is_none() || is_same)
     }
 
     /// Whether another node may have more of it.

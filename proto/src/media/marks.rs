@@ -109,6 +109,8 @@ pub struct Stamper {
     broken: bool,
     /// The next random access point begins a segment, however long the present one is.
     due: bool,
+    /// The next leading unit begins a segment.
+    divided: bool,
     /// Leading units of a part, once their duration is known.
     count: Option<u32>,
     open: Option<Open>,
@@ -137,7 +139,7 @@ const SETTLED_SECONDS_MAX: u32 = 10;
 impl Stamper {
     /// Begins an epoch; `discontinuity` when it follows another one.
     pub const fn new(cadence: Cadence, next: Numbers, discontinuity: bool) -> Self {
-        Self { cadence, next, broken: discontinuity, due: false, count: None, open: None }
+        Self { cadence, next, broken: discontinuity, due: false, divided: false, count: None, open: None }
     }
 
     /// Where a successor goes on.
@@ -171,6 +173,11 @@ impl Stamper {
         }
     }
 
+    /// The next leading unit begins a segment, whatever it is: it belongs to another ownership, and goes on with the same stream.
+    pub const fn divide(&mut self) {
+        self.divided = self.open.is_some();
+    }
+
     /// Looks at the next leading unit and says what is stamped before it.
     pub fn stamp(&mut self, lead: Lead) -> Option<Marks> {
         let Some(open) = &mut self.open else {
@@ -193,7 +200,7 @@ impl Stamper {
         let is_part = open.part_units >= count || part + step > long.saturating_add(step / 2);
         // Where the next chance lies beyond the target.
         let last = elapsed + step / 2 + if is_part { part.max(step) } else { step } > self.longest();
-        if lead.random_access && (self.due || long_enough) || last {
+        if lead.random_access && (self.due || long_enough) || last || self.divided {
             if long_enough && !self.next.settled {
                 let wanted = seconds(micros(self.cadence.segment) + 499_999);
                 self.next.target_seconds = self.next.target_seconds.max(wanted);
@@ -236,6 +243,7 @@ impl Stamper {
     }
 
     fn begin_segment(&mut self, lead: Lead) -> Marks {
+        self.divided = false;
         // One that decoding cannot begin with is to be short.
         self.due = !lead.random_access;
         // What was announced begins with a random access point, not with a cut in between.

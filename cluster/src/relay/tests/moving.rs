@@ -35,7 +35,8 @@ async fn a_path_goes_on_where_those_of_its_new_parent_are() {
         let send = move |connection: Connection, subscription: u64| async move {
             let mut send = connection.open_uni().await.unwrap();
             send.write_chunk(head(subscription, epoch, owner.0).encode()).await.unwrap();
-            let frame = unit(0, 0, true, 10);
+            // Of the second owner it comes later.
+            let frame = unit(0, (epoch.0 - EPOCH.0) as i64 * 3600, true, 10);
             let placed = Placed { seq: owner.0, group_start: true, ..Placed::default() };
             let bytes = UnitWriter::new(owner.0).write(placed, &frame, &tracks(), []);
             send.write_chunk(bytes).await.unwrap();

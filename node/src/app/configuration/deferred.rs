@@ -1,5 +1,6 @@
 //! Who serves what the node owns, for the cluster thread.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -82,6 +83,12 @@ impl Host for LateHost {
 
     fn sources(&self) -> Arc<[PathName]> {
         self.host.get().map(|host| host.sources()).unwrap_or_default()
+    }
+
+    fn unseen(&self, nodes: BTreeSet<NodeId>) {
+        if let Some(host) = self.host.get() {
+            host.unseen(nodes);
+        }
     }
 
     fn quorum(&self, there: bool) {

@@ -122,7 +122,8 @@ impl Muxer {
             }
             let mut in_vain = 0;
             for number in &wanted {
-                let fetched = self.neighbours.segment(*number, self.renditions().len()).await;
+                let is_wanted = |segment: &Segment| self.look(|state| state.window.takes(segment));
+                let fetched = self.neighbours.segment(*number, self.renditions().len(), is_wanted).await;
                 let begun = *since.entry(*number).or_insert_with(Instant::now);
                 match fetched {
                     Some(segment) => self.change(0, |state| state.window.fill(segment)),

@@ -65,8 +65,13 @@ impl Neighbours {
     }
 
     /// A complete segment, from the first that has it.
-    pub(super) async fn segment(&self, number: u64, renditions: usize) -> Option<Segment> {
-        let is_it = |segment: &Segment| segment.mark.number == number;
+    pub(super) async fn segment(
+        &self,
+        number: u64,
+        renditions: usize,
+        is_wanted: impl Fn(&Segment) -> bool,
+    ) -> Option<Segment> {
+        let is_it = |segment: &Segment| segment.mark.number == number && is_wanted(segment);
         self.first(&self.segment_question(number), |answer| decode_segment(answer, renditions).filter(is_it)).await
     }
 

@@ -92,7 +92,7 @@ async fn feed(muxer: &Muxer, subscription: &mut Subscription, cutter: &mut Cutte
         for delivery in batch.drain(..) {
             let entry = &*delivery.entry;
             if entry.missed {
-                cutter.lost(&mut cuts);
+                cutter.missed(entry.position.epoch, &mut cuts);
             }
             let piece = Piece {
                 epoch: entry.position.epoch,
