@@ -349,23 +349,9 @@ impl<T: Transport> Consensus<T> {
         if self.raft.trigger().snapshot().await.is_ok()
             && let Some(applied) = self.standing().applied
         {
-            self.snapshot_of(applied).await;
-            // Where it is not there yet, what is before it stays until the next one.
+            // The snapshot may not be there yet; then what is before it stays until the next one.
             let _ = self.raft.trigger().purge_log(applied).await;
         }
-    }
-
-    /// Waits a while until there is a snapshot of the entries up to this one.
-    async fn snapshot_of(&self, index: u64) {
-        let mut metrics = self.raft.metrics();
-        let there = async {
-            while metrics.borrow_watched().snapshot.is_none_or(|last| last.index < index) {
-                if metrics.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(ATTEMPT, there).await;
     }
 
     /// Ends this node's part.
