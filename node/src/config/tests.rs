@@ -305,3 +305,14 @@ fn timings_of_the_cluster_follow_the_way_unless_they_are_set() {
     assert_eq!(follow(", electionTimeout: 1s"), (false, true));
     assert_eq!(follow(", downAfter: 2s, claimTimeout: 2s"), (true, false));
 }
+
+#[test]
+fn aliases_stand_for_no_more_than_a_configuration_may_have() {
+    let chain: String = (1..=100).map(|n| format!(", &a{n} [*a{}]", n - 1)).collect();
+    let deep = case(&format!("x: [&a0 [a]{chain}]\n")).errors();
+    assert!(deep.contains("aliases stand for more"), "{deep}");
+    let long = "a".repeat(100_000);
+    let paths: String = (0..400).map(|n| format!("  p{n}: *p\n")).collect();
+    let wide = case(&format!("paths:\n  p: &p {{source: 'rtsp://{long}'}}\n{paths}")).errors();
+    assert!(wide.contains("aliases stand for more"), "{}", &wide[..wide.len().min(300)]);
+}

@@ -76,7 +76,8 @@ impl Node {
 
 /// Reads one document. An empty one is `None`. Problems are collected; the tree holds what could be read.
 pub(crate) fn parse(file: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> Option<Arc<Node>> {
-    let mut builder = Builder { file, problems, stack: Vec::new(), anchors: HashMap::new(), root: None, documents: 0 };
+    let mut builder =
+        Builder { file, problems, stack: Vec::new(), anchors: HashMap::new(), repeated: 0, root: None, documents: 0 };
     for next in Parser::new_from_str(&file.text) {
         match next {
             Ok((event, span)) => builder.event(event, span),
@@ -96,15 +97,30 @@ struct Builder<'a> {
     file: &'a Arc<SourceFile>,
     problems: &'a mut Vec<Problem>,
     stack: Vec<Frame>,
-    anchors: HashMap<usize, Arc<Node>>,
+    anchors: HashMap<usize, (Arc<Node>, Size)>,
+    /// What aliases have brought so far.
+    repeated: usize,
     root: Option<Arc<Node>>,
     documents: usize,
 }
+
+/// How large a node is with all that its aliases stand for.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    depth: usize,
+    bytes: usize,
+}
+
+/// Aliases may bring no deeper nesting than this, and no more than so many bytes: a few lines can stand for a tree without end.
+const DEPTH_MAX: usize = 64;
+const REPEATED_BYTES_MAX: usize = 16 << 20;
 
 /// A list or map whose end has not come yet.
 struct Frame {
     origin: Origin,
     anchor: usize,
+    /// Of what is in it so far.
+    size: Size,
     open: Open,
 }
 
@@ -133,25 +149,36 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
                 let style = if plain { Style::Plain } else { Style::Quoted };
-                self.finish(Node { origin, body: Body::Scalar(text.into_owned(), style) }, anchor);
+                let size = Size { depth: 1, bytes: size_of::<Node>() + text.len() };
+                self.finish(Node { origin, body: Body::Scalar(text.into_owned(), style) }, anchor, size);
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.stack.push(Frame { origin, anchor, open: Open::List(Vec::new()) });
+                self.stack.push(Frame { origin, anchor, size: Size::default(), open: Open::List(Vec::new()) });
             }
             Event::MappingStart(_, anchor, _) => {
                 let open = Open::Map { entries: Vec::new(), seen: HashMap::new(), merges: Vec::new(), key: None };
-                self.stack.push(Frame { origin, anchor, open });
+                self.stack.push(Frame { origin, anchor, size: Size::default(), open });
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
-                Some(node) => self.place(node, &origin),
-                None => {
-                    self.problem(&origin, "this alias is inside the value it stands for");
-                    self.place(Arc::new(Node { origin: origin.clone(), body: Body::List(Vec::new()) }), &origin);
-                }
+                Some((node, size)) if self.may_repeat(size) => self.place(node, &origin, size),
+                Some(_) => self.place_nothing(&origin, "aliases stand for more than a configuration may have"),
+                None => self.place_nothing(&origin, "this alias is inside the value it stands for"),
             },
             _ => {}
         }
+    }
+
+    /// Whether an alias may bring so much once more.
+    fn may_repeat(&mut self, size: Size) -> bool {
+        self.repeated = self.repeated.saturating_add(size.bytes);
+        self.stack.len() + size.depth <= DEPTH_MAX && self.repeated <= REPEATED_BYTES_MAX
+    }
+
+    fn place_nothing(&mut self, origin: &Origin, why: &str) {
+        self.problem(origin, why);
+        let nothing = Node { origin: origin.clone(), body: Body::List(Vec::new()) };
+        self.place(Arc::new(nothing), origin, Size::default());
     }
 
     fn close(&mut self) {
@@ -165,7 +192,8 @@ impl Builder<'_> {
                 Body::Map(entries)
             }
         };
-        self.finish(Node { origin: frame.origin, body }, frame.anchor);
+        let size = Size { depth: frame.size.depth + 1, bytes: frame.size.bytes + size_of::<Node>() };
+        self.finish(Node { origin: frame.origin, body }, frame.anchor, size);
     }
 
     /// Adds what `<<` brings; keys that are there already win.
@@ -187,21 +215,23 @@ impl Builder<'_> {
         }
     }
 
-    fn finish(&mut self, node: Node, anchor: usize) {
+    fn finish(&mut self, node: Node, anchor: usize, size: Size) {
         let origin = node.origin.clone();
         let node = Arc::new(node);
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, (node.clone(), size));
         }
-        self.place(node, &origin);
+        self.place(node, &origin, size);
     }
 
     /// Puts a finished node where it belongs. `at` is where it stands, which differs from its own origin for an alias.
-    fn place(&mut self, node: Arc<Node>, at: &Origin) {
+    fn place(&mut self, node: Arc<Node>, at: &Origin, size: Size) {
         let Some(frame) = self.stack.last_mut() else {
             self.root.get_or_insert(node);
             return;
         };
+        frame.size.depth = frame.size.depth.max(size.depth);
+        frame.size.bytes = frame.size.bytes.saturating_add(size.bytes);
         match &mut frame.open {
             Open::List(items) => items.push(node),
             Open::Map { key: key @ None, .. } => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -60,7 +60,14 @@ pub(super) async fn cross_origin(State(allowed): State<Arc<[String]>>, request: 
     let origin = allow_origin(&allowed, request.headers().get(ORIGIN));
     let asks_first =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if asks_first { preflight() } else { next.run(request).await };
+    let mut response = match asks_first {
+        true => preflight(),
+        false if !may_change(&allowed, &request) => failure(
+            StatusCode::FORBIDDEN,
+            "a page of another origin changes nothing without credentials: see apiAllowOrigins",
+        ),
+        false => next.run(request).await,
+    };
     if let Some(origin) = origin {
         let headers = response.headers_mut();
         if origin != "*" {
@@ -70,6 +77,22 @@ pub(super) async fn cross_origin(State(allowed): State<Arc<[String]>>, request: 
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     response
+}
+
+/// Whether it changes nothing, or comes from no page of another origin. Browsers send what such a page asks for, also to the loopback,
+/// where no credentials are needed; `*` says who may read.
+fn may_change(allowed: &[String], request: &Request) -> bool {
+    let headers = request.headers();
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let named: Vec<String> = allowed.iter().filter(|pattern| *pattern != "*").cloned().collect();
+    let is_own = || {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, at)| Some(at) == host)
+    };
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        || Shown::of(headers).is_some()
+        || allow_origin(&named, Some(origin)).is_some()
+        || is_own()
 }
 
 fn preflight() -> Response {

@@ -395,6 +395,22 @@ async fn browsers_learn_who_may_ask() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_origin_changes_nothing() {
+    let kick = format!("/v3/rtmpconns/kick/{}", Uuid::from_u128(3));
+    let named = Access { allow_origins: vec!["https://a.example".into()], ..Access::default() };
+    for (access, headers, status) in [
+        (Access::default(), &[("origin", "https://a.example"), ("host", "127.0.0.1:9997")][..], 403),
+        (Access::default(), &[("origin", "http://127.0.0.1:9997"), ("host", "127.0.0.1:9997")], 200),
+        (Access::default(), &[("origin", "https://a.example"), ("authorization", "Basic am9lOnNlY3JldA==")], 200),
+        (named.clone(), &[("origin", "https://a.example")], 200),
+        (named, &[("origin", "null")], 403),
+    ] {
+        let asked = ask(FAKE, access, "127.0.0.1:1", "POST", &kick, headers).await;
+        assert_eq!(asked.status, status, "{headers:?}: {}", asked.body);
+    }
+}
+
+#[tokio::test]
 async fn rtmp_connections_have_the_known_shape() {
     let id = "00000000-0000-0000-0000-000000000003";
     let conn = format!(

@@ -126,7 +126,7 @@ impl Pull {
 /// User and password of a URL, decoded; `None` where it has neither.
 pub fn login(url: &Url) -> Option<(String, String)> {
     let decoded = |text: &str| {
-        let query = format!("x={}", text.replace('+', "%2B"));
+        let query = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
         weft_proto::rtmp::query_value(&query, "x").unwrap_or_default()
     };
     let has_one = !url.username().is_empty() || url.password().is_some();

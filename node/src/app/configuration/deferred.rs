@@ -34,9 +34,10 @@ impl LateHost {
 
     /// Another revision is in force: paths that waited for it are served now. Those that still cannot be are returned.
     pub(in crate::app) fn look_again(&self) -> Vec<PathName> {
-        let waited = std::mem::take(&mut *self.deferred.lock());
+        // Locked throughout: a path that is lost meanwhile must not be given to the node afterwards.
+        let mut deferred = self.deferred.lock();
         let is_unserved = |(path, epoch): &(PathName, Epoch)| !self.assign(path, *epoch);
-        waited.into_iter().filter(is_unserved).map(|(path, _)| path).collect()
+        deferred.drain(..).filter(is_unserved).map(|(path, _)| path).collect()
     }
 
     fn assign(&self, path: &PathName, epoch: Epoch) -> bool {

@@ -13,16 +13,20 @@ use crate::config::{Config, Document, Effective, Loaded, Local, Problem};
 /// What is in force when the node starts: the newest revision that it knows, over what was loaded.
 pub(in crate::app) fn begin(loaded: &Loaded, cluster: &Cluster, agrees: &watch::Sender<u64>) -> Effective {
     let agreed = agreed(&cluster.state().read());
-    let (revision, document) = match agreed {
-        Some((revision, text)) => (revision, Document::parse(&text)),
-        None => (0, Some(Document::default())),
-    };
-    if document.is_none() {
-        error!(revision, "the configuration cannot be read: this node goes on with its file");
-    }
+    let newest = agreed.as_ref().map_or(0, |(revision, _)| *revision);
     // What came with a snapshot was not seen.
-    agrees.send_if_modified(|known| std::mem::replace(known, (*known).max(revision)) < revision);
-    let effective = Effective::of(Arc::new(Local::of(loaded)), revision, document.unwrap_or_default());
+    agrees.send_if_modified(|known| std::mem::replace(known, (*known).max(newest)) < newest);
+    let read = agreed.map(|(revision, text)| (revision, Document::parse(&text)));
+    let (revision, document) = match read {
+        Some((revision, Some(document))) => (revision, document),
+        Some((revision, None)) => {
+            // Not in force, so that nobody builds a change upon it.
+            error!(revision, "the configuration cannot be read: this node goes on with its file");
+            (0, Document::default())
+        }
+        None => (0, Document::default()),
+    };
+    let effective = Effective::of(Arc::new(Local::of(loaded)), revision, document);
     let is_new = |warning: &&Problem| !loaded.warnings.iter().any(|known| known.message == warning.message);
     effective.warnings.iter().filter(is_new).for_each(|warning| warn!("{warning}"));
     if !effective.document.edits.is_empty() {
@@ -42,16 +46,13 @@ impl Node {
     pub(in crate::app) async fn follow(&mut self) {
         let agreed = agreed(&self.cluster.state().read());
         let Some((revision, text)) = agreed.filter(|(revision, _)| *revision > self.effective.revision) else { return };
-        let (local, before) = (self.effective.local.clone(), self.effective.document.clone());
+        let local = self.effective.local.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let document = Document::parse(&text);
-            if document.is_none() {
-                error!(revision, "the configuration cannot be read: the one before stays in force");
-            }
-            Effective::of(local, revision, document.unwrap_or(before))
+            Document::parse(&text).map(|document| Effective::of(local, revision, document))
         });
         match made.await {
-            Ok(effective) => self.take_agreed(effective),
+            Ok(Some(effective)) => self.take_agreed(effective),
+            Ok(None) => error!(revision, "the configuration cannot be read: the one before stays in force"),
             Err(error) => error!(revision, "the configuration is not taken: {error}"),
         }
     }

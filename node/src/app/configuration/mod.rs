@@ -23,7 +23,7 @@ use weft_cluster::membership::{Cluster, History};
 use weft_cluster::ownership::{Answer, Entry, Refusal, State};
 use weft_cluster::raft::{Observer, ProposeError};
 
-use crate::config::{Difference, Document, Edit, Effective, KeyValues, Write};
+use crate::config::{Difference, Document, Edit, EditError, Effective, KeyValues, Write};
 use crate::http::{Asked, ConfigError, ConfigFuture, ConfigSource, Revision, Tried, Written};
 
 pub(super) use deferred::LateHost;
@@ -59,6 +59,9 @@ const WISHES_MAX: usize = 16;
 /// How long it may take until what is agreed is in force here: a large configuration takes tens of milliseconds.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether there is a configuration, while there is none.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// How long who reads waits for the newest word; after that this node's own is given.
 const FRESH_WITHIN: Duration = Duration::from_millis(200);
 
@@ -89,13 +92,17 @@ impl Configuration {
     }
 
     /// What is agreed, over what this node says: newer than what is in force, if the node's loop has not come to it.
-    async fn newest(&self) -> Effective {
+    async fn newest(&self) -> Result<Effective, ConfigError> {
         let in_force = self.in_force.load_full();
         let agreed = agreed(&self.cluster.state().read()).filter(|(revision, _)| *revision != in_force.revision);
-        let Some((revision, text)) = agreed else { return in_force.as_ref().clone() };
+        let Some((revision, text)) = agreed else { return Ok(in_force.as_ref().clone()) };
         let local = in_force.local.clone();
-        let newest = move || Effective::of(local, revision, Document::parse(&text).unwrap_or_default());
-        tokio::task::spawn_blocking(newest).await.unwrap_or_else(|_| in_force.as_ref().clone())
+        let newest = move || Document::parse(&text).map(|document| Effective::of(local, revision, document));
+        let made = tokio::task::spawn_blocking(newest).await;
+        // What cannot be read is not nothing: a change of it would do away with all the rest.
+        made.map_err(|error| ConfigError::Internal(error.to_string()))?.ok_or_else(|| {
+            ConfigError::Unavailable(format!("this node cannot read revision {revision}: it may need a newer program"))
+        })
     }
 
     /// Tries until it is agreed, or refused, or the time is over.
@@ -105,7 +112,15 @@ impl Configuration {
         let edit = Arc::new(edit);
         loop {
             self.cluster.catch_up(left()).await.map_err(|error| unavailable(error, false))?;
-            let now = self.newest().await;
+            let now = self.newest().await?;
+            if self.is_whole() && now.document.whole.is_none() && !matches!(*edit, Edit::Import(..)) {
+                // The cluster has just been formed, and the file of one node is about to become everybody's.
+                if left().is_zero() {
+                    return Err(ConfigError::Unavailable("the cluster has no configuration yet: try again".into()));
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
             if now.document.recent.contains(&id) {
                 return Ok(Written { revision: now.revision, warnings: Vec::new() });
             }
@@ -124,6 +139,9 @@ impl Configuration {
             let text = document.text();
             if text.len() > DOCUMENT_BYTES_MAX {
                 return Err(too_large(text.len()));
+            }
+            if Document::parse(&text).is_none() {
+                return Err(ConfigError::Edit(EditError::Invalid("the configuration is nested too deeply".into())));
             }
             let entry = Entry::Configure { expected: revision, document: text };
             match self.cluster.propose(entry, left()).await {
@@ -168,7 +186,7 @@ fn agreed(state: &State) -> Option<(u64, String)> {
 
 fn too_large(bytes: usize) -> ConfigError {
     let most = DOCUMENT_BYTES_MAX >> 20;
-    ConfigError::Edit(crate::config::EditError::Invalid(format!(
+    ConfigError::Edit(EditError::Invalid(format!(
         "the configuration would have {bytes} bytes; the nodes share {most} MB at most"
     )))
 }
@@ -204,7 +222,7 @@ impl ConfigSource for Configuration {
         async move {
             // What is agreed may be old where there is no quorum; it is the best that is known.
             let _ = self.cluster.catch_up(FRESH_WITHIN).await;
-            let now = self.newest().await;
+            let now = self.newest().await?;
             let (whole, write) = (self.is_whole(), Write::default());
             let tried = move || {
                 let (document, warnings) = now.edited(&edit, whole, "", write)?;
@@ -223,15 +241,18 @@ impl ConfigSource for Configuration {
     fn revisions(&self) -> ConfigFuture<'_, Vec<Revision>> {
         async {
             let _ = self.cluster.catch_up(FRESH_WITHIN).await;
-            let state = self.cluster.state().read();
-            let revision = |(number, text): (u64, &str)| match Document::parse(text) {
+            // Copied first: whoever applies an entry waits for the state, and reading them takes a while.
+            let texts: Vec<(u64, String)> =
+                self.cluster.state().read().revisions().map(|(number, text)| (number, text.to_owned())).collect();
+            let revision = |(number, text): (u64, String)| match Document::parse(&text) {
                 Some(document) => Some(Revision { number, document }),
                 None => {
                     warn!(number, "a revision of the configuration cannot be read");
                     None
                 }
             };
-            Ok(state.revisions().filter_map(revision).collect())
+            let parsed = tokio::task::spawn_blocking(move || texts.into_iter().filter_map(revision).collect()).await;
+            parsed.map_err(|error| ConfigError::Internal(error.to_string()))
         }
         .boxed()
     }

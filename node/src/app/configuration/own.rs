@@ -36,6 +36,15 @@ impl Edits {
         }
     }
 
+    /// Puts aside what cannot be used, for the next edit makes the file anew.
+    fn put_aside(&self) {
+        let (file, aside) = (self.folder.join(FILE), self.folder.join(format!("{FILE}.unused")));
+        match std::fs::rename(&file, &aside) {
+            Ok(()) => warn!("they are kept in {}", aside.display()),
+            Err(error) => error!("they cannot be put aside: {error}"),
+        }
+    }
+
     /// Keeps this, as a whole or not at all.
     fn keep(&self, edits: &KeyValues) -> io::Result<()> {
         let (file, new) = (self.folder.join(FILE), self.folder.join(format!("{FILE}.new")));
@@ -49,13 +58,15 @@ impl Edits {
 }
 
 /// Loads again with the edits that are kept, if there are any. Edits that cannot be used, because the file is another one by
-/// now, are left alone: the node starts without them and says so.
+/// now, are put aside: the node starts without them and says so.
 pub(in crate::app) fn read(loaded: Loaded, source: &mut LoadSource) -> Loaded {
-    let edits = match Edits::in_folder(&loaded.config.data_dir).read() {
+    let kept = Edits::in_folder(&loaded.config.data_dir);
+    let edits = match kept.read() {
         Ok(edits) if edits.is_empty() => return loaded,
         Ok(edits) => edits,
         Err(error) => {
             error!("the edits of the API cannot be read, and have no effect: {error}");
+            kept.put_aside();
             return loaded;
         }
     };
@@ -68,6 +79,7 @@ pub(in crate::app) fn read(loaded: Loaded, source: &mut LoadSource) -> Loaded {
         Err(errors) => {
             errors.0.iter().for_each(|problem| error!("{problem}"));
             error!("edits of the API do not go together with the file, and have no effect");
+            kept.put_aside();
             loaded
         }
     }

@@ -79,7 +79,7 @@ impl<'a> Publisher<'a> {
         self.pacer.set_hasty(self.shared.is_behind.get(), clock.now());
         loop {
             for shelf in 0..self.shelves.len() {
-                self.look(shelf);
+                self.look(shelf)?;
             }
             if self.publication.is_none() && !self.begin(is_all).await? {
                 return Ok(clock.now().after(IDLE));
@@ -118,12 +118,12 @@ impl<'a> Publisher<'a> {
     }
 
     /// Takes up the list of tracks under which the first units of a shelf are.
-    fn look(&mut self, shelf: usize) {
+    fn look(&mut self, shelf: usize) -> Result<(), SourceEnd> {
         let told = self.shelves[shelf].first(|batch| {
             let is_new = !core::mem::replace(&mut batch.seen, true);
             is_new.then(|| (batch.tracks.clone(), batch.jumped))
         });
-        let Some((tracks, jumped)) = told.flatten() else { return };
+        let Some((tracks, jumped)) = told.flatten() else { return Ok(()) };
         if jumped {
             self.pacer.reset();
         }
@@ -131,14 +131,22 @@ impl<'a> Publisher<'a> {
             && continues(slots, &tracks)
         {
             for (slot, track) in slots.iter_mut().zip(tracks) {
-                slot.track = track;
+                let before = core::mem::replace(&mut slot.track, track);
+                let codec = slot.track.as_ref().map(|track| &track.codec);
+                if let (Some(publication), Some(id), Some(codec)) = (&mut self.publication, slot.id, codec)
+                    && before.as_ref().map(|track| &track.codec) != Some(codec)
+                {
+                    // What an initialisation segment says need not come with the pictures.
+                    publication.set_codec(id, codec.clone()).map_err(replaced)?;
+                }
             }
-            return;
+            return Ok(());
         }
         // Other tracks: this publication ends, and the readers wait for the next.
         self.publication = None;
         let slots = tracks.into_iter().map(|track| Slot { track, id: None, line: Line::default() });
         self.renditions[shelf] = Some(slots.collect());
+        Ok(())
     }
 
     /// Publishes the tracks of all renditions, once they have told; whether it did.

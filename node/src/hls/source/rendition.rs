@@ -24,6 +24,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Segments that may be missing one after the other.
 const FAILURES_MAX: u32 = 2;
 
+/// Segments in a row in which no track is found, before the others go on without.
+const UNTOLD_MAX: u32 = 3;
+
+/// Bytes of units that wait for a track that the stream announces and of which nothing comes.
+const HELD_BYTES_MAX: usize = 4 << 20;
+
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;
 
@@ -47,7 +53,11 @@ pub(super) struct Rendition<'a> {
     key: Option<(Arc<Key>, Bytes)>,
     /// The initialisation segment of the last segments.
     map: Option<(Arc<Resource>, Bytes)>,
+    /// That of the segments that are being read.
+    in_force: Option<Arc<Resource>>,
     failures: u32,
+    /// Segments without a track.
+    untold: u32,
 }
 
 /// What the playlist says of the time at which pictures were taken.
@@ -81,7 +91,9 @@ impl<'a> Rendition<'a> {
             date: None,
             key: None,
             map: None,
+            in_force: None,
             failures: 0,
+            untold: 0,
         }
     }
 
@@ -148,6 +160,9 @@ impl<'a> Rendition<'a> {
     async fn segment(&mut self, segment: &MediaSegment) -> Result<(), SourceEnd> {
         if segment.is_gap {
             self.jumped = true;
+            self.note_untold();
+            // There may be thousands of them.
+            tokio::task::yield_now().await;
             return Ok(());
         }
         let mut read = self.read(segment).await;
@@ -202,6 +217,9 @@ impl<'a> Rendition<'a> {
             self.push(&decryptor.finish().map_err(undecryptable)?).map_err(partly)?;
         }
         self.end();
+        if self.told.is_none() {
+            self.note_untold();
+        }
         Ok(())
     }
 
@@ -220,6 +238,7 @@ impl<'a> Rendition<'a> {
             // What an initialisation segment says is known before the first unit.
             self.tell(false);
         }
+        self.in_force = segment.map.clone();
         if let Some(wall) = segment.date {
             self.date = Some(Date { wall, micros: None });
         }
@@ -261,7 +280,18 @@ impl<'a> Rendition<'a> {
                 self.held.push(stored);
             }
         }
-        self.tell(is_over);
+        // Who is silent for so long is not waited for.
+        let held = self.held.iter().map(Stored::bytes).sum::<usize>();
+        self.tell(is_over || held > HELD_BYTES_MAX);
+    }
+
+    /// A rendition in which there is nothing that can be carried must not keep the others waiting.
+    fn note_untold(&mut self) {
+        self.untold += 1;
+        if self.told.is_none() && self.untold == UNTOLD_MAX {
+            warn!(path = %self.pull.path, source = "hlsSource", "no track is found in a playlist");
+            self.shelf.begin(Vec::new(), false);
+        }
     }
 
     /// Says which tracks there are, once all are known, or with what is known at the end of a segment.
@@ -292,8 +322,9 @@ impl<'a> Rendition<'a> {
 
     /// The initialisation segment of a segment, and whether it is another one than that of the last.
     async fn map(&mut self, map: &Arc<Resource>, segment: &MediaSegment) -> Result<(bool, Bytes), SourceEnd> {
+        let is_new = self.in_force.as_ref() != Some(map);
         if let Some((_, bytes)) = self.map.as_ref().filter(|(known, _)| known == map) {
-            return Ok((false, bytes.clone()));
+            return Ok((is_new, bytes.clone()));
         }
         let url = self.join(&map.uri)?;
         let what = "the initialisation segment";
@@ -305,7 +336,7 @@ impl<'a> Rendition<'a> {
             bytes = plain.into();
         }
         self.map = Some((map.clone(), bytes.clone()));
-        Ok((true, bytes))
+        Ok((is_new, bytes))
     }
 
     async fn decryptor(&mut self, key: &Arc<Key>, sequence: u64) -> Result<Decryptor, SourceEnd> {

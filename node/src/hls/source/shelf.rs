@@ -33,6 +33,13 @@ pub(super) struct Stored {
     pub(super) discontinuity: u64,
 }
 
+impl Stored {
+    /// What it takes: a unit may be of one byte.
+    pub(super) fn bytes(&self) -> usize {
+        self.taken.unit.payload.len() + size_of::<Self>()
+    }
+}
+
 /// Units under one list of tracks.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -77,7 +84,7 @@ impl Shelf {
         let Some(batch) = batches.back_mut().filter(|batch| batch.tracks.get(line).is_some_and(Option::is_some)) else {
             return;
         };
-        self.shared.bytes.set(self.shared.bytes.get() + stored.taken.unit.payload.len());
+        self.shared.bytes.set(self.shared.bytes.get() + stored.bytes());
         batch.lines[line].push_back(stored);
         self.shared.filled.notify_one();
     }
@@ -116,7 +123,7 @@ impl Shelf {
     /// Takes the first unit of a line.
     pub(super) fn take(&self, line: usize) -> Option<Stored> {
         let stored = self.first(|batch| batch.lines.get_mut(line)?.pop_front()).flatten()?;
-        self.shared.bytes.set(self.shared.bytes.get() - stored.taken.unit.payload.len());
+        self.shared.bytes.set(self.shared.bytes.get() - stored.bytes());
         self.taken.notify_one();
         Some(stored)
     }

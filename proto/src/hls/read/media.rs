@@ -164,7 +164,7 @@ impl Standing {
             date: self.date.take(),
             is_gap: core::mem::take(&mut self.is_gap),
         });
-        self.sequence = self.sequence.saturating_add(1);
+        self.sequence = self.sequence.checked_add(1).ok_or(PlaylistError::Tag("EXT-X-MEDIA-SEQUENCE"))?;
         Ok(())
     }
 }

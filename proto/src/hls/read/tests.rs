@@ -100,6 +100,8 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(error("#EXTM3U\n#EXTINF:-1,\na.ts"), PlaylistError::Tag("EXTINF"));
     assert_eq!(error("#EXTM3U\n#EXT-X-BYTERANGE:5\na.ts"), PlaylistError::Tag("EXT-X-BYTERANGE"));
     assert_eq!(error("#EXTM3U\n#EXT-X-MAP:BYTERANGE=\"5\"\na.ts"), PlaylistError::Tag("EXT-X-MAP"));
+    let last = format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-GAP\na.ts\n#EXT-X-ENDLIST\n", u64::MAX);
+    assert_eq!(error(&last), PlaylistError::Tag("EXT-X-MEDIA-SEQUENCE"), "there is none after it");
     assert_eq!(error(&format!("#EXTM3U\n{}", "a\n".repeat(HLS_PLAYLIST_LINES_MAX + 1))), PlaylistError::TooLarge);
     assert_eq!(error(&format!("#EXTM3U\n{}", "a".repeat(HLS_PLAYLIST_URI_BYTES_MAX + 1))), PlaylistError::TooLarge);
 }

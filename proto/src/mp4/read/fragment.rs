@@ -28,10 +28,12 @@ struct Defaults {
 pub(super) fn parse(moof: &[u8], start: u64, lines: &mut [Line], out: &mut Vec<Sample>) -> Result<(), Mp4Error> {
     // Where no base is said, the data of a track follows that of the one before (section 8.8.7.1).
     let mut follows = start;
+    // Those of tracks that are left out cost time as well.
+    let mut left = MP4_SAMPLES_MAX;
     for child in children(moof) {
         let (kind, traf) = child?;
         if kind == *b"traf" {
-            follows = track(traf, (start, follows), lines, out)?;
+            follows = track(traf, (start, follows), (lines, &mut left), out)?;
         }
     }
     Ok(())
@@ -41,7 +43,7 @@ pub(super) fn parse(moof: &[u8], start: u64, lines: &mut [Line], out: &mut Vec<S
 fn track(
     traf: &[u8],
     (start, follows): (u64, u64),
-    lines: &mut [Line],
+    (lines, left): (&mut [Line], &mut usize),
     out: &mut Vec<Sample>,
 ) -> Result<u64, Mp4Error> {
     let mut header = Fields::new(b"tfhd", need(traf, b"tfhd")?);
@@ -74,7 +76,7 @@ fn track(
                 lines[at].next = fields.number(version)?;
             }
             ((kind, body), at) if kind == *b"trun" => {
-                end = run(body, (base, end), defaults, at.map(|at| (at, &mut lines[at])), out)?;
+                end = run(body, (base, end), (defaults, &mut *left), at.map(|at| (at, &mut lines[at])), out)?;
             }
             _ => {}
         }
@@ -86,7 +88,7 @@ fn track(
 fn run(
     trun: &[u8],
     (base, follows): (u64, u64),
-    defaults: Defaults,
+    (defaults, left): (Defaults, &mut usize),
     mut line: Option<(usize, &mut Line)>,
     out: &mut Vec<Sample>,
 ) -> Result<u64, Mp4Error> {
@@ -100,9 +102,7 @@ fn run(
         false => follows,
     };
     fields.skip(if is_set(0x4) { 4 } else { 0 })?;
-    if count as usize > MP4_SAMPLES_MAX - out.len() {
-        return Err(Mp4Error::TooLarge(*b"trun"));
-    }
+    *left = left.checked_sub(count as usize).ok_or(Mp4Error::TooLarge(*b"trun"))?;
     let from = out.len();
     for _ in 0..count {
         let duration = if is_set(0x100) { fields.u32()? } else { defaults.duration };
@@ -112,7 +112,7 @@ fn run(
         let composition = if is_set(0x800) { fields.u32()? as i32 } else { 0 };
         if let Some((at, line)) = &mut line {
             let dts = i64::try_from(line.next).ok().filter(|dts| is_sane(*dts, line.described.rate)).ok_or(BAD)?;
-            let dts = dts - line.described.shift;
+            let dts = dts.saturating_sub(line.described.shift);
             line.lead = line.lead.max(-i64::from(composition));
             out.push(Sample { line: *at, offset, size, dts, pts: dts + i64::from(composition) });
             line.next = line.next.saturating_add(duration.into());

@@ -45,7 +45,9 @@ pub enum Mp4Error {
 #[derive(Debug, Default)]
 pub struct Reader {
     buffer: Vec<u8>,
-    /// Where the buffer begins in the segment.
+    /// Bytes of the buffer that are done with.
+    done: usize,
+    /// Where the rest of it begins in the segment.
     position: u64,
     /// Bytes of a box of no interest that are still to come.
     skip: u64,
@@ -86,13 +88,27 @@ impl Reader {
         (self.skip, self.position) = (self.skip - skipped, self.position + skipped);
         bytes = &bytes[skipped as usize..];
         self.buffer.extend_from_slice(bytes);
+        let read = self.boxes();
+        // Once, and not for each box: there may be a hundred thousand in it.
+        self.buffer.drain(..self.done);
+        self.done = 0;
+        if self.buffer.is_empty() {
+            // A fragment was large; what comes next may not be.
+            self.buffer = Vec::new();
+        }
+        read
+    }
+
+    fn boxes(&mut self) -> Result<(), Mp4Error> {
         loop {
-            let Some(head) = Head::parse(&self.buffer)? else { return Ok(()) };
+            let rest = &self.buffer[self.done..];
+            let Some(head) = Head::parse(rest)? else { return Ok(()) };
+            let here = rest.len();
             let most = match &head.kind {
                 b"moov" | b"moof" => MP4_HEADERS_BYTES_MAX,
                 b"mdat" => MP4_FRAGMENT_BYTES_MAX,
                 _ => {
-                    let here = head.length.min(self.buffer.len() as u64);
+                    let here = head.length.min(here as u64);
                     self.skip = head.length - here;
                     self.advance(here as usize);
                     continue;
@@ -102,7 +118,7 @@ impl Reader {
                 return Err(Mp4Error::TooLarge(head.kind));
             }
             let length = head.length as usize;
-            if self.buffer.len() < length {
+            if here < length {
                 return Ok(());
             }
             self.whole(&head)?;
@@ -114,7 +130,7 @@ impl Reader {
     pub fn flush(&mut self) {
         self.dropped += u32::from(!self.buffer.is_empty()) + self.announced.len() as u32;
         (self.buffer, self.announced) = (Vec::new(), Vec::new());
-        (self.position, self.skip) = (0, 0);
+        (self.done, self.position, self.skip) = (0, 0, 0);
     }
 
     /// The next unit.
@@ -143,17 +159,13 @@ impl Reader {
     }
 
     fn advance(&mut self, length: usize) {
-        self.buffer.drain(..length);
+        self.done += length;
         self.position += length as u64;
-        if self.buffer.is_empty() {
-            // A fragment was large; what comes next may not be.
-            self.buffer = Vec::new();
-        }
     }
 
     fn whole(&mut self, head: &Head) -> Result<(), Mp4Error> {
         let buffer = core::mem::take(&mut self.buffer);
-        let body = &buffer[head.bytes..head.length as usize];
+        let body = &buffer[self.done..][head.bytes..head.length as usize];
         let done = match &head.kind {
             b"moov" => self.describe(body),
             b"moof" if self.described.is_empty() => Err(Mp4Error::NoInit),
@@ -172,6 +184,9 @@ impl Reader {
             return Ok(());
         }
         let (tracks, foreign) = init::parse(moov)?;
+        // Samples that were announced belong to tracks that are no more.
+        self.dropped += self.announced.len() as u32;
+        self.announced.clear();
         let line = |(described, codec)| Line { described, stream: Elementary::new(codec), next: 0, lead: 0 };
         self.lines = tracks.into_iter().map(line).collect();
         self.foreign = foreign;

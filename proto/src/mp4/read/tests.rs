@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::bitstream::testdata::*;
 use crate::bitstream::{aac, flac, h264, h265};
+use crate::limits::MP4_SAMPLES_MAX;
 use crate::media::*;
 use crate::mp4::{Run, durations, fragment, init};
 
@@ -53,16 +54,20 @@ fn read(bytes: &[u8], portion: usize) -> (Reader, Vec<Taken>) {
     (reader, taken)
 }
 
-/// Our own fragments of these tracks, read back.
-fn comes_back(tracks: &[Track], units: &[Vec<Unit>], portion: usize) {
-    let mut bytes = init(tracks).unwrap().to_vec();
+/// Our own fragment of these tracks.
+fn written(tracks: &[Track], units: &[Vec<Unit>]) -> Bytes {
     let refs: Vec<Vec<&Unit>> = units.iter().map(|units| units.iter().collect()).collect();
     let lasting: Vec<Vec<u32>> = tracks.iter().zip(&refs).map(|(track, units)| durations(track, units, None)).collect();
     let runs: Vec<Run<'_>> = (1..)
         .zip(tracks.iter().zip(refs.iter().zip(&lasting)))
         .map(|(number, (track, (units, durations)))| Run { number, track, units, durations })
         .collect();
-    bytes.extend_from_slice(&fragment(1, &runs).unwrap());
+    fragment(1, &runs).unwrap()
+}
+
+/// Our own fragments of these tracks, read back.
+fn comes_back(tracks: &[Track], units: &[Vec<Unit>], portion: usize) {
+    let bytes = [&init(tracks).unwrap()[..], &written(tracks, units)].concat();
     let (mut reader, taken) = read(&bytes, portion);
     reader.flush();
     assert_eq!(reader.take_dropped(), 0);
@@ -165,6 +170,34 @@ fn what_makes_no_sense_is_refused() {
     let mut reader = Reader::new();
     reader.push(b"\0\0\0\x01free\0\0\x01\0\0\0\0\0junk").unwrap();
     assert!(reader.buffer.is_empty() && reader.skip > 1 << 39);
+}
+
+#[test]
+fn another_list_of_tracks_between_samples_and_their_bytes_is_survived() {
+    let (both, one) = ([video(), sound()], [video()]);
+    let picture = unit(&both[0], 0, 0, 0, Bytes::from_static(&[0x65, 0x88, 1]));
+    let frame = unit(&both[1], 1, 0, 0, Bytes::from_static(&[0x21; 9]));
+    let whole = written(&both, &[vec![picture], vec![frame]]);
+    let moof = u32::from_be_bytes(whole[..4].try_into().unwrap()) as usize;
+    let mut reader = Reader::new();
+    for bytes in [&init(&both).unwrap()[..], &whole[..moof], &init(&one).unwrap()[..], &whole[moof..]] {
+        reader.push(bytes).unwrap();
+    }
+    assert!(reader.take().is_none() && reader.take_dropped() == 2);
+}
+
+#[test]
+fn boxes_of_no_interest_and_samples_of_foreign_tracks_cost_little() {
+    let mut reader = Reader::new();
+    reader.push(&b"\0\0\0\x08free".repeat(1 << 17)).unwrap();
+    assert!(reader.buffer.is_empty());
+    // A fragment of track 9, which is not there, with more samples in two runs than a fragment may have.
+    let run = [&b"\0\0\0\x10trun\0\0\0\0"[..], &(MP4_SAMPLES_MAX as u32 / 2 + 1).to_be_bytes()].concat();
+    let head = b"\0\0\0\x10tfhd\0\0\0\0\0\0\0\x09";
+    let traf = [&b"\0\0\0\x38traf"[..], head, &run, &run].concat();
+    let moof = [&b"\0\0\0\x40moof"[..], &traf].concat();
+    reader.push(&init(&[video()]).unwrap()).unwrap();
+    assert_eq!(reader.push(&moof).unwrap_err(), Mp4Error::TooLarge(*b"trun"));
 }
 
 proptest! {
