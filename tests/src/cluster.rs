@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 pub use self::node::{Node, Setup};
 use self::watch::Watch;
+use crate::numbered::Numbered;
 use crate::publisher::{Publisher, Refused};
 use crate::{tools, wait};
 
@@ -174,6 +175,16 @@ impl Cluster {
                 found.is_some_and(|one| one["standbys"].as_array().is_some_and(|all| all.iter().any(|one| one == name)))
             })
         });
+    }
+
+    /// Publishes frames that say whose they are, trying again while the cluster cannot agree. `path` may have a query.
+    pub fn publish_numbered(&self, at: usize, path: &str, who: u8) -> Numbered {
+        let server = self.nodes[at].rtsp_address();
+        wait::until(format!("{path} to be published"), SECONDS, || match Numbered::start(server, path, who) {
+            Ok(publisher) => Some(publisher),
+            Err(Refused::Status(503)) => None,
+            Err(error) => self.fail(&format!("{path}: {error:?}")),
+        })
     }
 
     /// Publishes at a node, trying again while the node starts or the cluster cannot agree.

@@ -14,7 +14,7 @@ use weft_proto::rtp::{Format, Received, TrackReceiver};
 use weft_proto::rtsp::machine::{ClientEvent, ClientMachine};
 use weft_proto::rtsp::{Channels, Incoming, LowerTransport, Method, Reader, Request, Response, Transport};
 use weft_proto::sdp;
-use weft_proto::time::Now;
+use weft_proto::time::{ClockRate, Now};
 
 pub use self::udp::UdpPlayer;
 
@@ -56,6 +56,15 @@ pub struct Arrival {
     pub bytes: Bytes,
     /// When its last packet arrived.
     pub at: Instant,
+}
+
+impl Arrival {
+    /// Of a unit on a track of this kind and clock rate.
+    fn of(unit: &Received, kind: Kind, rate: ClockRate, at: Instant) -> Self {
+        let bytes = unit.payload.frames().last().map(|frame| frame.slices().concat().into());
+        let (micros, random_access) = (rate.to_micros(unit.ticks), unit.random_access);
+        Self { kind, micros, random_access, bytes: bytes.unwrap_or_default(), at }
+    }
 }
 
 /// Seconds a response may take.
@@ -210,16 +219,8 @@ impl Player {
             }
             let (kind, rate) = (track.kind, track.receiver.rate());
             let ready = &mut self.ready;
-            track.receiver.rtp(data, now, &mut |unit: Received| {
-                let bytes = unit.payload.frames().last().map(|frame| frame.slices().concat().into());
-                ready.push_back(Arrival {
-                    kind,
-                    micros: rate.to_micros(unit.ticks),
-                    random_access: unit.random_access,
-                    bytes: bytes.unwrap_or_default(),
-                    at,
-                });
-            });
+            let mut take = |unit: Received| ready.push_back(Arrival::of(&unit, kind, rate, at));
+            track.receiver.rtp(data, now, &mut take);
         }
     }
 

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -138,6 +141,14 @@ impl Server {
     /// Its working folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// SHA-256 of its certificate, as a user would find it.
+    pub fn fingerprint(&self) -> String {
+        let pem = std::fs::read_to_string(self.folder().join("server.crt")).expect("a certificate");
+        let base64: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
+        let der = STANDARD.decode(base64).expect("PEM");
+        Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The address of RTSP.

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
 use weft_tests::clients::Client::{Ffmpeg, Ffmpeg9};
 use weft_tests::clients::Way::Tcp;
 use weft_tests::clients::contents;
@@ -140,14 +137,6 @@ fn our_own_playlists_are_pulled() {
     }
 }
 
-/// Of a server's certificate, as a user would find it.
-fn fingerprint(server: &Server) -> String {
-    let pem = std::fs::read_to_string(server.folder().join("server.crt")).expect("a certificate");
-    let base64: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
-    let der = STANDARD.decode(base64).expect("PEM");
-    Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 fn our_own_transport_streams_are_pulled_encrypted() {
     let _limit = Deadline::seconds(120);
@@ -157,7 +146,7 @@ fn our_own_transport_streams_are_pulled_encrypted() {
     let _publisher = Ffmpeg.publish_for_ever(&origin, Tcp, "live/cam", media);
     origin.wait_ready("live/cam");
     let url = origin.hls("live/cam").replace("http:", "https:");
-    let (print, other) = (fingerprint(&origin), "0".repeat(64));
+    let (print, other) = (origin.fingerprint(), "0".repeat(64));
     let node = Server::with_paths(
         "",
         &format!(

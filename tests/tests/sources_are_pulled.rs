@@ -2,9 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
 use weft_proto::rtsp::machine::ClientMachine;
 use weft_tests::camera::Cameras;
 use weft_tests::clients::Client::Ffmpeg;
@@ -21,14 +18,6 @@ use weft_tests::wait;
 /// Seconds that each reader records.
 const RECORDED_SECONDS: u32 = 6;
 
-/// Of a server's certificate, as a user would find it.
-fn fingerprint(server: &Server) -> String {
-    let pem = std::fs::read_to_string(server.folder().join("server.crt")).expect("a certificate");
-    let base64: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
-    let der = STANDARD.decode(base64).expect("PEM");
-    Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 fn every_way_gives_what_the_source_sends() {
     let _limit = Deadline::seconds(150);
@@ -38,7 +27,7 @@ fn every_way_gives_what_the_source_sends() {
     let mut publisher = Ffmpeg.publish_for_ever(&camera, Tcp, "live/cam", media);
     camera.wait_ready("live/cam");
     camera.wait_log(&["sender reports tie all tracks together"]);
-    let print = fingerprint(&camera);
+    let print = camera.fingerprint();
     let (rtsp, rtsps) = (camera.rtsp("live/cam"), camera.rtsps("live/cam"));
     let (rtmp, rtmps) = (camera.rtmp("live/cam"), camera.rtmps("live/cam"));
     let ways = ["live/tcp", "live/udp", "live/range", "live/tls", "live/rtmp", "live/rtmps"];

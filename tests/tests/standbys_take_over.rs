@@ -8,7 +8,6 @@
 //! What is asserted has room for a busy machine; the aims are in `BENCHMARKS.md`, beside what was seen.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,7 +18,6 @@ use weft_tests::figures::Figures;
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::numbered::{Numbered, Strict};
 use weft_tests::publisher::Refused;
-use weft_tests::wait;
 
 /// Runs without a wish.
 const RUNS: usize = 1;
@@ -54,10 +52,10 @@ struct Scene {
 impl Scene {
     /// The publisher at `owner`, the standby at `waits`, the reader at `reads`; all is well when this returns.
     fn set(cluster: &Cluster, path: &str, [owner, waits, reads]: [usize; 3]) -> Self {
-        let [at, stands_by, reading] = [owner, waits, reads].map(|node| cluster.nodes[node].rtsp_address());
-        let first = publish(cluster, at, path, FIRST);
+        let reading = cluster.nodes[reads].rtsp_address();
+        let first = cluster.publish_numbered(owner, path, FIRST);
         cluster.wait_owner(path, Some(&cluster.nodes[owner].name));
-        let second = publish(cluster, stands_by, &format!("{path}?standby=1"), SECOND);
+        let second = cluster.publish_numbered(waits, &format!("{path}?standby=1"), SECOND);
         cluster.wait("the standby to be ready", |cluster| {
             shown(cluster, reads, path)["standbys"]
                 .as_array()
@@ -86,15 +84,6 @@ impl Scene {
             _ => cluster.fail(&format!("{}: one takeover, not {changes:?}", self.path)),
         }
     }
-}
-
-/// Publishes, trying again while the cluster cannot agree.
-fn publish(cluster: &Cluster, server: SocketAddr, path: &str, who: u8) -> Numbered {
-    wait::until(format!("{path} to be published"), 30, || match Numbered::start(server, path, who) {
-        Ok(publisher) => Some(publisher),
-        Err(Refused::Status(503)) => None,
-        Err(error) => cluster.fail(&format!("{path}: {error:?}")),
-    })
 }
 
 fn ok<T, E: Display>(cluster: &Cluster, result: Result<T, E>) -> T {

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use weft_tests::cluster::Cluster;
 use weft_tests::deadline::Deadline;
-use weft_tests::numbered::{Numbered, Strict};
-use weft_tests::publisher::Refused;
+use weft_tests::numbered::Strict;
 use weft_tests::{tools, wait};
 
 /// What a node says when it reads an entry of the next level.
@@ -16,15 +15,6 @@ const NEXT_LEVEL: &str = "an entry of the next level was agreed on";
 /// Publishers of the path that is read all the time, each of which stands by while the other's node is upgraded.
 const FIRST: u8 = 1;
 const SECOND: u8 = 2;
-
-fn publish(cluster: &Cluster, at: usize, path: &str, who: u8) -> Numbered {
-    let server = cluster.nodes[at].rtsp_address();
-    wait::until(format!("{path} to be published"), 30, || match Numbered::start(server, path, who) {
-        Ok(publisher) => Some(publisher),
-        Err(Refused::Status(503)) => None,
-        Err(error) => cluster.fail(&format!("{path}: {error:?}")),
-    })
-}
 
 fn ok<T>(cluster: &Cluster, result: Result<T, String>) -> T {
     result.unwrap_or_else(|error| cluster.fail(&error))
@@ -54,7 +44,7 @@ fn upgrade(cluster: &mut Cluster, at: usize) {
 fn check_all_ways(cluster: &Cluster, round: &str) {
     for from in 0..cluster.nodes.len() {
         let path = format!("{round}/{from}");
-        let _publisher = publish(cluster, from, &path, FIRST);
+        let _publisher = cluster.publish_numbered(from, &path, FIRST);
         cluster.wait_owner(&path, Some(&cluster.nodes[from].name));
         for node in &cluster.nodes {
             let mut reader = Strict::start(node.rtsp_address(), &path);
@@ -70,9 +60,9 @@ fn node_by_node_while_it_is_read() {
     let leader = cluster.leader();
     // The leader is the last but one: before and after it old and new ones lead each other.
     let [one, two, three] = [(leader + 1) % 3, leader, (leader + 2) % 3];
-    let first = publish(&cluster, one, "cam", FIRST);
-    let second = publish(&cluster, two, "cam?standby=1", SECOND);
-    wait_for_standby(&cluster, three, two);
+    let first = cluster.publish_numbered(one, "cam", FIRST);
+    let second = cluster.publish_numbered(two, "cam?standby=1", SECOND);
+    cluster.wait_standby("cam", two);
     let mut reader = Strict::start(cluster.nodes[three].rtsp_address(), "cam");
     ok(&cluster, reader.read_from(FIRST, 10));
 
@@ -81,8 +71,8 @@ fn node_by_node_while_it_is_read() {
     drop(first);
     check_all_ways(&cluster, "one-new");
 
-    let first = publish(&cluster, one, "cam?standby=1", FIRST);
-    wait_for_standby(&cluster, three, one);
+    let first = cluster.publish_numbered(one, "cam?standby=1", FIRST);
+    cluster.wait_standby("cam", one);
     upgrade(&mut cluster, two);
     ok(&cluster, reader.read_from(FIRST, 10));
     drop(second);
@@ -112,14 +102,4 @@ fn node_by_node_while_it_is_read() {
     cluster.nodes[three].start();
     cluster.wait_formed();
     check_all_ways(&cluster, "again");
-}
-
-/// Waits until this node knows that a publisher at that one stands by.
-fn wait_for_standby(cluster: &Cluster, knows: usize, waits: usize) {
-    let name = &cluster.nodes[waits].name;
-    cluster.wait("the standby to be registered", |cluster| {
-        let paths = cluster.nodes[knows].get("/cluster/paths").unwrap_or_default();
-        let found = paths.as_array().into_iter().flatten().find(|one| one["name"] == "cam");
-        found.is_some_and(|one| one["standbys"].as_array().is_some_and(|all| all.iter().any(|one| one == name)))
-    });
 }

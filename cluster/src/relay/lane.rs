@@ -114,8 +114,19 @@ impl Lane {
 
     /// Where it is served when what is next gives way to a newer group, because it has waited too long.
     pub(super) fn class_after(&self, stream: &Stream, now: Now, patience: Duration) -> Option<Class> {
-        self.next_unit().filter(|entry| now.since(entry.arrived) > patience && self.may_jump(stream))?;
+        if !self.gives_way(stream, now, patience) {
+            return None;
+        }
         stream.newest_group().map(|(_, newest)| self.lead.class_of(&newest))
+    }
+
+    /// Whether what is next has waited too long, and there is a newer group to go on with.
+    fn gives_way(&self, stream: &Stream, now: Now, patience: Duration) -> bool {
+        self.is_old(now, patience) && self.may_jump(stream)
+    }
+
+    fn is_old(&self, now: Now, patience: Duration) -> bool {
+        self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience)
     }
 
     /// Bytes that the connection has taken so far.
@@ -125,9 +136,7 @@ impl Lane {
 
     /// Whether what is next has waited too long, and there is no newer group yet that it could give way to.
     pub(super) fn is_late(&self, stream: &Stream, now: Now, patience: Duration) -> bool {
-        !self.is_sound
-            && self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience)
-            && !self.may_jump(stream)
+        !self.is_sound && self.is_old(now, patience) && !self.may_jump(stream)
     }
 
     /// Whether there is a newer group than that of what is next.
@@ -251,8 +260,7 @@ impl Lane {
 
     /// What has waited too long gives way to the newest group, when that is another one.
     fn give_up_old(&mut self, stream: &Stream, outlet: &mut impl Outlet, now: Now, patience: Duration) {
-        let is_old = self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience);
-        if is_old && self.may_jump(stream) {
+        if self.gives_way(stream, now, patience) {
             self.jump(stream, outlet);
         }
     }

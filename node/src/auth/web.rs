@@ -64,8 +64,13 @@ pub fn allow_origin(allowed: &[String], origin: Option<&HeaderValue>) -> Option<
         return Some(HeaderValue::from_static("*"));
     }
     let origin = origin?;
-    let text = origin.to_str().ok()?;
-    allowed.iter().any(|pattern| fits(pattern, text)).then(|| origin.clone())
+    is_named(allowed, origin).then(|| origin.clone())
+}
+
+/// Whether an origin is allowed by name, not just by `*`.
+pub fn is_named(allowed: &[String], origin: &HeaderValue) -> bool {
+    let Ok(text) = origin.to_str() else { return false };
+    allowed.iter().any(|pattern| pattern != "*" && fits(pattern, text))
 }
 
 /// `https://example.com`, or `https://*.example.com` for any host below it.

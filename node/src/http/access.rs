@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::failure;
-use crate::auth::web::{Shown, allow_origin};
+use crate::auth::web::{Shown, allow_origin, is_named};
 use crate::auth::{Action, AuthRequest, Authenticator, Decision, Protocol};
 
 /// Who asks, where that is known.
@@ -84,14 +84,13 @@ pub(super) async fn cross_origin(State(allowed): State<Arc<[String]>>, request: 
 fn may_change(allowed: &[String], request: &Request) -> bool {
     let headers = request.headers();
     let Some(origin) = headers.get(ORIGIN) else { return true };
-    let named: Vec<String> = allowed.iter().filter(|pattern| *pattern != "*").cloned().collect();
     let is_own = || {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, at)| Some(at) == host)
     };
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         || Shown::of(headers).is_some()
-        || allow_origin(&named, Some(origin)).is_some()
+        || is_named(allowed, origin)
         || is_own()
 }
 

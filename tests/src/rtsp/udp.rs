@@ -93,16 +93,8 @@ impl UdpPlayer {
         let at = Instant::now();
         let now = Now::from_micros(at.duration_since(self.begun).as_micros() as u64);
         let (kind, rate, ready) = (self.kind, self.receiver.rate(), &mut self.ready);
-        self.receiver.rtp(Bytes::copy_from_slice(packet), now, &mut |unit: Received| {
-            let bytes = unit.payload.frames().last().map(|frame| frame.slices().concat().into());
-            ready.push_back(Arrival {
-                kind,
-                micros: rate.to_micros(unit.ticks),
-                random_access: unit.random_access,
-                bytes: bytes.unwrap_or_default(),
-                at,
-            });
-        });
+        let mut take = |unit: Received| ready.push_back(Arrival::of(&unit, kind, rate, at));
+        self.receiver.rtp(Bytes::copy_from_slice(packet), now, &mut take);
     }
 
     /// Looks whether the connection is still there, and shows that this end is.
