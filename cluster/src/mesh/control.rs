@@ -213,7 +213,7 @@ pub(super) async fn keep(shared: Arc<Shared>, node: NodeId) {
                 backoff.reset();
                 shared.runtime.spawn(run(shared.clone(), node, link));
             }
-            // The peer's own attempt was quicker.
+            // The peer's own attempt was quicker, or this node refuses the peer.
             Ok(None) => {}
             Err(refusal) => {
                 if backoff.is_fresh() && refusal != Refusal::Simultaneous {
@@ -232,7 +232,8 @@ pub(super) async fn keep(shared: Arc<Shared>, node: NodeId) {
     }
 }
 
-/// The dialer's part. `None` when the peer was answered meanwhile.
+/// The dialer's part. `None` when the peer was answered meanwhile, or is refused by this node: a refusal is the peer's alone,
+/// for who is told that it was removed ends.
 async fn dial(
     shared: &Arc<Shared>,
     node: NodeId,
@@ -261,7 +262,7 @@ async fn dial(
         Err(Some(refusal)) => {
             refusal.close(&connection);
             shared.complaints.note(refusal, canonical(connection.remote_address()), "control, dialed");
-            Err(refusal)
+            Ok(None)
         }
         Err(None) => {
             End::Done.close(&connection);

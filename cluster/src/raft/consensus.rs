@@ -349,9 +349,23 @@ impl<T: Transport> Consensus<T> {
         if self.raft.trigger().snapshot().await.is_ok()
             && let Some(applied) = self.standing().applied
         {
-            // The snapshot may not be there yet; then what is before it stays until the next one.
+            self.snapshot_of(applied).await;
+            // Where it is not there yet, what is before it stays until the next one.
             let _ = self.raft.trigger().purge_log(applied).await;
         }
+    }
+
+    /// Waits a while until there is a snapshot of the entries up to this one.
+    async fn snapshot_of(&self, index: u64) {
+        let mut metrics = self.raft.metrics();
+        let there = async {
+            while metrics.borrow_watched().snapshot.is_none_or(|last| last.index < index) {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(ATTEMPT, there).await;
     }
 
     /// Ends this node's part.
@@ -460,7 +474,6 @@ fn settings(timings: &RaftTimings) -> Result<Config, openraft::ConfigError> {
         // A leader sends entries before they are on its own disk. Started again in the same term it would number others
         // alike: two entries of one name, both committed. The simulation found it. It has to be elected anew.
         enable_leader_restore: Some(false),
-        install_snapshot_timeout: 5_000,
         max_payload_entries: 512,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(8192),
         max_in_snapshot_log_to_keep: 1024,

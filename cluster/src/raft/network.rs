@@ -43,6 +43,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Where nodes are so far apart that this is longer, it is so many times what the library gives.
 const TIMES: u32 = 4;
 
+/// How long a node may take over one part of a snapshot before all of it is sent anew: not so long that a part which was lost with
+/// its way keeps a follower waiting when the way is back.
+const PART: Duration = Duration::from_secs(2);
+
+/// The last part is answered when the whole is on the disk and read: so many bytes a second at the least.
+const SLOWEST_DISK: u64 = 4 << 20;
+
 /// How long nodes that could not be reached are left alone. Their messages are refused without a packet, so this costs
 /// next to nothing, and a node that is back is served at once.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -64,8 +71,7 @@ impl<T: Transport> RaftNetworkFactory<Types> for Network<T> {
 type Rpc<V> = Result<V, RPCError<Types>>;
 
 impl<T: Transport> Peer<T> {
-    async fn call(&self, action: RPCTypes, request: Request, option: &RPCOption) -> Rpc<Response> {
-        let within = stretch(option.hard_ttl() * TIMES).max(PATIENCE);
+    async fn call(&self, action: RPCTypes, request: Request, within: Duration) -> Rpc<Response> {
         let answer = self.transport.call(self.peer, request, within).await;
         match answer {
             Ok(Response::Busy(()) | Response::Unable(()) | Response::Unsupported(())) => Err(unreachable("it cannot")),
@@ -79,7 +85,7 @@ impl<T: Transport> Peer<T> {
     }
 
     async fn ask(&self, request: Request, option: &RPCOption) -> Rpc<VoteResponse<Types>> {
-        match self.call(RPCTypes::Vote, request, option).await? {
+        match self.call(RPCTypes::Vote, request, patience(option)).await? {
             Response::Voted(voted) => Ok(VoteResponse {
                 vote: types::vote(voted.vote),
                 vote_granted: voted.granted,
@@ -89,7 +95,7 @@ impl<T: Transport> Peer<T> {
         }
     }
 
-    async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot, option: &RPCOption) -> Rpc<SnapshotResponse<Types>> {
+    async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot) -> Rpc<SnapshotResponse<Types>> {
         let stored = &snapshot.meta.last_membership;
         let membership = (stored.log_id().map(types::log_id_to_wire), types::membership_to_wire(stored.membership()));
         let total = snapshot.snapshot.len() as u64;
@@ -105,7 +111,8 @@ impl<T: Transport> Peer<T> {
                 bytes: part.to_vec(),
             });
             offset += part.len() as u64;
-            match self.call(RPCTypes::InstallSnapshot, request, option).await? {
+            let within = if offset == total { PART + Duration::from_secs(total / SLOWEST_DISK) } else { PART };
+            match self.call(RPCTypes::InstallSnapshot, request, stretch(within)).await? {
                 Response::SnapshotTaken(theirs) => answer = Some(types::vote(theirs)),
                 _ => return Err(confused()),
             }
@@ -116,6 +123,11 @@ impl<T: Transport> Peer<T> {
         // A snapshot is never empty: it begins with its version.
         answer.map(SnapshotResponse::new).ok_or_else(confused)
     }
+}
+
+/// How long a message that is no snapshot may take.
+fn patience(option: &RPCOption) -> Duration {
+    stretch(option.hard_ttl() * TIMES).max(PATIENCE)
 }
 
 fn unreachable(error: impl ToString) -> RPCError<Types> {
@@ -152,7 +164,7 @@ impl<T: Transport> RaftNetworkV2<Types> for Peer<T> {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<Types>> {
-        match self.call(RPCTypes::AppendEntries, Request::Append(append_to_wire(rpc)), &option).await? {
+        match self.call(RPCTypes::AppendEntries, Request::Append(append_to_wire(rpc)), patience(&option)).await? {
             Response::Appended(wire::Appended::All) => Ok(AppendEntriesResponse::Success),
             Response::Appended(wire::Appended::Upto(id)) => {
                 Ok(AppendEntriesResponse::PartialSuccess(id.map(types::log_id)))
@@ -178,12 +190,12 @@ impl<T: Transport> RaftNetworkV2<Types> for Peer<T> {
         vote: Vote,
         snapshot: Snapshot,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        option: RPCOption,
+        _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = self.send_snapshot(vote, snapshot, &option) => sent.map_err(StreamingError::from),
+            sent = self.send_snapshot(vote, snapshot) => sent.map_err(StreamingError::from),
         }
     }
 
@@ -197,7 +209,7 @@ impl<T: Transport> RaftNetworkV2<Types> for Peer<T> {
             to: *request.to_node_id(),
             last: request.last_log_id().copied().map(types::log_id_to_wire),
         };
-        match self.call(RPCTypes::TransferLeader, Request::Transfer(transfer), &option).await? {
+        match self.call(RPCTypes::TransferLeader, Request::Transfer(transfer), patience(&option)).await? {
             // Whether it took over shows in the next vote; a refusal here is only for the log.
             Response::Transferred(_) => Ok(Ok(())),
             _ => Err(confused()),
@@ -206,5 +218,53 @@ impl<T: Transport> RaftNetworkV2<Types> for Peer<T> {
 
     fn backoff(&self) -> Option<Backoff> {
         Some(Backoff::new(std::iter::repeat(BACKOFF)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use openraft::storage::SnapshotMeta;
+    use parking_lot::Mutex;
+    use weft_proto::wire::control::Signal;
+
+    use super::*;
+    use crate::mesh::PeerAddress;
+
+    /// Answers every part, and notes how long it was given.
+    #[derive(Clone, Default)]
+    struct Patient(Arc<Mutex<Vec<Duration>>>);
+
+    impl Transport for Patient {
+        async fn call(&self, _: NodeId, request: Request, within: Duration) -> Result<Response, CallError> {
+            let Request::Snapshot(part) = request else { panic!("{request:?}") };
+            self.0.lock().push(within);
+            Ok(Response::SnapshotTaken(part.vote))
+        }
+
+        fn signal(&self, _: NodeId, _: Signal) {}
+
+        fn set_peers(&self, _: BTreeMap<NodeId, PeerAddress>) {}
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_lost_does_not_keep_a_follower_waiting() {
+        let given = async |bytes: usize| {
+            let transport = Patient::default();
+            let mut network = Network::new(NodeId(1), transport.clone());
+            let peer = network.new_client(NodeId(2), &EmptyNode::new()).await;
+            let meta = SnapshotMeta { last_log_id: None, last_membership: openraft::StoredMembership::default() };
+            let snapshot = Snapshot { meta, snapshot: vec![0; bytes] };
+            peer.send_snapshot(Vote::new_committed(1, NodeId(1)), snapshot).await.unwrap();
+            let given = transport.0.lock().clone();
+            given
+        };
+        assert_eq!(given(1000).await, [PART]);
+        let many = given(crate::limits::SNAPSHOT_BYTES_MAX).await;
+        let (last, parts) = many.split_last().unwrap();
+        assert!(parts.iter().all(|within| *within == PART), "{parts:?}");
+        assert_eq!(*last, PART + Duration::from_secs(12), "time to bring 48 MiB to a slow disk");
     }
 }

@@ -5,6 +5,8 @@ use crate::stream::testing::{tracks, unit};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
+const NOTHING: [u64; 0] = [];
+
 fn ms(millis: u64) -> Now {
     Now::from_micros(millis * 1000)
 }
@@ -42,7 +44,7 @@ fn a_unit_waits_for_what_comes_before_it_on_another_track() {
     let mut merge = merge();
     merge.arrived(lane(0, 1), relayed(1, 1, &[(0, 0)]), ms(0));
     merge.arrived(lane(0, 1), relayed(1, 3, &[(0, 2)]), ms(1));
-    assert_eq!(taken(&mut merge, 1), []);
+    assert_eq!(taken(&mut merge, 1), NOTHING);
     merge.arrived(lane(0, 0), relayed(0, 0, &[]), ms(2));
     assert_eq!(taken(&mut merge, 2), [0, 1]);
     merge.arrived(lane(0, 0), relayed(0, 2, &[(1, 1)]), ms(3));
@@ -59,7 +61,7 @@ fn what_was_given_up_is_not_waited_for() {
     merge.dropped(lane(0, 0));
     assert_eq!(taken(&mut merge, 1), [5]);
     merge.arrived(lane(0, 0), relayed(0, 2, &[]), ms(2));
-    assert_eq!(taken(&mut merge, 2), []);
+    assert_eq!(taken(&mut merge, 2), NOTHING);
 }
 
 #[test]
@@ -78,9 +80,9 @@ fn a_group_of_which_nothing_came_can_be_given_up_too() {
     merge.arrived(lane(0, 0), relayed(0, 0, &[]), ms(0));
     assert_eq!(taken(&mut merge, 0), [0]);
     merge.arrived(lane(0, 1), relayed(1, 11, &[(0, 10)]), ms(1));
-    assert_eq!(taken(&mut merge, 1), [], "the stream of group 0 is open, and may bring it");
+    assert_eq!(taken(&mut merge, 1), NOTHING, "the stream of group 0 is open, and may bring it");
     merge.finished(lane(0, 0));
-    assert_eq!(taken(&mut merge, 1), [], "it is whole, so there is another group");
+    assert_eq!(taken(&mut merge, 1), NOTHING, "it is whole, so there is another group");
     merge.dropped(lane(10, 0));
     assert_eq!(taken(&mut merge, 1), [11]);
 }
@@ -91,7 +93,7 @@ fn nothing_waits_for_ever() {
     merge.arrived(lane(0, 1), relayed(1, 1, &[(0, 0)]), ms(100));
     merge.arrived(lane(0, 1), relayed(1, 3, &[(0, 2)]), ms(120));
     assert_eq!(merge.wake_at(), Some(ms(600)));
-    assert_eq!(taken(&mut merge, 599), []);
+    assert_eq!(taken(&mut merge, 599), NOTHING);
     assert_eq!(taken(&mut merge, 600), [1]);
     assert_eq!(taken(&mut merge, 620), [3]);
 }
@@ -104,12 +106,12 @@ fn an_older_epoch_never_follows_a_newer_one() {
     assert!(merge.begin(&head(2, 0, 0)));
     let newer = LaneKey::from(&head(2, 0, 0));
     merge.arrived(newer, relayed(0, 0, &[]), ms(10));
-    assert_eq!(taken(&mut merge, 10), [], "what is left of the older one may be on its way");
+    assert_eq!(taken(&mut merge, 10), NOTHING, "what is left of the older one may be on its way");
     merge.arrived(lane(0, 0), relayed(0, 8, &[]), ms(20));
     assert_eq!(taken(&mut merge, 20), [8]);
     assert_eq!(taken(&mut merge, 110), [0]);
     merge.arrived(lane(0, 0), relayed(0, 9, &[]), ms(120));
-    assert_eq!(taken(&mut merge, 120), []);
+    assert_eq!(taken(&mut merge, 120), NOTHING);
     assert_eq!(merge.last.map(|last| last.epoch), Some(Epoch(2)));
 }
 

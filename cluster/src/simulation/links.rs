@@ -184,7 +184,7 @@ impl Links {
             };
             match self.dial(peer, attempt, backoff.patience()).await {
                 Ok(true) => backoff.reset(),
-                // The peer's own attempt was quicker.
+                // The peer's own attempt was quicker, or this node refuses the peer.
                 Ok(false) => {}
                 Err(Refusal::Removed) => self.door.removed.notify_one(),
                 Err(_) => {}
@@ -195,7 +195,7 @@ impl Links {
         }
     }
 
-    /// The dialer's part. Whether there is a connection now.
+    /// The dialer's part. Whether there is a connection now; otherwise why the peer refuses.
     async fn dial(&self, peer: NodeId, attempt: u64, patience: Duration) -> Result<bool, Refusal> {
         let reached = timeout(patience, self.reach(peer)).await;
         let theirs = reached.map_err(|_| Refusal::Deadline)?;
@@ -219,7 +219,9 @@ impl Links {
         };
         let hello = timeout(HELLO_DEADLINE, greeting).await.unwrap_or(Err(Refusal::Deadline))?;
         let greeted = self.door.peers.lock().table.greeted(peer, attempt, &hello, connection);
-        greeted.map_or_else(|refusal| refusal.map_or(Ok(()), Err), |_| Ok(()))?;
+        if greeted.is_err() {
+            return Ok(false);
+        }
         let is_in_use = self.door.connection(peer) == Some(connection);
         if is_in_use {
             self.door.changed.notify_waiters();

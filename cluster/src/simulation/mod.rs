@@ -10,7 +10,7 @@
 //! any reader takes. At the end everything is healed, and the cluster must be well again within bounds.
 //!
 //! `WEFT_SEEDS=10000 cargo test --release -p weft-cluster simulation -- --nocapture` runs more seeds than the test command
-//! does; `WEFT_SEED=17` runs one and prints its events.
+//! does; `WEFT_SEED=17` runs one and prints its events, and with `RUST_LOG=openraft=debug` what Raft does in between.
 
 mod checker;
 mod clients;

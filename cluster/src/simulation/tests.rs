@@ -96,6 +96,8 @@ fn number(name: &str) -> Option<u64> {
 #[expect(clippy::print_stdout, reason = "what has happened is what the run proves")]
 fn the_rules_hold_under_every_fault() {
     if let Some(seed) = number("WEFT_SEED") {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(filter).without_time().init();
         let report = run(seed, Options { aloud: true, ..Options::default() });
         panic!("seed {seed}: {:#?}", report.violations);
     }

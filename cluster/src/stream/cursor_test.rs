@@ -181,9 +181,9 @@ fn a_player_is_brought_to_the_live_edge_although_its_group_is_still_on_its_way()
 fn a_player_waits_for_the_group_that_is_on_its_way() {
     let mut log = arriving(0, 100);
     let mut cursor = Cursor::new(PLAYER, StartLimits::default());
-    assert_eq!(read(&mut cursor, &log, at(101)), []);
+    assert_eq!(read(&mut cursor, &log, at(101)), [0; 0]);
     log.push(entry_on(1, 1, true, 10));
-    assert_eq!(read(&mut cursor, &log, at(102)), [], "sound alone is no beginning");
+    assert_eq!(read(&mut cursor, &log, at(102)), [0; 0], "sound alone is no beginning");
     log.push(entry(2, true, 10));
     log.push(entry(3, false, 10));
     assert_eq!(read(&mut cursor, &log, at(103)), [2, 3]);

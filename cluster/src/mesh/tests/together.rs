@@ -137,6 +137,19 @@ async fn who_comes_back_after_its_removal_is_told() {
 }
 
 #[tokio::test]
+async fn who_refuses_a_removed_node_is_not_taken_for_the_removed_one() {
+    let authority = authority();
+    let (mut a, b) = (Node::start(&authority, 1), Node::start(&authority, 2));
+    // It has dialled before it reads of the removal, of which the other one has not heard.
+    a.mesh.set_removed([b.id].into());
+    b.mesh.set_peers([a.peer()].into());
+    a.mesh.set_peers([b.peer()].into());
+    until("refused by who dials as well", || a.mesh.refusals()[&Refusal::Removed] > 3).await;
+    let told = a.output.notices.try_recv();
+    assert!(told.is_err(), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_second_process_with_the_same_id_is_refused_and_both_are_told() {
     let authority = authority();
     let (mut a, _b) = pair(&authority).await;
