@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! WEFT_RUNS=200 cargo test -p weft-tests --test readers_outlive_nodes NAME -- --nocapture --test-threads=1
+//! WEFT_RUNS=30 WEFT_AWAY=60 cargo test -p weft-tests --test readers_outlive_nodes quorum -- --nocapture --test-threads=1
 //! ```
 //!
 //! What is asserted of times has room for a busy machine; the aims are in `BENCHMARKS.md`, beside what was seen. What is asserted
@@ -22,6 +23,12 @@ use weft_tests::{http, wait};
 /// Runs without a wish.
 const RUNS: usize = 1;
 
+/// For how long the quorum is gone, at the least; longer where `WEFT_AWAY` says for how many seconds.
+fn away() -> Duration {
+    let wish = std::env::var("WEFT_AWAY").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(wish.unwrap_or_default())
+}
+
 /// Half of all gaps are shorter than this, on a machine that does other things as well.
 const MEDIAN_MAX: Duration = Duration::from_millis(1200);
 
@@ -30,7 +37,7 @@ fn runs() -> usize {
 }
 
 fn limit() -> Deadline {
-    Deadline::seconds(120 + 30 * runs() as u64)
+    Deadline::seconds(120 + (30 + away().as_secs()) * runs() as u64)
 }
 
 /// The owner, the standby's node and the other one, where the owner leads or does not.
@@ -263,6 +270,7 @@ fn of_a_quorum_that_is_lost_and_comes_back() {
         storm.hang_up(first);
         let again = storm.reconnect_to(owner);
         storm.wait_for(&readers, &[again]);
+        storm.go_on(&readers, away());
         let started = Instant::now();
         for gone in [leader, fourth, fifth] {
             storm.cluster.nodes[gone].start();

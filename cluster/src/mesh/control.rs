@@ -325,7 +325,7 @@ pub(super) async fn acquaint(shared: &Arc<Shared>, address: &str) -> Result<Hell
 }
 
 /// What a name says now; nothing, where nobody answers for it within `patience`.
-pub(super) async fn resolve(address: &str, patience: Duration) -> Vec<SocketAddr> {
+pub(crate) async fn resolve(address: &str, patience: Duration) -> Vec<SocketAddr> {
     match timeout(patience, tokio::net::lookup_host(address)).await {
         Ok(Ok(found)) => found.take(ADDRESSES_TRIED_MAX).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),

@@ -52,6 +52,7 @@ pub(crate) use self::table::Table;
 use crate::identity::Current;
 use crate::limits::{ANSWERS_BYTES_MAX, CALLS_BYTES_MAX, INCOMING_MAX, JOINS_WAITING_MAX};
 
+pub(crate) use self::control::resolve;
 #[cfg(test)]
 pub(crate) use self::control::{Backoff, HELLO_DEADLINE, IDLE_MILLIS};
 pub(crate) use self::hello::{read_body, read_head};

@@ -11,6 +11,7 @@ mod congestion;
 mod lane;
 mod links;
 mod merge;
+mod names;
 mod parent;
 mod peer;
 mod question;
@@ -37,6 +38,7 @@ use weft_proto::id::{Epoch, PathName};
 use weft_proto::time::WallClock;
 use weft_proto::wire::entry::NodeId;
 
+use self::names::Names;
 use self::question::Question;
 use self::shard::{Job, Shard};
 use self::spread::Spread;
@@ -86,6 +88,8 @@ struct Shared {
     /// Who knows what other nodes ask.
     answers: OnceLock<Arc<dyn Answers>>,
     shards: Mutex<Shards>,
+    /// Where nodes were found.
+    names: Names,
     /// What is known of all shards' connections.
     links: Mutex<Vec<RelayLink>>,
     /// Through whom paths come here, the owner first.
@@ -131,6 +135,7 @@ impl Relays {
             fabric: OnceLock::new(),
             answers: OnceLock::new(),
             shards: Mutex::default(),
+            names: Names::default(),
             links: Mutex::default(),
             above: Mutex::default(),
             unseen: Mutex::default(),

@@ -129,7 +129,7 @@ impl Peer {
     async fn dial(&self, shard: &Shard) -> Option<Connection> {
         let address = shard.relays.address(self.node)?;
         let name = server_name(self.node);
-        let found = tokio::net::lookup_host(address).await.ok()?;
+        let found = shard.relays.0.names.locate(self.node, &address).await;
         for address in found {
             if let Some(faults) = &shard.relays.0.faults {
                 faults.found(self.node, [address]);

@@ -171,7 +171,11 @@ impl Shard {
         let name = upstream.name().clone();
         let mut upstreams = self.upstreams.borrow_mut();
         match upstreams.get(&name) {
-            Some(present) if present.carries(&upstream) => return self.relays.done(&name),
+            Some(present) if present.carries(&upstream) => {
+                // It may be about to end because nobody owned the path.
+                present.look(&self.relays);
+                return self.relays.done(&name);
+            }
             // The path was closed and made anew before the one for its former life has ended.
             Some(former) => former.end(),
             None => {}

@@ -175,7 +175,11 @@ impl Upstream {
                 None if session.is_none() => {
                     // Between two owners there may be none for a moment.
                     if timeout(OWNERLESS, self.leads_elsewhere(None)).await.is_err() {
-                        break;
+                        // One may be agreed on that was not looked for yet.
+                        self.look(relays);
+                        if self.route.get().is_none() {
+                            break;
+                        }
                     }
                     continue;
                 }

@@ -295,7 +295,7 @@ impl World {
         .await;
     }
 
-    /// All members are up, all logs lead to the same, everybody who should vote does.
+    /// All members are up, all logs lead to the same, everybody who should vote does, and nobody who did counts any more.
     pub(super) fn is_well(&self) -> bool {
         let members: Vec<_> = self.members().collect();
         let Some(first) = members.first() else { return false };
@@ -308,7 +308,8 @@ impl World {
         let wanted = self.machines.len() - (self.machines.len() + 1) % 2;
         let agree = members.iter().all(|member| {
             let theirs = member.consensus().standing();
-            theirs.leader.is_some() && theirs.leader == standing.leader && theirs.voters == standing.voters
+            let is_settled = theirs.changing_to.is_none() && theirs.voters == standing.voters;
+            theirs.leader.is_some() && theirs.leader == standing.leader && is_settled
         });
         let incarnations = members.iter().all(|member| {
             let state = first.consensus().state().read();

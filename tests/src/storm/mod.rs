@@ -213,6 +213,14 @@ impl Storm {
         }
     }
 
+    /// Lets each of these readers get units for so long.
+    pub fn go_on(&mut self, readers: &[Reader], length: Duration) {
+        let until = Instant::now() + length;
+        while Instant::now() < until {
+            self.wait_for(readers, &[]);
+        }
+    }
+
     /// The readers have got what they should, from these publishers one after the other: they end, and what they noticed is
     /// added to the report.
     pub fn end(&mut self, readers: Vec<Reader>, changes: &[u8]) {

@@ -65,14 +65,19 @@ const HEAVY_LOSS_PACKETS: u64 = 8;
 const CEILING: f64 = 1.25;
 
 /// How long less is sent at least so that queues go empty: only then the round trip is known.
-const PROBE: Duration = Duration::from_millis(100);
+const PROBE: Duration = Duration::from_millis(50);
 
 /// After so many seconds in which they never did by themselves.
 const PROBE_SECONDS: u32 = 10;
 
-/// Or after one in which the round trip was longer than its own queue makes it: this many times, and by this much.
+/// Or after so long in which the round trip was longer than its own queue makes it: this many times, and by this much. A way that
+/// has become longer is not filled before that is known; if it has become narrow too, players stand still meanwhile.
+const SOON: Duration = Duration::from_millis(50);
 const GROWN: f64 = 2.5;
 const GROWN_BY: Duration = Duration::from_millis(2);
+
+/// But not sooner after the last time: less goes over the way meanwhile.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The controller of one connection.
 #[derive(Clone, Debug)]
@@ -89,6 +94,9 @@ struct Live {
     /// Seconds in which it never was.
     full_seconds: u32,
     probe: Option<Probe>,
+    /// When the last one was over.
+    probed: Option<Instant>,
+    moment: Moment,
     /// Above this packets were lost in heaps.
     ceiling: Option<u64>,
     round: Round,
@@ -110,6 +118,15 @@ struct Probe {
     least: Option<Duration>,
 }
 
+/// The least round trip of a moment of [`SOON`].
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    since: Instant,
+    least: Option<Duration>,
+    /// Little was on its way at some time in it.
+    drained: bool,
+}
+
 /// What happened in a round trip.
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
@@ -129,6 +146,8 @@ impl Live {
             drained: true,
             full_seconds: 0,
             probe: None,
+            probed: None,
+            moment: Moment { since: now, least: None, drained: true },
             ceiling: None,
             round: Round::default(),
         }
@@ -139,8 +158,10 @@ impl Live {
         self.round.delivered += bytes;
         let round_trip = now.saturating_duration_since(sent);
         self.round_trip.note(round_trip);
+        let least = |known: Option<Duration>| Some(known.map_or(round_trip, |known| known.min(round_trip)));
+        self.moment.least = least(self.moment.least);
         if let Some(probe) = &mut self.probe {
-            probe.least = Some(probe.least.map_or(round_trip, |least| least.min(round_trip)));
+            probe.least = least(probe.least);
         }
     }
 
@@ -149,7 +170,9 @@ impl Live {
         // Nor is it the way that bounds what is sent while the window is not nearly full.
         let limited = limited || in_flight + self.deliveries.newly() < self.in_flight_max() / 4 * 3;
         let Some(sample) = self.deliveries.sample(now, in_flight, limited) else { return };
-        self.drained |= in_flight <= self.product(0.75);
+        let is_drained = in_flight <= self.product(0.75);
+        self.drained |= is_drained;
+        self.moment.drained |= is_drained;
         self.learn(now, &sample);
         if sample.ends_round {
             self.end_round(limited);
@@ -167,19 +190,35 @@ impl Live {
             && now >= until
         {
             self.probe = None;
+            self.probed = Some(now);
             self.round_trip.set(least);
         }
         if let Some(past) = self.round_trip.turn(now) {
-            self.end_second(now, past);
+            let drained = core::mem::take(&mut self.drained);
+            self.full_seconds = if drained { 0 } else { self.full_seconds + 1 };
+            if self.full_seconds >= PROBE_SECONDS {
+                self.probe(now, past);
+            }
+        }
+        if now.saturating_duration_since(self.moment.since) >= SOON {
+            self.end_moment(now);
         }
     }
 
-    /// A second is over, whose least round trip this was.
-    fn end_second(&mut self, now: Instant, past: Duration) {
-        let drained = core::mem::take(&mut self.drained);
-        self.full_seconds = if drained { 0 } else { self.full_seconds + 1 };
-        let has_grown = !drained && past > self.round_trip.get().mul_f64(GROWN) + GROWN_BY;
-        if self.probe.is_none() && (has_grown || self.full_seconds >= PROBE_SECONDS) {
+    fn end_moment(&mut self, now: Instant) {
+        let Moment { least, drained, .. } =
+            core::mem::replace(&mut self.moment, Moment { since: now, least: None, drained: false });
+        let is_soon = self.probed.is_some_and(|at| now.saturating_duration_since(at) < PROBE_EVERY);
+        if let Some(past) = least.filter(|_| !drained && !is_soon)
+            && past > self.round_trip.get().mul_f64(GROWN) + GROWN_BY
+        {
+            self.probe(now, past);
+        }
+    }
+
+    /// Sends little for a moment, whose round trips are about this long so far.
+    fn probe(&mut self, now: Instant, past: Duration) {
+        if self.probe.is_none() {
             self.full_seconds = 0;
             self.probe = Some(Probe { until: now + PROBE.max(past * 2), least: None });
         }

@@ -156,6 +156,19 @@ fn a_way_that_becomes_longer_is_used_whole_again() {
 }
 
 #[test]
+fn a_way_that_becomes_narrow_and_longer_is_used_soon() {
+    for delay_ms in [5, 15] {
+        let mut world = World::new(Way { bytes_per_ms: 12_000, delay_ms: 0, ..NARROW });
+        world.fill(3_000);
+        (world.way.bytes_per_ms, world.way.delay_ms) = (1312, delay_ms);
+        let first = world.fill(500);
+        let then = world.fill(500);
+        let after = world.fill(5_000);
+        assert!(first > 0.55 && then > 0.95 && after > 0.95, "{first}, {then} and {after}");
+    }
+}
+
+#[test]
 fn a_way_that_becomes_narrow_loses_little_and_not_for_long() {
     let mut world = World::new(Way { bytes_per_ms: 12_000, ..NARROW });
     world.fill(3_000);
