@@ -258,8 +258,7 @@ mod tests {
             let meta = SnapshotMeta { last_log_id: None, last_membership: openraft::StoredMembership::default() };
             let snapshot = Snapshot { meta, snapshot: vec![0; bytes] };
             peer.send_snapshot(Vote::new_committed(1, NodeId(1)), snapshot).await.unwrap();
-            let given = transport.0.lock().clone();
-            given
+            transport.0.lock().clone()
         };
         assert_eq!(given(1000).await, [PART]);
         let many = given(crate::limits::SNAPSHOT_BYTES_MAX).await;

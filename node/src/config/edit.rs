@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Origin, Problem};
@@ -33,6 +34,17 @@ pub enum Edit {
     /// What revision so-and-so said.
     Rollback(u64, Shared),
 }
+
+impl Edit {
+    /// Equal for equal changes, and for no others.
+    pub fn fingerprint(&self) -> String {
+        let digest = digest::digest(&digest::SHA256, format!("{self:?}").as_bytes());
+        digest.as_ref().iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Enough that nobody meets two changes of one.
+const FINGERPRINT_BYTES: usize = 16;
 
 /// Why a change cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

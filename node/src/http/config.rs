@@ -40,6 +40,9 @@ pub enum ConfigError {
     /// Somebody has changed the configuration meanwhile (412): it has this revision.
     #[error("the configuration has revision {0}")]
     OtherRevision(u64),
+    /// Another change was made under the same `Idempotency-Key` (422).
+    #[error("another change was made under this Idempotency-Key")]
+    OtherChange,
     /// The nodes cannot agree now (503).
     #[error("{0}")]
     Unavailable(String),
@@ -248,6 +251,7 @@ impl IntoResponse for ConfigError {
             Self::Edit(EditError::Invalid(_)) => StatusCode::BAD_REQUEST,
             Self::Edit(EditError::NotFound) | Self::NoRevision(_) => StatusCode::NOT_FOUND,
             Self::OtherRevision(_) => StatusCode::PRECONDITION_FAILED,
+            Self::OtherChange => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(error) => {
                 tracing::error!(error, "API request failed");

@@ -42,6 +42,10 @@ const INITIAL_BYTES: u64 = 240_000;
 const PACKETS_MIN: u64 = 4;
 const PACKETS_AFRESH: u64 = 16;
 
+/// And while the round trip is measured: more would queue behind each other where packets are large and the way narrow, and
+/// one alone is acknowledged late.
+const PACKETS_PROBE: u64 = 2;
+
 /// More than the product, that a burst of acknowledgements does not stop what is sent.
 const PACKETS_MORE: u64 = 3;
 
@@ -282,7 +286,7 @@ impl Live {
 
     fn in_flight_max(&self) -> u64 {
         match self.probe {
-            Some(_) => self.window.min(self.product(0.5)).max(PACKETS_MIN * self.packet),
+            Some(_) => self.window.min(self.product(0.5)).max(PACKETS_PROBE * self.packet),
             None => self.window,
         }
     }

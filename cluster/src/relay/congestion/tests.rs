@@ -25,6 +25,7 @@ struct Packet {
 /// Sends over a way as quinn does: as much as the window allows, spread over the round trip.
 struct World {
     begin: Instant,
+    packet: u64,
     ms: u64,
     way: Way,
     live: Live,
@@ -41,12 +42,17 @@ struct World {
 
 impl World {
     fn new(way: Way) -> Self {
+        Self::with_packets(way, PACKET)
+    }
+
+    fn with_packets(way: Way, packet: u64) -> Self {
         let begin = Instant::now();
         Self {
             begin,
+            packet,
             ms: 0,
             way,
-            live: Live::new(begin, PACKET as u16),
+            live: Live::new(begin, packet as u16),
             on_way: VecDeque::new(),
             free_at: 0.0,
             count: 0,
@@ -67,13 +73,13 @@ impl World {
         self.ms += 1;
         self.take_acknowledgements(offered);
         let window = self.live.window();
-        self.tokens = (self.tokens + window as f64 * 1.25 / self.smoothed_ms).min(10.0 * PACKET as f64);
+        self.tokens = (self.tokens + window as f64 * 1.25 / self.smoothed_ms).min(10.0 * self.packet as f64);
         for _ in 0..offered {
-            let in_flight = self.on_way.len() as u64 * PACKET;
-            if in_flight + PACKET > window || self.tokens < PACKET as f64 {
+            let in_flight = self.on_way.len() as u64 * self.packet;
+            if in_flight + self.packet > window || self.tokens < self.packet as f64 {
                 break;
             }
-            self.tokens -= PACKET as f64;
+            self.tokens -= self.packet as f64;
             self.send();
         }
     }
@@ -85,14 +91,14 @@ impl World {
         let queued_ms = begins - now;
         let is_full = queued_ms * self.way.bytes_per_ms as f64 > self.way.queue as f64;
         let is_lost = self.count.is_multiple_of(self.way.loses_every);
-        self.live.on_sent(self.at(self.ms), PACKET, self.count);
+        self.live.on_sent(self.at(self.ms), self.packet, self.count);
         if is_full || is_lost {
             self.lost += 1;
-            self.live.lost(false, PACKET);
+            self.live.lost(false, self.packet);
             return;
         }
         self.queued_max_ms = self.queued_max_ms.max(queued_ms);
-        self.free_at = begins + PACKET as f64 / self.way.bytes_per_ms as f64;
+        self.free_at = begins + self.packet as f64 / self.way.bytes_per_ms as f64;
         let arrives_ms = self.free_at as u64 + 2 * self.way.delay_ms;
         self.on_way.push_back(Packet { sent_ms: self.ms, arrives_ms });
     }
@@ -101,14 +107,14 @@ impl World {
         let mut any = false;
         while let Some(packet) = self.on_way.pop_front_if(|packet| packet.arrives_ms <= self.ms) {
             any = true;
-            self.arrived += PACKET;
+            self.arrived += self.packet;
             let sample = (self.ms - packet.sent_ms) as f64;
             self.smoothed_ms += (sample - self.smoothed_ms) / 8.0;
             let (now, sent) = (self.at(self.ms), self.at(packet.sent_ms));
-            self.live.acknowledged(now, sent, PACKET);
+            self.live.acknowledged(now, sent, self.packet);
         }
         if any {
-            let in_flight = self.on_way.len() as u64 * PACKET;
+            let in_flight = self.on_way.len() as u64 * self.packet;
             let now = self.at(self.ms);
             self.live.acknowledged_all(now, in_flight, offered == 0);
         }
@@ -132,6 +138,20 @@ fn a_way_is_used_whole_and_its_queue_is_not_filled() {
     let used = world.fill(10_000);
     assert!(used > 0.97, "{used}");
     assert!(world.queued_max_ms < 30.0, "{} ms wait", world.queued_max_ms);
+    assert_eq!(world.lost, 0);
+}
+
+#[test]
+fn large_packets_do_not_make_a_way_look_longer() {
+    let near = Way { delay_ms: 0, ..NARROW };
+    let mut world = World::with_packets(near, 6400);
+    world.fill(2_000);
+    world.way.delay_ms = 5;
+    world.fill(2_000);
+    let used = world.fill(10_000);
+    assert!(used > 0.95, "{used}");
+    let round_trip = world.live.round_trip.get();
+    assert!(round_trip < Duration::from_millis(22), "{round_trip:?} where 10 ms and a packet of 5 are the least");
     assert_eq!(world.lost, 0);
 }
 
