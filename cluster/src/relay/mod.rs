@@ -8,6 +8,7 @@
 
 mod carrier;
 mod congestion;
+mod inbox;
 mod lane;
 mod links;
 mod merge;

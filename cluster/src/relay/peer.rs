@@ -12,9 +12,9 @@ use tracing::{debug, info, warn};
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::relay::{GroupReader, RelayedError};
 
+use super::inbox::Inbox;
 use super::merge::LaneKey;
 use super::shard::Shard;
-use super::upstream::Inbox;
 use crate::identity::server_name;
 use crate::limits::RELAY_DEADLINE;
 

@@ -10,21 +10,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 use weft_proto::id::{PathName, Position};
-use weft_proto::media::{TrackId, Tracks};
+use weft_proto::media::Tracks;
 use weft_proto::time::Now;
 use weft_proto::wire::entry::NodeId;
 use weft_proto::wire::relay::{
-    Accepted, Dropped, From, GroupHead, GroupReader, RelayRefusal, Relayed, Subscribe, ToChild, ToParent, decode_tracks,
+    Accepted, From, Live, RelayRefusal, Relayed, Subscribe, ToChild, ToParent, decode_tracks,
 };
 
+use super::inbox::{Inbox, Opening, Session};
 use super::merge::{LaneKey, Merge};
-use super::peer::Peer;
 use super::shard::Shard;
 use super::{Relays, Route, words};
 use crate::clock::Clock;
@@ -69,34 +68,6 @@ struct State {
     newest: Option<Position>,
     tracks: Option<Tracks>,
     timer: bool,
-}
-
-/// A subscription at a parent.
-struct Session {
-    /// The way that was asked for; the peer is another one when the parent has sent this node there.
-    route: Route,
-    peer: Rc<Peer>,
-    id: u64,
-    send: SendStream,
-    inbox: Rc<Inbox>,
-}
-
-/// Where the media of one subscription goes.
-pub(super) struct Inbox {
-    upstream: Rc<Upstream>,
-    clock: Clock,
-    phase: Cell<Phase>,
-    changed: Notify,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The parent has not answered, or the one before is still listened to.
-    Waiting,
-    /// Its media is the path's.
-    Active,
-    /// It is over.
-    Over,
 }
 
 /// How carrying a path on a shard ends.
@@ -167,7 +138,7 @@ impl Upstream {
         let mut session: Option<Session> = None;
         let mut pause = RETRY_FIRST;
         while !self.ended.get() {
-            if session.as_ref().is_some_and(|session| session.inbox.phase.get() == Phase::Over) {
+            if session.as_ref().is_some_and(|session| session.inbox.is_over()) {
                 self.leave(session.take());
             }
             let route = self.route.get();
@@ -275,12 +246,7 @@ impl Upstream {
         let connection = peer.connection().ok_or(None)?.clone();
         let (send, mut recv) = connection.open_bi().await.map_err(|_| None)?;
         let id = send.id().index();
-        let inbox = Rc::new(Inbox {
-            upstream: self.clone(),
-            clock: shard.relays.0.clock,
-            phase: Cell::new(Phase::Waiting),
-            changed: Notify::new(),
-        });
+        let inbox = Inbox::new(self.clone(), shard.relays.0.clock);
         // Before it is asked for: media may be quicker than the answer.
         peer.deliver(id, inbox.clone());
         let session = Session { route, peer: peer.clone(), id, send, inbox };
@@ -319,15 +285,13 @@ impl Upstream {
         state.newest = newest;
         state.tracks = decode_tracks(&tracks).or(state.tracks.take());
         drop(state);
-        session.inbox.phase.set(Phase::Active);
-        session.inbox.changed.notify_waiters();
+        session.inbox.open();
         self.changed.notify_one();
     }
 
     fn leave(&self, session: Option<Session>) {
         if let Some(mut session) = session {
-            session.inbox.phase.set(Phase::Over);
-            session.inbox.changed.notify_waiters();
+            session.inbox.close();
             session.peer.forget(session.id);
             // Fails when the connection has ended.
             let _ = session.send.finish();
@@ -402,8 +366,38 @@ impl Upstream {
         state.units.last().is_some_and(|unit| unit.position >= newest)
     }
 
+    /// A unit has come, as the parent places it.
+    pub(super) fn arrived(&self, key: LaneKey, relayed: Relayed, now: Now) {
+        let mut state = self.state.borrow_mut();
+        if state.tracks.as_ref().is_none_or(|known| !known.is_same_list(&relayed.tracks)) {
+            state.tracks = Some(relayed.tracks.clone());
+        }
+        if let Some(merge) = &mut state.merge {
+            merge.arrived(key, relayed, now);
+        }
+    }
+
+    /// The parent's live edge, as it was so long ago.
+    pub(super) fn is_live(&self, live: Live, ago: Duration, now: Now) {
+        self.path.stream.expect(live, ago, now);
+        self.wake();
+    }
+
+    pub(super) fn tracks(&self) -> Option<Tracks> {
+        self.state.borrow().tracks.clone()
+    }
+
+    pub(super) fn with_merge<R>(&self, with: impl FnOnce(&mut Merge) -> R) -> Option<R> {
+        self.state.borrow_mut().merge.as_mut().map(with)
+    }
+
+    /// There is something to be looked at.
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
     /// Puts what has come in order, and into the log.
-    fn flush(self: &Rc<Self>, clock: Clock) {
+    pub(super) fn flush(self: &Rc<Self>, clock: Clock) {
         let now = clock.now();
         let mut state = self.state.borrow_mut();
         let State { merge, units, .. } = &mut *state;
@@ -440,106 +434,6 @@ impl Upstream {
         let _ = feed.push(units);
         if self.path.stream.is_keyframe_wanted() {
             self.changed.notify_one();
-        }
-    }
-}
-
-impl Inbox {
-    pub(super) fn path(&self) -> &PathName {
-        self.upstream.name()
-    }
-
-    /// A stream of media begins: waits until it is this subscription's turn; false when that is over.
-    pub(super) async fn begin(&self, head: &GroupHead) -> bool {
-        loop {
-            let changed = self.changed.notified();
-            match self.phase.get() {
-                Phase::Waiting => changed.await,
-                Phase::Active => break,
-                Phase::Over => return false,
-            }
-        }
-        self.with_merge(|merge| merge.begin(head)).unwrap_or(false)
-    }
-
-    /// Lets a reader know the tracks, so that equal ones stay one list.
-    pub(super) fn expect(&self, reader: &mut GroupReader) {
-        if let Some(tracks) = &self.upstream.state.borrow().tracks {
-            reader.expect(tracks);
-        }
-    }
-
-    pub(super) fn arrived(&self, key: LaneKey, relayed: Relayed) {
-        let now = self.clock.now();
-        let mut state = self.upstream.state.borrow_mut();
-        if self.phase.get() == Phase::Active {
-            if state.tracks.as_ref().is_none_or(|known| !known.is_same_list(&relayed.tracks)) {
-                state.tracks = Some(relayed.tracks.clone());
-            }
-            if let Some(merge) = &mut state.merge {
-                merge.arrived(key, relayed, now);
-            }
-        }
-    }
-
-    pub(super) fn flush(&self) {
-        self.upstream.flush(self.clock);
-    }
-
-    pub(super) fn finished(&self, key: LaneKey) {
-        self.with_merge(|merge| merge.finished(key));
-        self.flush();
-    }
-
-    pub(super) fn dropped(&self, key: LaneKey) {
-        self.with_merge(|merge| merge.dropped(key));
-        self.flush();
-    }
-
-    fn with_merge<R>(&self, with: impl FnOnce(&mut Merge) -> R) -> Option<R> {
-        if self.phase.get() != Phase::Active {
-            return None;
-        }
-        self.upstream.state.borrow_mut().merge.as_mut().map(with)
-    }
-
-    /// The connection has ended, or the parent has nothing more.
-    pub(super) fn cut(&self) {
-        self.phase.set(Phase::Over);
-        self.changed.notify_waiters();
-        self.upstream.changed.notify_one();
-    }
-
-    /// What the parent says, until it says no more.
-    async fn hear(&self, mut recv: RecvStream, connection: Connection) {
-        while let Ok(frame) = words::read(&mut recv, RELAY_DEADLINE).await {
-            match ToChild::decode(&frame) {
-                Ok(Some(ToChild::Dropped(Dropped { epoch, group, track }))) => {
-                    self.dropped(LaneKey { epoch, group, track: TrackId(track) });
-                }
-                Ok(Some(ToChild::Live(live))) => {
-                    self.upstream.path.stream.expect(live, connection.rtt() / 2, self.clock.now());
-                    self.upstream.changed.notify_one();
-                }
-                Ok(Some(ToChild::Ended(()) | ToChild::Refused(_))) | Err(_) => break,
-                // A newer parent may say more.
-                Ok(_) => {}
-            }
-        }
-        self.cut();
-    }
-}
-
-/// A session whose parent has not answered: nothing is delivered to it when it fails.
-struct Opening(Option<Session>);
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if let Some(session) = &mut self.0 {
-            session.inbox.phase.set(Phase::Over);
-            session.inbox.changed.notify_waiters();
-            session.peer.forget(session.id);
-            let _ = session.send.finish();
         }
     }
 }
