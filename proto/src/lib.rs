@@ -5,7 +5,7 @@
 //! makes this crate panic, loop or grow beyond [`limits`].
 //!
 //! Rooms, lowest floor first: [`time`], [`id`], [`limits`], [`bits`]; [`media`]; [`bitstream`]; [`opaque`]; [`rtp`]; [`sdp`]; [`rtsp`], [`rtmp`],
-//! [`ts`], [`mp4`]; [`hls`]; [`wire`] and [`query`], which need only the lowest.
+//! [`ts`], [`mp4`], [`webrtc`]; [`hls`]; [`wire`] and [`query`], which need only the lowest.
 #![forbid(unsafe_code)]
 
 pub mod bits;
@@ -23,4 +23,5 @@ pub mod rtsp;
 pub mod sdp;
 pub mod time;
 pub mod ts;
+pub mod webrtc;
 pub mod wire;

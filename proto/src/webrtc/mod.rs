@@ -1,0 +1,3 @@
+//! WebRTC's own words: what browsers say before and beside media.
+
+pub mod stun;
