@@ -62,15 +62,29 @@ pub(super) async fn call(
     timeout(within, ask(shared, &connection, &request)).await.unwrap_or(Err(CallError::TimedOut))
 }
 
+/// A question whose answer is waited for. When nobody does any more, what of it has not left yet is taken back: else the next
+/// attempt would share the way with it.
+struct Asked(SendStream);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // Fails, as it should, when all of it has arrived.
+        let _ = self.0.reset(VarInt::from_u32(WITHDRAWN));
+    }
+}
+
+const WITHDRAWN: u32 = 0;
+
 async fn ask(shared: &Shared, connection: &Connection, request: &Request) -> Result<Response, CallError> {
-    let (mut question, mut answer) = connection.open_bi().await.map_err(|_| CallError::Unreachable)?;
+    let (question, mut answer) = connection.open_bi().await.map_err(|_| CallError::Unreachable)?;
+    let mut question = Asked(question);
     if LARGE_KINDS.contains(&request.kind()) {
         // What is small and urgent goes before.
-        let _ = question.set_priority(-1);
+        let _ = question.0.set_priority(-1);
     }
     // From here on nobody knows whether the peer has read it.
-    question.write_all(&request.encode()).await.map_err(|_| CallError::TimedOut)?;
-    question.finish().map_err(|_| CallError::TimedOut)?;
+    question.0.write_all(&request.encode()).await.map_err(|_| CallError::TimedOut)?;
+    question.0.finish().map_err(|_| CallError::TimedOut)?;
     let head = match read_head(&mut answer, longest_answer).await {
         Some(head) => head,
         None => return Err(no_answer(&mut answer).await),
@@ -127,7 +141,7 @@ async fn answer_one(
             Response::Unsupported(())
         }
         Ok(None) | Err(_) => {
-            if connection.close_reason().is_none() {
+            if connection.close_reason().is_none() && !is_withdrawn(&mut question).await {
                 shared.complaints.note(Refusal::BadRequest, canonical(connection.remote_address()), "call");
             }
             // Both fail only when the peer has ended the stream itself.
@@ -142,6 +156,12 @@ async fn answer_one(
     }
     // A peer that does not take its answer has no use for it.
     let _ = timeout(ANSWER_DEADLINE, answer.write_all(&response.encode())).await;
+}
+
+/// Whether the peer has taken its question back, as it does when it has waited for long.
+async fn is_withdrawn(question: &mut RecvStream) -> bool {
+    let reset = timeout(Duration::ZERO, question.received_reset()).await;
+    matches!(reset, Ok(Ok(Some(code))) if code == VarInt::from_u32(WITHDRAWN))
 }
 
 /// A request: `None` if it is none, `Some(None)` if it is of a kind that is not known here.

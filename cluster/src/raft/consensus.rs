@@ -18,7 +18,7 @@ use weft_proto::wire::{LEVELS, raft as wire};
 use super::clock;
 use super::disk::{Disk, Image};
 use super::log::Log;
-use super::machine::{Machine, Observer, SharedState};
+use super::machine::{Machine, Observer, SharedState, is_snapshot};
 use super::network::Network;
 use super::types::{self, Snapshot, SnapshotMeta, Types};
 use crate::limits::{LOG_BYTES_MAX, SNAPSHOT_BYTES_MAX};
@@ -124,10 +124,34 @@ pub struct Consensus<T> {
     incoming_snapshot: Arc<Mutex<Option<PartialSnapshot>>>,
 }
 
+/// What has come of a snapshot; parts of another one are not put together with it.
 struct PartialSnapshot {
     from: NodeId,
     vote: wire::Vote,
+    last: Option<wire::LogId>,
+    total: u64,
     bytes: Vec<u8>,
+}
+
+impl PartialSnapshot {
+    fn begin(from: NodeId, part: &wire::SnapshotPart) -> Self {
+        Self { from, vote: part.vote, last: part.last, total: part.total, bytes: Vec::new() }
+    }
+
+    /// Whether it is one with what has come.
+    fn is_of(&self, from: NodeId, part: &wire::SnapshotPart) -> bool {
+        self.is_by(from, part) && (self.last, self.total) == (part.last, part.total)
+    }
+
+    fn is_by(&self, from: NodeId, part: &wire::SnapshotPart) -> bool {
+        (self.from, self.vote) == (from, part.vote)
+    }
+
+    /// The same leader has begun to send a newer one: the part was late.
+    fn supersedes(&self, from: NodeId, part: &wire::SnapshotPart) -> bool {
+        let index = |last: Option<wire::LogId>| last.map(|id| id.index);
+        self.is_by(from, part) && index(self.last) > index(part.last)
+    }
 }
 
 /// Pause before a proposal is made again to nobody in particular.
@@ -427,6 +451,10 @@ impl<T: Transport> Consensus<T> {
             return Response::Unsupported(());
         };
         let meta = SnapshotMeta { last_log_id: part.last.map(types::log_id), last_membership };
+        // What cannot be installed would end this node's part in Raft.
+        if !is_snapshot(&bytes, &meta) {
+            return Response::Unable(());
+        }
         let snapshot = Snapshot { meta, snapshot: bytes };
         match self.raft.install_full_snapshot(types::vote(part.vote), snapshot).await {
             Ok(answer) => Response::SnapshotTaken(types::vote_to_wire(&answer.vote)),
@@ -439,10 +467,10 @@ impl<T: Transport> Consensus<T> {
     fn collect(&self, from: NodeId, part: &wire::SnapshotPart) -> Option<Option<Vec<u8>>> {
         let total = usize::try_from(part.total).ok().filter(|total| *total <= SNAPSHOT_BYTES_MAX)?;
         let mut incoming = self.incoming_snapshot.lock();
-        if part.offset == 0 {
-            *incoming = Some(PartialSnapshot { from, vote: part.vote, bytes: Vec::new() });
+        if part.offset == 0 && !incoming.as_ref().is_some_and(|known| known.supersedes(from, part)) {
+            *incoming = Some(PartialSnapshot::begin(from, part));
         }
-        let known = incoming.as_mut().filter(|known| known.from == from && known.vote == part.vote)?;
+        let known = incoming.as_mut().filter(|known| known.is_of(from, part))?;
         if known.bytes.len() as u64 != part.offset || known.bytes.len() + part.bytes.len() > total {
             return None;
         }

@@ -150,6 +150,11 @@ impl Machine {
     }
 }
 
+/// Whether these bytes can be installed as a snapshot of this name.
+pub(super) fn is_snapshot(bytes: &[u8], meta: &SnapshotMeta) -> bool {
+    read_snapshot(bytes).is_ok_and(|(told, _)| told == *meta)
+}
+
 pub(super) fn read_snapshot(bytes: &[u8]) -> io::Result<(SnapshotMeta, State)> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the snapshot is damaged");
     let (version, body) = bytes.split_first().ok_or_else(damaged)?;

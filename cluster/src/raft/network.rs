@@ -34,6 +34,8 @@ pub(crate) struct Peer<T> {
     id: NodeId,
     peer: NodeId,
     transport: T,
+    /// How often in turn it took too long over a snapshot.
+    late: u32,
 }
 
 /// The library gives messages one heartbeat's time, which suits heartbeats. A follower that has to bring many entries to its
@@ -44,8 +46,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const TIMES: u32 = 4;
 
 /// How long a node may take over one part of a snapshot before all of it is sent anew: not so long that a part which was lost with
-/// its way keeps a follower waiting when the way is back.
+/// its way keeps a follower waiting when the way is back. Twice as long after each attempt that was too late, up to 32 s: 64 kbit/s
+/// carry a part in that.
 const PART: Duration = Duration::from_secs(2);
+const LATE_MAX: u32 = 4;
 
 /// The last part is answered when the whole is on the disk and read: so many bytes a second at the least.
 const SLOWEST_DISK: u64 = 4 << 20;
@@ -64,7 +68,7 @@ impl<T: Transport> RaftNetworkFactory<Types> for Network<T> {
     type Network = Peer<T>;
 
     async fn new_client(&mut self, peer: NodeId, _: &EmptyNode) -> Peer<T> {
-        Peer { id: self.id, peer, transport: self.transport.clone() }
+        Peer { id: self.id, peer, transport: self.transport.clone(), late: 0 }
     }
 }
 
@@ -112,6 +116,7 @@ impl<T: Transport> Peer<T> {
             });
             offset += part.len() as u64;
             let within = if offset == total { PART + Duration::from_secs(total / SLOWEST_DISK) } else { PART };
+            let within = within * (1 << self.late.min(LATE_MAX));
             match self.call(RPCTypes::InstallSnapshot, request, stretch(within)).await? {
                 Response::SnapshotTaken(theirs) => answer = Some(types::vote(theirs)),
                 _ => return Err(confused()),
@@ -195,7 +200,14 @@ impl<T: Transport> RaftNetworkV2<Types> for Peer<T> {
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = self.send_snapshot(vote, snapshot) => sent.map_err(StreamingError::from),
+            sent = self.send_snapshot(vote, snapshot) => {
+                match &sent {
+                    Ok(_) => self.late = 0,
+                    Err(RPCError::Timeout(_)) => self.late += 1,
+                    Err(_) => {}
+                }
+                sent.map_err(StreamingError::from)
+            }
         }
     }
 
@@ -233,15 +245,19 @@ mod tests {
     use super::*;
     use crate::mesh::PeerAddress;
 
-    /// Answers every part, and notes how long it was given.
+    /// Answers each part but the first of the first attempts, and notes how long it was given.
     #[derive(Clone, Default)]
-    struct Patient(Arc<Mutex<Vec<Duration>>>);
+    struct Patient {
+        given: Arc<Mutex<Vec<Duration>>>,
+        late: usize,
+    }
 
     impl Transport for Patient {
         async fn call(&self, _: NodeId, request: Request, within: Duration) -> Result<Response, CallError> {
             let Request::Snapshot(part) = request else { panic!("{request:?}") };
-            self.0.lock().push(within);
-            Ok(Response::SnapshotTaken(part.vote))
+            let mut given = self.given.lock();
+            given.push(within);
+            if given.len() <= self.late { Err(CallError::TimedOut) } else { Ok(Response::SnapshotTaken(part.vote)) }
         }
 
         fn signal(&self, _: NodeId, _: Signal) {}
@@ -249,21 +265,31 @@ mod tests {
         fn set_peers(&self, _: BTreeMap<NodeId, PeerAddress>) {}
     }
 
+    /// What the parts of a snapshot of so many bytes are given, if the first attempts are late.
+    async fn given(bytes: usize, late: usize) -> Vec<Duration> {
+        let transport = Patient { late, ..Patient::default() };
+        let mut peer = Network::new(NodeId(1), transport.clone()).new_client(NodeId(2), &EmptyNode::new()).await;
+        let meta = SnapshotMeta { last_log_id: None, last_membership: openraft::StoredMembership::default() };
+        for _ in 0..=late {
+            let snapshot = Snapshot { meta: meta.clone(), snapshot: vec![0; bytes] };
+            let option = RPCOption::new(Duration::ZERO);
+            let vote = Vote::new_committed(1, NodeId(1));
+            let _ = peer.full_snapshot(vote, snapshot, std::future::pending::<ReplicationClosed>(), option).await;
+        }
+        transport.given.lock().clone()
+    }
+
     #[tokio::test]
     async fn a_part_that_is_lost_does_not_keep_a_follower_waiting() {
-        let given = async |bytes: usize| {
-            let transport = Patient::default();
-            let mut network = Network::new(NodeId(1), transport.clone());
-            let peer = network.new_client(NodeId(2), &EmptyNode::new()).await;
-            let meta = SnapshotMeta { last_log_id: None, last_membership: openraft::StoredMembership::default() };
-            let snapshot = Snapshot { meta, snapshot: vec![0; bytes] };
-            peer.send_snapshot(Vote::new_committed(1, NodeId(1)), snapshot).await.unwrap();
-            transport.0.lock().clone()
-        };
-        assert_eq!(given(1000).await, [PART]);
-        let many = given(crate::limits::SNAPSHOT_BYTES_MAX).await;
+        assert_eq!(given(1000, 0).await, [PART]);
+        let many = given(crate::limits::SNAPSHOT_BYTES_MAX, 0).await;
         let (last, parts) = many.split_last().unwrap();
         assert!(parts.iter().all(|within| *within == PART), "{parts:?}");
         assert_eq!(*last, PART + Duration::from_secs(12), "time to bring 48 MiB to a slow disk");
+    }
+
+    #[tokio::test]
+    async fn a_slow_way_is_given_longer_with_each_attempt() {
+        assert_eq!(given(1000, 6).await, [1, 2, 4, 8, 16, 16, 16].map(|times| PART * times));
     }
 }

@@ -105,7 +105,11 @@ impl Peer {
 
     /// Dials, and takes what comes until the connection ends.
     pub(super) async fn run(self: Rc<Self>, shard: &Shard) {
-        match timeout(RELAY_DEADLINE, self.dial(shard)).await {
+        let dialed = timeout(RELAY_DEADLINE, self.dial(shard)).await;
+        if !matches!(dialed, Ok(Some(_))) {
+            shard.relays.0.names.forget(self.node);
+        }
+        match dialed {
             Ok(Some(connection)) => {
                 info!(node = %self.node, remote = %connection.remote_address(), "paths can be taken from a node");
                 let _ = self.connection.set(connection.clone());

@@ -26,6 +26,9 @@ pub struct Document {
     /// The ids of the last writes, this one's last: a write that is tried again is found here, and not done twice.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub recent: VecDeque<String>,
+    /// What they were ([`super::Edit::fingerprint`]), by their ids, as far as that is known: older programs write none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fingerprints: BTreeMap<String, String>,
 }
 
 /// How a revision came about.
@@ -106,11 +109,13 @@ impl Document {
         while recent.len() > RECENT_MAX {
             recent.pop_front();
         }
+        let kept = self.fingerprints.iter().filter(|(id, _)| recent.contains(id));
+        let fingerprints = kept.map(|(id, print)| (id.clone(), print.clone())).collect();
         // A document that was whole stays so: a node that was left alone goes on with what its cluster had.
         if whole || self.whole.is_some() {
-            return Self { whole: Some(wanted), edits: Edits::default(), write, recent };
+            return Self { whole: Some(wanted), edits: Edits::default(), write, recent, fingerprints };
         }
-        Self { whole: None, edits: Edits::between(file, &wanted), write, recent }
+        Self { whole: None, edits: Edits::between(file, &wanted), write, recent, fingerprints }
     }
 }
 

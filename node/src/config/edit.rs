@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Origin, Problem};
@@ -36,11 +37,38 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// Equal for equal changes, and for no others.
+    /// Equal for equal changes, and for no others. It is the same in every release, and whatever the node's own file says.
     pub fn fingerprint(&self) -> String {
-        let digest = digest::digest(&digest::SHA256, format!("{self:?}").as_bytes());
+        let (tag, name, fields) = match self {
+            Self::Global(fields) => ("global", "", canonical(fields)),
+            Self::Defaults(fields) => ("defaults", "", canonical(fields)),
+            Self::AddPath(name, fields) => ("add", name.as_str(), canonical(fields)),
+            Self::PatchPath(name, fields) => ("patch", name.as_str(), canonical(fields)),
+            Self::ReplacePath(name, fields) => ("replace", name.as_str(), canonical(fields)),
+            Self::DeletePath(name) => ("delete", name.as_str(), String::new()),
+            Self::Import(file, shared) => ("import", file.as_str(), canonical(shared)),
+            // The revision alone: over what the rest lies is no part of the wish.
+            Self::Rollback(revision, _) => ("rollback", "", revision.to_string()),
+        };
+        let digest = digest::digest(&digest::SHA256, Json::from(vec![tag, name, &fields]).to_string().as_bytes());
         digest.as_ref().iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// As text, with keys in the order of the alphabet at each depth.
+fn canonical(fields: &impl Serialize) -> String {
+    fn sorted(json: &Json) -> Json {
+        match json {
+            Json::Object(fields) => {
+                let fields: BTreeMap<_, _> = fields.iter().map(|(key, value)| (key, sorted(value))).collect();
+                fields.into_iter().map(|(key, value)| (key.clone(), value)).collect()
+            }
+            Json::Array(items) => items.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    // Maps with texts as keys: nothing of it can fail.
+    serde_json::to_value(fields).map_or_else(|_| String::new(), |json| sorted(&json).to_string())
 }
 
 /// Enough that nobody meets two changes of one.
@@ -219,4 +247,27 @@ pub(crate) fn all(table: &'static Table, layered: &[&KeyValues], own: impl Fn(&k
 /// Whether a key belongs to the node, for what is said of a file that is imported.
 pub(crate) fn is_own(name: &str) -> bool {
     keys::GLOBAL.find(name).is_some_and(|key| key.scope != Scope::Cluster)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_changes_have_equal_fingerprints_and_others_have_not() {
+        let fields = |text: &str| serde_json::from_str::<Fields>(text).unwrap();
+        let patch = |text: &str| Edit::PatchPath("cam".into(), fields(text)).fingerprint();
+        let once = patch(r#"{"source": "publisher", "recordPath": {"a": 1, "b": 2}}"#);
+        assert_eq!(once, patch(r#"{"recordPath": {"b": 2, "a": 1}, "source": "publisher"}"#), "in another order");
+        assert_ne!(once, patch(r#"{"source": "publisher"}"#));
+        let [add, replace] =
+            [Edit::AddPath, Edit::ReplacePath].map(|kind| kind("a".into(), Fields::default()).fingerprint());
+        assert_ne!(add, replace);
+        let rollback = |name: &str| {
+            let shared = Shared { paths: [(name.to_owned(), KeyValues::new())].into(), ..Shared::default() };
+            Edit::Rollback(12, shared).fingerprint()
+        };
+        assert_eq!(rollback("a"), rollback("b"), "whatever lies under it now");
+        assert_eq!(patch("{}"), "8349cb5547b1ec0a4ca287b92e5a752b", "the same in every release");
+    }
 }

@@ -110,7 +110,9 @@ impl Effective {
             }
         }
         let write = Write { what: edit.what(), ..write };
-        Ok((self.document.next(wanted, &self.local.shared, whole, id, write), layers.warnings))
+        let mut document = self.document.next(wanted, &self.local.shared, whole, id, write);
+        document.fingerprints.insert(id.to_owned(), edit.fingerprint());
+        Ok((document, layers.warnings))
     }
 
     /// In what this node's file differs from what the nodes agree on; nothing where the file counts.

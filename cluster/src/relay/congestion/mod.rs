@@ -122,7 +122,8 @@ struct Probe {
     least: Option<Duration>,
 }
 
-/// The least round trip of a moment of [`SOON`].
+/// The least round trip of a moment of [`SOON`], which begins with an acknowledgement: nothing is known of the time before, in
+/// which nothing was sent or somebody was kept from saying anything.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
     since: Instant,
@@ -163,6 +164,9 @@ impl Live {
         let round_trip = now.saturating_duration_since(sent);
         self.round_trip.note(round_trip);
         let least = |known: Option<Duration>| Some(known.map_or(round_trip, |known| known.min(round_trip)));
+        if self.moment.least.is_none() {
+            self.moment.since = now;
+        }
         self.moment.least = least(self.moment.least);
         if let Some(probe) = &mut self.probe {
             probe.least = least(probe.least);
@@ -286,7 +290,8 @@ impl Live {
 
     fn in_flight_max(&self) -> u64 {
         match self.probe {
-            Some(_) => self.window.min(self.product(0.5)).max(PACKETS_PROBE * self.packet),
+            // QUIC sends while less than that is on its way, with what it is about to send.
+            Some(_) => self.window.min(self.product(0.5)).max(PACKETS_PROBE * self.packet + 1),
             None => self.window,
         }
     }

@@ -19,8 +19,14 @@ const NARROW: Way = Way { bytes_per_ms: 1312, queue: 64_000, delay_ms: 10, loses
 
 struct Packet {
     sent_ms: u64,
+    /// When its acknowledgement is back.
     arrives_ms: u64,
+    /// Nothing has come behind it, so that it is not acknowledged at once (RFC 9000 section 13.2.1).
+    alone: bool,
 }
+
+/// For so long the other end may keep an acknowledgement back.
+const KEPT_BACK_MS: u64 = 25;
 
 /// Sends over a way as quinn does: as much as the window allows, spread over the round trip.
 struct World {
@@ -76,7 +82,7 @@ impl World {
         self.tokens = (self.tokens + window as f64 * 1.25 / self.smoothed_ms).min(10.0 * self.packet as f64);
         for _ in 0..offered {
             let in_flight = self.on_way.len() as u64 * self.packet;
-            if in_flight + self.packet > window || self.tokens < self.packet as f64 {
+            if in_flight + self.packet >= window || self.tokens < self.packet as f64 {
                 break;
             }
             self.tokens -= self.packet as f64;
@@ -100,7 +106,12 @@ impl World {
         self.queued_max_ms = self.queued_max_ms.max(queued_ms);
         self.free_at = begins + self.packet as f64 / self.way.bytes_per_ms as f64;
         let arrives_ms = self.free_at as u64 + 2 * self.way.delay_ms;
-        self.on_way.push_back(Packet { sent_ms: self.ms, arrives_ms });
+        let mut packet = Packet { sent_ms: self.ms, arrives_ms: arrives_ms + KEPT_BACK_MS, alone: true };
+        if let Some(before) = self.on_way.back_mut().filter(|before| before.alone) {
+            (packet.arrives_ms, packet.alone) = (arrives_ms, false);
+            (before.arrives_ms, before.alone) = (before.arrives_ms.min(arrives_ms), false);
+        }
+        self.on_way.push_back(packet);
     }
 
     fn take_acknowledgements(&mut self, offered: u64) {
@@ -219,6 +230,22 @@ fn who_sends_little_may_still_send_much_at_once() {
         (0..40).for_each(|ms| world.step(if ms == 0 { packets } else { 0 }));
     }
     assert_eq!(world.live.window(), INITIAL_BYTES);
+}
+
+#[test]
+fn an_acknowledgement_that_is_kept_back_after_a_pause_is_no_longer_way() {
+    let mut world = World::new(Way { bytes_per_ms: 12_000, delay_ms: 0, ..NARROW });
+    world.fill(3_000);
+    for _ in 0..20 {
+        (0..100).for_each(|_| world.step(0));
+        // A burst whose first acknowledgement is late, as from a busy machine.
+        world.free_at = (world.ms + 8) as f64;
+        world.step(100);
+        for _ in 0..20 {
+            world.step(0);
+            assert!(world.live.probe.is_none(), "at {} ms", world.ms);
+        }
+    }
 }
 
 #[test]

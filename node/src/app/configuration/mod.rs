@@ -108,7 +108,7 @@ impl Configuration {
     /// Tries until it is agreed, or refused, or the time is over.
     async fn agree(&self, edit: Edit, asked: Asked, deadline: Instant) -> Result<Written, ConfigError> {
         let left = || deadline.saturating_duration_since(Instant::now());
-        let id = (asked.id.unwrap_or_else(|| Uuid::new_v4().simple().to_string()), edit.fingerprint());
+        let id = asked.id.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         let edit = Arc::new(edit);
         loop {
             self.cluster.catch_up(left()).await.map_err(|error| unavailable(error, false))?;
@@ -121,14 +121,14 @@ impl Configuration {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             }
-            if is_made(&now.document, &id)? {
+            if is_made(&now.document, &id, &edit)? {
                 return Ok(Written { revision: now.revision, warnings: Vec::new() });
             }
             if asked.expected.is_some_and(|expected| expected != now.revision) {
                 return Err(ConfigError::OtherRevision(now.revision));
             }
             let write = self.write_of(asked.user.clone());
-            let (edit, whole, its) = (edit.clone(), self.is_whole(), format!("{}#{}", id.0, id.1));
+            let (edit, whole, its) = (edit.clone(), self.is_whole(), id.clone());
             let (revision, was_whole) = (now.revision, now.document.whole.is_some());
             let made = tokio::task::spawn_blocking(move || now.edited(&edit, whole, &its, write)).await;
             let (document, warnings) = made.map_err(|error| ConfigError::Internal(error.to_string()))??;
@@ -179,18 +179,16 @@ impl Configuration {
     }
 }
 
-/// Whether a change of this id and fingerprint is in the document already; one of the same id that is another is refused.
-fn is_made(document: &Document, (id, fingerprint): &(String, String)) -> Result<bool, ConfigError> {
-    for made in &document.recent {
-        match made.rsplit_once('#') {
-            Some((its, print)) if its == id && print == fingerprint => return Ok(true),
-            Some((its, _)) if its == id => return Err(ConfigError::OtherChange),
-            // As it was written before changes had fingerprints.
-            None if made == id => return Ok(true),
-            _ => {}
-        }
+/// Whether this change is in the document already, under this id; another one under the same id is refused.
+fn is_made(document: &Document, id: &String, edit: &Edit) -> Result<bool, ConfigError> {
+    if !document.recent.contains(id) {
+        return Ok(false);
     }
-    Ok(false)
+    match document.fingerprints.get(id) {
+        Some(made) if *made != edit.fingerprint() => Err(ConfigError::OtherChange),
+        // Without one an older program has made it.
+        _ => Ok(true),
+    }
 }
 
 /// The newest revision and its text.
@@ -301,12 +299,15 @@ mod tests {
     #[test]
     fn a_change_is_made_once_under_its_id_and_no_other_one_is() {
         let add = |name: &str| Edit::AddPath(name.into(), crate::config::Fields::default());
-        let id = |id: &str, edit: &Edit| (id.to_owned(), edit.fingerprint());
-        let recent = [format!("a#1#{}", add("cam").fingerprint()), "old".into()];
-        let document = Document { recent: recent.into(), ..Document::default() };
-        assert_eq!(is_made(&document, &id("a#1", &add("cam"))), Ok(true));
-        assert_eq!(is_made(&document, &id("a#1", &add("other"))), Err(ConfigError::OtherChange));
-        assert_eq!(is_made(&document, &id("a", &add("cam"))), Ok(false));
-        assert_eq!(is_made(&document, &id("old", &add("cam"))), Ok(true), "as older programs write it");
+        let document = Document {
+            recent: ["a".to_owned(), "old".to_owned()].into(),
+            fingerprints: [("a".to_owned(), add("cam").fingerprint())].into(),
+            ..Document::default()
+        };
+        let is_made = |id: &str, edit: &Edit| is_made(&document, &id.to_owned(), edit);
+        assert_eq!(is_made("a", &add("cam")), Ok(true));
+        assert_eq!(is_made("a", &add("other")), Err(ConfigError::OtherChange));
+        assert_eq!(is_made("b", &add("cam")), Ok(false));
+        assert_eq!(is_made("old", &add("cam")), Ok(true), "as older programs write it");
     }
 }
