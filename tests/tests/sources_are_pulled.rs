@@ -6,23 +6,19 @@ use weft_proto::rtsp::machine::ClientMachine;
 use weft_tests::camera::Cameras;
 use weft_tests::clients::Client::Ffmpeg;
 use weft_tests::clients::Way::Tcp;
-use weft_tests::clients::contents;
-use weft_tests::compare::{Tolerance, compare};
+use weft_tests::compare::Tolerance;
 use weft_tests::deadline::Deadline;
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::publisher::{Publisher, Refused};
+use weft_tests::pulled::{WITHIN, assert_unaltered};
 use weft_tests::rtsp::{Connection, Player};
 use weft_tests::server::Server;
 use weft_tests::wait;
-
-/// Seconds that each reader records.
-const RECORDED_SECONDS: u32 = 6;
 
 #[test]
 fn every_way_gives_what_the_source_sends() {
     let _limit = Deadline::seconds(150);
     let media = Media::new(Video::H264, Audio::Aac);
-    let original = contents(&media.nut());
     let camera = Server::start();
     let mut publisher = Ffmpeg.publish_for_ever(&camera, Tcp, "live/cam", media);
     camera.wait_ready("live/cam");
@@ -42,19 +38,13 @@ fn every_way_gives_what_the_source_sends() {
             "0".repeat(64)
         ),
     );
-    ways.iter().for_each(|path| node.wait_ready(path));
-    let captures: Vec<_> = ways.iter().map(|path| (path, Ffmpeg.capture(&node, Tcp, path, media))).collect();
-    let mut failures = Vec::new();
-    for (path, capture) in captures {
-        let read = capture.finish(RECORDED_SECONDS);
-        // RTMP rounds to milliseconds.
-        let within = if path.contains("rtmp") { 1_500 } else { 1_000 };
-        if let Err(failure) = compare(media, &original, &read, Tolerance { track: within, offset: within }) {
-            failures.push(format!("{path}: {failure}"));
-        }
-    }
+    // RTMP rounds to milliseconds.
+    let within = |path: &str| {
+        let most = if path.contains("rtmp") { 1_500 } else { 1_000 };
+        Tolerance { track: most, offset: most }
+    };
+    assert_unaltered(&node, media, &ways.map(|path| (path, within(path))));
     publisher.assert_running();
-    assert!(failures.is_empty(), "{}\nthe node said:\n{}", failures.join("\n"), node.process.log());
     assert_eq!(node.path("live/tcp").expect("it lives")["source"]["type"], "rtspSource");
     assert_eq!(node.path("live/rtmps").expect("it lives")["source"]["type"], "rtmpSource");
     assert_eq!(node.path("live/other").expect("it is listed")["ready"], false, "another certificate");
