@@ -56,6 +56,9 @@ pub const HLS_PLAYLIST_BYTES_MAX: usize = 8 << 20;
 /// Bytes of an initialisation segment: some kilobytes of headers.
 pub const HLS_MAP_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a part that is held until its playlist lists it: a second of 64 Mbit/s.
+pub const HLS_PART_BYTES_MAX: usize = 8 << 20;
+
 /// Media of an HLS source that is read ahead of its time: three segments of 10 s, with which a live stream begins.
 pub const HLS_AHEAD_MAX: Duration = Duration::from_secs(30);
 

@@ -3,42 +3,23 @@
 //! Each camera sends a little sound, so that a test can have hundreds.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::TcpStream;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weft_proto::rtsp::auth::{Algorithm, Credentials, digest_challenge};
 use weft_proto::rtsp::machine::{Action, Capabilities, Outcome, ServerMachine};
 use weft_proto::rtsp::{Incoming, Method, Reader, Response, Status};
 
-/// The cameras. Dropped, they are gone.
-#[derive(Debug)]
-pub struct Cameras {
-    address: SocketAddr,
-    state: Arc<State>,
-}
+use crate::standin::{Guests, StandIn, Stay};
 
+/// The cameras: who reads from them from PLAY on is a guest.
 #[derive(Debug)]
-struct State {
-    visits: Mutex<Vec<Visit>>,
-    /// Who is off takes nobody, and has dropped whom it had.
-    on: AtomicBool,
-    over: AtomicBool,
-    /// Who may read; anybody where there is none.
-    login: Option<(String, String)>,
-}
+pub struct Cameras(StandIn);
 
-/// Somebody who read from a camera, from PLAY on.
-#[derive(Clone, Debug)]
-pub struct Visit {
-    /// Which camera.
-    pub path: String,
-    /// Since when.
-    pub from: Instant,
-    /// Until when, if it is over.
-    pub until: Option<Instant>,
-}
+/// User and password of who may read; anybody where there is none.
+type Login = Option<(String, String)>;
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
      m=audio 0 RTP/AVP 0\r\na=control:trackID=0\r\n";
@@ -64,97 +45,40 @@ impl Cameras {
         Self::with(Some((user.to_owned(), password.to_owned())))
     }
 
-    fn with(login: Option<(String, String)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind to any port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let (on, over) = (AtomicBool::new(true), AtomicBool::new(false));
-        let state = Arc::new(State { visits: Mutex::default(), on, over, login });
-        let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.over.load(Ordering::Acquire) {
-                    return;
-                }
-                let (state, stream) = (shared.clone(), stream.expect("accept"));
-                std::thread::spawn(move || drop(Seat::new(stream, state).serve()));
-            }
-        });
-        Self { address, state }
-    }
-
-    /// Where they are.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    fn with(login: Login) -> Self {
+        let login = Arc::new(login);
+        Self(StandIn::start(move |stream, guests| Seat::new(stream, login.clone(), guests.clone()).serve()))
     }
 
     /// The URL of one of them.
     pub fn url(&self, path: &str) -> String {
-        format!("rtsp://{}/{path}", self.address)
-    }
-
-    /// All who have read so far.
-    pub fn visits(&self) -> Vec<Visit> {
-        self.state.visits.lock().expect("no seat panics").clone()
-    }
-
-    /// Who has read from one of them.
-    pub fn visits_of(&self, path: &str) -> Vec<Visit> {
-        self.visits().into_iter().filter(|visit| visit.path == path).collect()
-    }
-
-    /// How many read from one of them now.
-    pub fn readers(&self, path: &str) -> usize {
-        self.visits_of(path).iter().filter(|visit| visit.until.is_none()).count()
-    }
-
-    /// The longest time for which two have read from the same camera.
-    pub fn longest_overlap(&self) -> Duration {
-        let (visits, now) = (self.visits(), Instant::now());
-        let overlap = |(at, one): (usize, &Visit)| {
-            let others = visits[..at].iter().filter(|other| other.path == one.path);
-            let both = |other: &Visit| {
-                let until = one.until.unwrap_or(now).min(other.until.unwrap_or(now));
-                until.saturating_duration_since(one.from.max(other.from))
-            };
-            others.map(both).max().unwrap_or_default()
-        };
-        visits.iter().enumerate().map(overlap).max().unwrap_or_default()
-    }
-
-    /// Drops all readers and takes none.
-    pub fn turn_off(&self) {
-        self.state.on.store(false, Ordering::Release);
-    }
-
-    /// Takes readers again.
-    pub fn turn_on(&self) {
-        self.state.on.store(true, Ordering::Release);
+        format!("rtsp://{}/{path}", self.address())
     }
 }
 
-impl Drop for Cameras {
-    fn drop(&mut self) {
-        self.turn_off();
-        self.state.over.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(self.address));
+impl Deref for Cameras {
+    type Target = StandIn;
+
+    fn deref(&self) -> &StandIn {
+        &self.0
     }
 }
 
 /// One connection.
 struct Seat {
     stream: TcpStream,
-    state: Arc<State>,
+    login: Arc<Login>,
+    guests: Arc<Guests>,
     reader: Reader,
     machine: ServerMachine,
-    /// Its place among the visits, while it reads.
-    visit: Option<usize>,
+    /// While it reads.
+    stay: Option<Stay>,
     sent: u32,
     send_at: Instant,
 }
 
 impl Seat {
-    fn new(stream: TcpStream, state: Arc<State>) -> Self {
+    fn new(stream: TcpStream, login: Arc<Login>, guests: Arc<Guests>) -> Self {
         let capabilities = Capabilities {
             udp: None,
             tcp: true,
@@ -164,10 +88,11 @@ impl Seat {
         };
         Self {
             stream,
-            state,
+            login,
+            guests,
             reader: Reader::new(),
             machine: ServerMachine::new("c0ffee".into(), capabilities),
-            visit: None,
+            stay: None,
             sent: 0,
             send_at: Instant::now(),
         }
@@ -175,20 +100,16 @@ impl Seat {
 
     fn serve(mut self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
-        let end = self.talk();
-        if let Some(visit) = self.visit {
-            self.state.visits.lock().expect("no seat panics")[visit].until = Some(Instant::now());
-        }
-        end
+        self.talk()
     }
 
     fn talk(&mut self) -> io::Result<()> {
         let mut chunk = [0; 4096];
-        while self.state.on.load(Ordering::Acquire) {
-            if self.visit.is_some() && Instant::now() >= self.send_at {
+        while self.guests.is_on() {
+            if self.stay.is_some() && Instant::now() >= self.send_at {
                 self.send_sound()?;
             }
-            let wait = if self.visit.is_some() { EVERY.min(self.send_at - Instant::now()) } else { LOOK };
+            let wait = if self.stay.is_some() { EVERY.min(self.send_at - Instant::now()) } else { LOOK };
             self.stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Ok(()),
@@ -231,7 +152,7 @@ impl Seat {
     }
 
     fn describe(&self, shown: Option<&Credentials>) -> Outcome {
-        let is_known = self.state.login.as_ref().is_none_or(|(user, password)| match shown {
+        let is_known = self.login.as_ref().as_ref().is_none_or(|(user, password)| match shown {
             Some(Credentials::Digest(digest)) => digest.verify(&Method::Describe, user, password, REALM, NONCE),
             _ => false,
         });
@@ -243,10 +164,7 @@ impl Seat {
     }
 
     fn begin(&mut self) {
-        let visit = Visit { path: self.machine.path().to_owned(), from: Instant::now(), until: None };
-        let mut visits = self.state.visits.lock().expect("no seat panics");
-        visits.push(visit);
-        self.visit = Some(visits.len() - 1);
+        self.stay = Some(self.guests.come(self.machine.path()));
         self.send_at = Instant::now();
     }
 

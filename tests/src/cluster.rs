@@ -12,13 +12,14 @@ use std::fs;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use self::node::{Node, Setup};
 use self::watch::Watch;
 use crate::numbered::Numbered;
 use crate::publisher::{Publisher, Refused};
+use crate::standin::StandIn;
 use crate::{tools, wait};
 
 /// A cluster. Dropped, its processes are killed.
@@ -152,6 +153,25 @@ impl Cluster {
         let found = paths.as_array()?.iter().find(|one| one["name"] == path)?;
         let epoch = found["epoch"].as_str()?.parse().ok()?;
         Some((found["node"].as_str().map(str::to_owned), epoch))
+    }
+
+    /// The node that owns a path, as any that runs knows it.
+    pub fn owner_of(&self, path: &str) -> Option<usize> {
+        let at = self.nodes.iter().position(Node::is_running)?;
+        let (owner, _) = self.owner(at, path)?;
+        self.nodes.iter().position(|node| Some(&node.name) == owner.as_ref())
+    }
+
+    /// Lets a node pull a path's source, as another one is told to see to.
+    pub fn move_to(&self, node: usize, path: &str) {
+        let wish = json!({"path": path, "node": self.nodes[node].name});
+        let answer = self.nodes[(node + 1) % self.nodes.len()].send("POST", "/cluster/paths/move", &wish);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// Waits until one and no more takes each of these things.
+    pub fn wait_pulled(&self, server: &StandIn, names: &[String]) {
+        self.wait("each source to be pulled by one", |_| names.iter().all(|name| server.readers(name) == 1));
     }
 
     /// Waits until all running nodes agree on the owner, and gives the epoch.

@@ -129,6 +129,11 @@ fn send(mut connection: Connection, state: &State, who: u8) {
     }
 }
 
+/// When a frame was due to be sent.
+pub fn due(number: u32) -> Instant {
+    *CLOCK + EVERY * number
+}
+
 /// Who sent a frame, and which it is.
 pub fn number(arrival: &Arrival) -> (u8, u32) {
     number_in(&arrival.bytes).expect("a frame of ours")

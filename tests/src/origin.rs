@@ -1,10 +1,10 @@
 //! An HTTP server that stands in for any origin of HLS: it serves a folder that ffmpeg's muxer writes into.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -13,12 +13,13 @@ use tempfile::TempDir;
 
 use crate::media::{Media, QUIET};
 use crate::process::Process;
-use crate::tools;
+use crate::standin::{Guests, StandIn};
+use crate::{http, tools};
 
-/// The server and its folder. Dropped, both are gone.
+/// The server and its folder. Dropped, both are gone. A connection is a guest of what it asks for first: of its playlist.
 #[derive(Debug)]
 pub struct Origin {
-    address: SocketAddr,
+    server: StandIn,
     folder: TempDir,
     state: Arc<State>,
 }
@@ -26,53 +27,62 @@ pub struct Origin {
 #[derive(Debug)]
 struct State {
     folder: PathBuf,
-    /// Who is off takes nobody.
-    on: AtomicBool,
-    over: AtomicBool,
     /// The header that requests must have; anybody may ask where there is none.
     login: Option<String>,
+    /// Where everything is taken from, instead of the folder.
+    behind: Option<SocketAddr>,
+    /// Names with this in them are not found.
+    denied: Mutex<Option<String>>,
     /// What was asked for, in order.
     asked: Mutex<Vec<String>>,
+}
+
+impl Deref for Origin {
+    type Target = StandIn;
+
+    fn deref(&self) -> &StandIn {
+        &self.server
+    }
 }
 
 impl Origin {
     /// Anybody may ask.
     pub fn start() -> Self {
-        Self::with(None)
+        Self::with(None, None)
+    }
+
+    /// One that passes on what this server has.
+    pub fn in_front_of(server: SocketAddr) -> Self {
+        Self::with(None, Some(server))
     }
 
     /// Only who says this user and password.
     pub fn with_login(login: &str) -> Self {
-        Self::with(Some(format!("Basic {}", STANDARD.encode(login))))
+        Self::with(Some(format!("Basic {}", STANDARD.encode(login))), None)
     }
 
-    fn with(login: Option<String>) -> Self {
+    fn with(login: Option<String>, behind: Option<SocketAddr>) -> Self {
         let folder = TempDir::new().expect("make a temporary folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind to any port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let (on, over) = (AtomicBool::new(true), AtomicBool::new(false));
-        let state = Arc::new(State { folder: folder.path().into(), on, over, login, asked: Mutex::default() });
-        let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.over.load(Ordering::Acquire) {
-                    return;
-                }
-                let (state, stream) = (shared.clone(), stream.expect("accept"));
-                std::thread::spawn(move || drop(serve(&stream, &state)));
-            }
+        let state = Arc::new(State {
+            folder: folder.path().into(),
+            login,
+            behind,
+            denied: Mutex::default(),
+            asked: Mutex::default(),
         });
-        Self { address, folder, state }
+        let shared = state.clone();
+        let server = StandIn::start(move |stream, guests| serve(&stream, &shared, guests));
+        Self { server, folder, state }
     }
 
     /// Where a file is.
     pub fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}", self.address)
+        format!("http://{}/{name}", self.address())
     }
 
     /// The same with user and password.
     pub fn url_for(&self, login: &str, name: &str) -> String {
-        format!("http://{login}@{}/{name}", self.address)
+        format!("http://{login}@{}/{name}", self.address())
     }
 
     /// A file of the folder.
@@ -80,14 +90,9 @@ impl Origin {
         self.folder.path().join(name)
     }
 
-    /// Takes nobody from now on, and drops whom it has.
-    pub fn turn_off(&self) {
-        self.state.on.store(false, Ordering::Release);
-    }
-
-    /// Takes everybody again.
-    pub fn turn_on(&self) {
-        self.state.on.store(true, Ordering::Release);
+    /// From now on whatever has this in its name is not found.
+    pub fn deny(&self, part: &str) {
+        *self.state.denied.lock().expect("no thread panics") = Some(part.to_owned());
     }
 
     /// What was asked for so far.
@@ -116,19 +121,11 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.turn_off();
-        self.state.over.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(self.address));
-    }
-}
-
 /// Answers one request after the other.
-fn serve(stream: &TcpStream, state: &State) -> io::Result<()> {
+fn serve(stream: &TcpStream, state: &State, guests: &Arc<Guests>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream).lines();
+    let mut stay = None;
     loop {
         let Some(request) = lines.next().transpose()? else { return Ok(()) };
         let mut headers = Vec::new();
@@ -139,7 +136,7 @@ fn serve(stream: &TcpStream, state: &State) -> io::Result<()> {
             }
             headers.push(line);
         }
-        if !state.on.load(Ordering::Acquire) {
+        if !guests.is_on() {
             return Ok(());
         }
         let header = |name: &str| {
@@ -149,6 +146,7 @@ fn serve(stream: &TcpStream, state: &State) -> io::Result<()> {
             })
         };
         let target = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+        stay.get_or_insert_with(|| guests.come(&target));
         state.asked.lock().expect("no thread panics").push(target.clone());
         let range = header("range");
         let (status, more, body) = answer(state, &target, header("authorization").as_deref(), range.as_deref());
@@ -157,24 +155,33 @@ fn serve(stream: &TcpStream, state: &State) -> io::Result<()> {
     }
 }
 
-fn answer(state: &State, target: &str, login: Option<&str>, range: Option<&str>) -> (&'static str, String, Vec<u8>) {
-    let none = || (String::new(), Vec::new());
+fn answer(state: &State, target: &str, login: Option<&str>, range: Option<&str>) -> (String, String, Vec<u8>) {
+    let bare = |status: &str| (status.to_owned(), String::new(), Vec::new());
     if state.login.is_some() && state.login.as_deref() != login {
-        let (more, body) = none();
-        return ("401 Unauthorized", more, body);
+        return bare("401 Unauthorized");
     }
     let name = target.split('?').next().unwrap_or_default();
-    if let Some(name) = name.strip_prefix("moved/") {
-        return ("302 Found", format!("Location: /{name}\r\n"), Vec::new());
+    if state.denied.lock().expect("no thread panics").as_ref().is_some_and(|denied| name.contains(denied)) {
+        return bare("404 Not Found");
     }
-    let Ok(file) = std::fs::read(state.folder.join(name)) else {
-        let (more, body) = none();
-        return ("404 Not Found", more, body);
-    };
+    if let Some(name) = name.strip_prefix("moved/") {
+        return ("302 Found".into(), format!("Location: /{name}\r\n"), Vec::new());
+    }
+    if let Some(behind) = state.behind {
+        return pass_on(behind, target).unwrap_or_else(|_| bare("502 Bad Gateway"));
+    }
+    let Ok(file) = std::fs::read(state.folder.join(name)) else { return bare("404 Not Found") };
     let wanted = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let wanted = wanted.and_then(|(from, to)| Some((from.parse::<usize>().ok()?, to.parse::<usize>().ok()?)));
     match wanted.and_then(|(from, to)| file.get(from..(to + 1).min(file.len()))) {
-        Some(part) => ("206 Partial Content", String::new(), part.to_vec()),
-        None => ("200 OK", String::new(), file),
+        Some(part) => ("206 Partial Content".into(), String::new(), part.to_vec()),
+        None => ("200 OK".into(), String::new(), file),
     }
+}
+
+/// What another server answers, with what leads on to it.
+fn pass_on(server: SocketAddr, target: &str) -> io::Result<(String, String, Vec<u8>)> {
+    let answer = http::fetch(server, "GET", &format!("/{target}"), "", 30)?;
+    let location = answer.header("location").map(|to| format!("Location: {to}\r\n")).unwrap_or_default();
+    Ok((format!("{} Passed On", answer.status), location, answer.body))
 }

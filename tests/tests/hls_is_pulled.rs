@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use weft_tests::clients::Client::{Ffmpeg, Ffmpeg9};
+use weft_tests::clients::Client::Ffmpeg;
 use weft_tests::clients::Way::Tcp;
-use weft_tests::clients::contents;
-use weft_tests::compare::{Tolerance, compare};
 use weft_tests::deadline::Deadline;
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::origin::Origin;
+use weft_tests::pulled::{WITHIN, assert_unaltered};
 use weft_tests::server::Server;
 use weft_tests::wait;
-
-/// Seconds that each reader records.
-const RECORDED_SECONDS: u32 = 5;
-
-/// What RTSP itself may lose of times.
-const WITHIN: Tolerance = Tolerance { track: 1_000, offset: 1_000 };
 
 /// Ways of ffmpeg's muxer to write the same media: name, options. A playlist of one file is to list all of it: when it is
 /// cut ffmpeg does not count on the number of the first segment.
@@ -24,7 +17,6 @@ type Ways<'a> = &'a [(&'a str, &'a str)];
 
 /// Pulls what each way writes, and holds what readers get against the original.
 fn comes_unaltered(media: Media, ways: Ways<'_>) {
-    let original = contents(&media.nut());
     let origin = Origin::start();
     std::fs::write(origin.file("key"), [7; 16]).expect("write a key");
     std::fs::write(origin.file("key.info"), "../key\nkey\n").expect("write what the muxer wants to know of it");
@@ -43,17 +35,7 @@ fn comes_unaltered(media: Media, ways: Ways<'_>) {
         wait::until(format_args!("{name} to be there"), 30, || segments.is_file().then_some(()));
     }
     let node = Server::with_paths("", &paths);
-    ways.iter().for_each(|(name, _)| node.wait_ready(name));
-    // Before version 7 ffmpeg does not read AV1 over RTSP.
-    let client = if media.video == Video::Av1 { Ffmpeg9 } else { Ffmpeg };
-    let captures: Vec<_> = ways.iter().map(|(name, _)| (name, client.capture(&node, Tcp, name, media))).collect();
-    let mut failures = Vec::new();
-    for (name, capture) in captures {
-        if let Err(failure) = compare(media, &original, &capture.finish(RECORDED_SECONDS), WITHIN) {
-            failures.push(format!("{name}: {failure}"));
-        }
-    }
-    assert!(failures.is_empty(), "{}\nthe node said:\n{}", failures.join("\n"), node.process.log());
+    assert_unaltered(&node, media, &ways.iter().map(|(name, _)| (*name, WITHIN)).collect::<Vec<_>>());
     let (name, _) = ways[0];
     let path = node.path(name).expect("it lives");
     assert_eq!((&path["source"]["type"], &path["source"]["id"]), (&"hlsSource".into(), &"".into()));
@@ -124,16 +106,12 @@ fn other_codecs_come_unaltered_in_fragmented_mp4() {
 fn our_own_playlists_are_pulled() {
     let _limit = Deadline::seconds(120);
     let media = Media::new(Video::H264, Audio::Aac);
-    let original = contents(&media.nut());
     for variant in ["lowLatency", "fmp4"] {
         let origin = Server::with(&format!("hlsVariant: {variant}\n"));
         let _publisher = Ffmpeg.publish_for_ever(&origin, Tcp, "live/cam", media);
         origin.wait_ready("live/cam");
         let node = Server::with_paths("", &format!("  cam: {{source: '{}'}}\n", origin.hls("live/cam")));
-        node.wait_ready("cam");
-        let read = Ffmpeg.capture(&node, Tcp, "cam", media).finish(RECORDED_SECONDS);
-        let equal = compare(media, &original, &read, WITHIN);
-        equal.unwrap_or_else(|failure| panic!("{variant}: {failure}\n{}", node.process.log()));
+        assert_unaltered(&node, media, &[("cam", WITHIN)]);
     }
 }
 
@@ -141,7 +119,6 @@ fn our_own_playlists_are_pulled() {
 fn our_own_transport_streams_are_pulled_encrypted() {
     let _limit = Deadline::seconds(120);
     let media = Media::new(Video::H264, Audio::Aac);
-    let original = contents(&media.nut());
     let origin = Server::with("hlsVariant: mpegts\nhlsEncryption: yes\n");
     let _publisher = Ffmpeg.publish_for_ever(&origin, Tcp, "live/cam", media);
     origin.wait_ready("live/cam");
@@ -154,9 +131,7 @@ fn our_own_transport_streams_are_pulled_encrypted() {
              \x20 other: {{source: '{url}', sourceFingerprint: {other}}}\n"
         ),
     );
-    node.wait_ready("cam");
-    let read = Ffmpeg.capture(&node, Tcp, "cam", media).finish(RECORDED_SECONDS);
-    compare(media, &original, &read, WITHIN).unwrap_or_else(|failure| panic!("{failure}\n{}", node.process.log()));
+    assert_unaltered(&node, media, &[("cam", WITHIN)]);
     assert!(node.process.log().contains("which `sourceFingerprint` does not say"));
     assert_eq!(node.path("other").expect("it is listed")["ready"], false);
 }

@@ -5,24 +5,20 @@ use std::time::{Duration, Instant};
 use weft_proto::rtsp::machine::ClientMachine;
 use weft_tests::camera::Cameras;
 use weft_tests::clients::Client::Ffmpeg;
-use weft_tests::clients::Way::Tcp;
-use weft_tests::clients::contents;
-use weft_tests::compare::{Tolerance, compare};
+use weft_tests::clients::Way::{Rtmp, Tcp};
+use weft_tests::compare::Tolerance;
 use weft_tests::deadline::Deadline;
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::publisher::{Publisher, Refused};
+use weft_tests::pulled::{WITHIN, assert_unaltered};
 use weft_tests::rtsp::{Connection, Player};
 use weft_tests::server::Server;
-use weft_tests::wait;
-
-/// Seconds that each reader records.
-const RECORDED_SECONDS: u32 = 6;
+use weft_tests::{namespace, wait};
 
 #[test]
 fn every_way_gives_what_the_source_sends() {
     let _limit = Deadline::seconds(150);
     let media = Media::new(Video::H264, Audio::Aac);
-    let original = contents(&media.nut());
     let camera = Server::start();
     let mut publisher = Ffmpeg.publish_for_ever(&camera, Tcp, "live/cam", media);
     camera.wait_ready("live/cam");
@@ -42,23 +38,63 @@ fn every_way_gives_what_the_source_sends() {
             "0".repeat(64)
         ),
     );
-    ways.iter().for_each(|path| node.wait_ready(path));
-    let captures: Vec<_> = ways.iter().map(|path| (path, Ffmpeg.capture(&node, Tcp, path, media))).collect();
-    let mut failures = Vec::new();
-    for (path, capture) in captures {
-        let read = capture.finish(RECORDED_SECONDS);
-        // RTMP rounds to milliseconds.
-        let within = if path.contains("rtmp") { 1_500 } else { 1_000 };
-        if let Err(failure) = compare(media, &original, &read, Tolerance { track: within, offset: within }) {
-            failures.push(format!("{path}: {failure}"));
-        }
-    }
+    // RTMP rounds to milliseconds.
+    let within = |path: &str| {
+        let most = if path.contains("rtmp") { 1_500 } else { 1_000 };
+        Tolerance { track: most, offset: most }
+    };
+    assert_unaltered(&node, media, &ways.map(|path| (path, within(path))));
     publisher.assert_running();
-    assert!(failures.is_empty(), "{}\nthe node said:\n{}", failures.join("\n"), node.process.log());
     assert_eq!(node.path("live/tcp").expect("it lives")["source"]["type"], "rtspSource");
     assert_eq!(node.path("live/rtmps").expect("it lives")["source"]["type"], "rtmpSource");
     assert_eq!(node.path("live/other").expect("it is listed")["ready"], false, "another certificate");
     assert!(node.process.log().contains("which `sourceFingerprint` does not say"));
+}
+
+#[test]
+fn groups_of_cameras_are_joined() {
+    namespace::alone("groups_of_cameras_are_joined", || {
+        let _limit = Deadline::seconds(120);
+        let media = Media::new(Video::H264, Audio::Aac);
+        let camera = Server::with("rtspTransports: [multicast, tcp]\n");
+        let mut publisher = Ffmpeg.publish_for_ever(&camera, Tcp, "cam", media);
+        camera.wait_ready("cam");
+        camera.wait_log(&["sender reports tie all tracks together"]);
+        let keys = format!("source: '{}', rtspTransport: multicast", camera.rtsp("cam"));
+        let node = || Server::with_paths("", &format!("  one: {{{keys}}}\n  two: {{{keys}}}\n"));
+        // Two sources of one node, and those of another one, are all in the same group.
+        let (mut first, second) = (node(), node());
+        camera.wait_readers("cam", 4);
+        let reader = camera.path("cam").expect("it lives")["readers"][0]["id"].as_str().expect("an id").to_owned();
+        let session = camera.api(&format!("/v3/rtspsessions/get/{reader}")).json();
+        assert_eq!(session["transport"], "UDP-multicast");
+        assert_unaltered(&first, media, &[("one", WITHIN), ("two", WITHIN)]);
+        assert_unaltered(&second, media, &[("one", WITHIN)]);
+        first.terminate();
+        camera.wait_readers("cam", 2);
+        publisher.assert_running();
+    });
+}
+
+#[test]
+fn a_camera_that_only_sends_to_a_group_is_joined_there() {
+    namespace::alone("a_camera_that_only_sends_to_a_group_is_joined_there", || {
+        let _limit = Deadline::seconds(60);
+        // It takes what is published over RTMP.
+        let camera = Server::with("rtspTransports: [multicast]\n");
+        let media = Media::new(Video::H264, Audio::Aac);
+        let _publisher = Ffmpeg.publish_for_ever(&camera, Rtmp, "cam", media);
+        camera.wait_ready("cam");
+        let url = camera.rtsp("cam");
+        let node = Server::with_paths(
+            "",
+            &format!("  cam: {{source: '{url}'}}\n  udp: {{source: '{url}', rtspTransport: udp}}\n"),
+        );
+        node.wait_ready("cam");
+        Player::start(node.rtsp_address(), &node.rtsp("cam")).video(10);
+        node.wait_log(&["source failed", "461"]);
+        assert_eq!(node.path("udp").expect("it is listed")["ready"], false, "what was asked for is not to be had");
+    });
 }
 
 #[test]

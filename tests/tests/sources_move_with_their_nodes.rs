@@ -43,24 +43,6 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("cam/{number}")).collect()
 }
 
-fn wait_pulled(cluster: &Cluster, cameras: &Cameras, names: &[String]) {
-    cluster.wait("every camera to be read by one", |_| names.iter().all(|name| cameras.readers(name) == 1));
-}
-
-/// The node that owns a path, as any that runs knows it.
-fn owner(cluster: &Cluster, path: &str) -> Option<usize> {
-    let at = cluster.nodes.iter().position(|node| node.is_running())?;
-    let (owner, _) = cluster.owner(at, path)?;
-    cluster.nodes.iter().position(|node| Some(&node.name) == owner.as_ref())
-}
-
-/// Lets a node pull a path's source, as another one is told to see to.
-fn move_to(cluster: &Cluster, node: usize, path: &str) {
-    let wish = json!({"path": path, "node": cluster.nodes[node].name});
-    let answer = cluster.nodes[(node + 1) % cluster.nodes.len()].send("POST", "/cluster/paths/move", &wish);
-    assert_eq!(answer.status, 200, "{}", answer.body);
-}
-
 /// Kills a node that pulls, again and again, says how long each of its cameras was without a reader, and that nobody else's
 /// was. When it is back its cameras are moved to it again: always the same node dies, and the others have long been there.
 fn kill_and_measure(count: usize, runs: usize) -> [Figures; 2] {
@@ -69,11 +51,11 @@ fn kill_and_measure(count: usize, runs: usize) -> [Figures; 2] {
     let mut cluster = cluster(&cameras, &names, "");
     let mut back = Figures::new(&format!("one of {count} cameras back"));
     let mut all_back = Figures::new(&format!("all of a dead node's {count} cameras back"));
-    wait_pulled(&cluster, &cameras, &names);
-    let dies = owner(&cluster, &names[0]).expect("somebody pulls it");
+    cluster.wait_pulled(&cameras, &names);
+    let dies = cluster.owner_of(&names[0]).expect("somebody pulls it");
     for _ in 0..runs {
         let (its, others): (Vec<&String>, Vec<&String>) =
-            names.iter().partition(|name| owner(&cluster, name) == Some(dies));
+            names.iter().partition(|name| cluster.owner_of(name) == Some(dies));
         let kept: Vec<usize> = others.iter().map(|name| cameras.visits_of(name).len()).collect();
         let killed = cluster.nodes[dies].kill();
         let new_reader = |name: &str| {
@@ -91,8 +73,8 @@ fn kill_and_measure(count: usize, runs: usize) -> [Figures; 2] {
         times.into_iter().for_each(|time| back.add(time));
         cluster.nodes[dies].start();
         cluster.wait_formed();
-        its.iter().for_each(|path| move_to(&cluster, dies, path));
-        wait_pulled(&cluster, &cameras, &names);
+        its.iter().for_each(|path| cluster.move_to(dies, path));
+        cluster.wait_pulled(&cameras, &names);
         let still: Vec<usize> = others.iter().map(|name| cameras.visits_of(name).len()).collect();
         assert_eq!(still, kept, "a camera of another node was taken away from it");
     }
@@ -122,8 +104,8 @@ fn a_node_that_was_stopped_lets_go_of_what_another_one_pulls_by_now() {
     let (cameras, names) = (Cameras::start(), names(1));
     let cluster = cluster(&cameras, &names, "");
     let [mut taken, mut let_go] = ["camera of a stopped node taken", "let go when it goes on"].map(Figures::new);
-    wait_pulled(&cluster, &cameras, &names);
-    let stops = owner(&cluster, &names[0]).expect("somebody pulls it");
+    cluster.wait_pulled(&cameras, &names);
+    let stops = cluster.owner_of(&names[0]).expect("somebody pulls it");
     for _ in 0..runs {
         let stopped = cluster.nodes[stops].freeze();
         taken.add(cluster.measure("another one to read", stopped, |_| cameras.readers(&names[0]) == 2));
@@ -131,8 +113,8 @@ fn a_node_that_was_stopped_lets_go_of_what_another_one_pulls_by_now() {
         let_go.add(cluster.measure("one to let go", goes_on, |_| cameras.readers(&names[0]) == 1));
         cluster.wait("the node to be up again", |cluster| (0..3).all(|by| cluster.sees(by, stops, "up")));
         assert_eq!(cameras.readers(&names[0]), 1);
-        move_to(&cluster, stops, &names[0]);
-        wait_pulled(&cluster, &cameras, &names);
+        cluster.move_to(stops, &names[0]);
+        cluster.wait_pulled(&cameras, &names);
     }
     taken.print();
     let_go.print();
@@ -145,8 +127,8 @@ fn readers_on_other_nodes_go_on_when_the_node_that_pulls_dies() {
     let _limit = Deadline::seconds(90);
     let (cameras, names) = (Cameras::start(), names(1));
     let mut cluster = cluster(&cameras, &names, "");
-    wait_pulled(&cluster, &cameras, &names);
-    let dies = owner(&cluster, &names[0]).expect("somebody pulls it");
+    cluster.wait_pulled(&cameras, &names);
+    let dies = cluster.owner_of(&names[0]).expect("somebody pulls it");
     let reads = (dies + 1) % 3;
     let node = &cluster.nodes[reads];
     cluster.wait("the path to be known", |_| node.get(&format!("/v3/paths/get/{}", names[0])).is_some());
@@ -204,9 +186,9 @@ fn sources_go_on_without_a_quorum_unless_they_are_exclusive() {
     };
     let mut cluster = Cluster::with(&["a", "b", "c"].iter().map(setup).collect::<Vec<_>>());
     let all: Vec<String> = shared.iter().cloned().chain([exclusive.clone()]).collect();
-    wait_pulled(&cluster, &cameras, &all);
-    let stays = owner(&cluster, &exclusive).expect("somebody pulls it");
-    let its: Vec<&String> = shared.iter().filter(|path| owner(&cluster, path) == Some(stays)).collect();
+    cluster.wait_pulled(&cameras, &all);
+    let stays = cluster.owner_of(&exclusive).expect("somebody pulls it");
+    let its: Vec<&String> = shared.iter().filter(|path| cluster.owner_of(path) == Some(stays)).collect();
     for node in (0..3).filter(|node| *node != stays) {
         cluster.nodes[node].kill();
     }
@@ -214,7 +196,7 @@ fn sources_go_on_without_a_quorum_unless_they_are_exclusive() {
     assert!(its.iter().all(|path| cameras.readers(path) == 1), "what is not exclusive goes on");
     (0..3).filter(|node| *node != stays).for_each(|node| cluster.nodes[node].start());
     cluster.wait_formed();
-    wait_pulled(&cluster, &cameras, &all);
+    cluster.wait_pulled(&cameras, &all);
     assert!(its.iter().all(|path| cameras.visits_of(path).len() == 1), "nor was it taken anew");
 }
 
@@ -223,13 +205,13 @@ fn a_source_is_moved_by_command_without_a_gap() {
     let _limit = Deadline::seconds(90);
     let (cameras, names) = (Cameras::start(), names(1));
     let cluster = cluster(&cameras, &names, "");
-    wait_pulled(&cluster, &cameras, &names);
-    let from = owner(&cluster, &names[0]).expect("somebody pulls it");
+    cluster.wait_pulled(&cameras, &names);
+    let from = cluster.owner_of(&names[0]).expect("somebody pulls it");
     let to = (from + 1) % 3;
-    move_to(&cluster, to, &names[0]);
+    cluster.move_to(to, &names[0]);
     let label = cluster.nodes[to].name.clone();
     cluster.wait_owner(&names[0], Some(&label));
-    wait_pulled(&cluster, &cameras, &names);
+    cluster.wait_pulled(&cameras, &names);
     let visits = cameras.visits();
     assert_eq!(visits.len(), 2);
     let until = visits[0].until.expect("the first one is over");
@@ -240,7 +222,7 @@ fn a_source_is_moved_by_command_without_a_gap() {
     cameras.turn_off();
     cluster.wait("the camera to be off", |_| cameras.readers(&names[0]) == 0);
     cameras.turn_on();
-    wait_pulled(&cluster, &cameras, &names);
+    cluster.wait_pulled(&cameras, &names);
     assert_eq!(cluster.wait_owner(&names[0], Some(&label)), epoch);
 }
 
@@ -249,18 +231,18 @@ fn the_sources_of_a_drained_node_are_pulled_by_others_first() {
     let _limit = Deadline::seconds(90);
     let (cameras, names) = (Cameras::start(), names(6));
     let cluster = cluster(&cameras, &names, "");
-    wait_pulled(&cluster, &cameras, &names);
-    let drained = owner(&cluster, &names[0]).expect("somebody pulls it");
-    let its: Vec<&String> = names.iter().filter(|name| owner(&cluster, name) == Some(drained)).collect();
+    cluster.wait_pulled(&cameras, &names);
+    let drained = cluster.owner_of(&names[0]).expect("somebody pulls it");
+    let its: Vec<&String> = names.iter().filter(|name| cluster.owner_of(name) == Some(drained)).collect();
     let other = (drained + 1) % 3;
     let drain = format!("/cluster/nodes/{}/drain", cluster.nodes[drained].name);
     assert_eq!(cluster.nodes[other].send("POST", &drain, &json!({})).status, 200);
     cluster.wait("nobody to publish there", |cluster| {
         cluster.nodes[other].get(&drain).is_some_and(|view| view["publishers"] == 0)
     });
-    wait_pulled(&cluster, &cameras, &names);
+    cluster.wait_pulled(&cameras, &names);
     for name in its {
-        assert!(owner(&cluster, name).is_some_and(|owner| owner != drained), "{name}");
+        assert!(cluster.owner_of(name).is_some_and(|owner| owner != drained), "{name}");
         let visits = cameras.visits_of(name);
         assert_eq!(visits.len(), 2, "{name}");
         assert!(visits[1].from < visits[0].until.expect("it is over"), "{name}: made before the other was broken");

@@ -227,6 +227,7 @@ fn source(view: &View<'_>, url: String, protocol: SourceProtocol) -> SourceConfi
         exclusive: view.bool("sourceExclusive"),
         rtsp_transport: match view.text("rtspTransport").as_str() {
             "udp" => RtspSourceTransport::Udp,
+            "multicast" => RtspSourceTransport::Multicast,
             "tcp" => RtspSourceTransport::Tcp,
             _ => RtspSourceTransport::Automatic,
         },

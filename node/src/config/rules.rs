@@ -219,12 +219,6 @@ fn pulled_source(layers: &mut Layers, name: &str) {
         let origin = at.or_else(|| text(layers, "rtspRangeType").1).unwrap_or(Origin::Default);
         layers.problem(&origin, format!("`rtspRangeStart` expects {expected}"));
     }
-    if let (word, Some(origin)) = text(layers, "rtspTransport")
-        && word == "multicast"
-    {
-        let message = format!("path `{name}`: this version does not pull RTSP by multicast yet; it takes `automatic`");
-        layers.warnings.push(Problem::new(&origin, message));
-    }
     if let Some(Setting { value: Value::List(ports), origin, .. }) =
         path_setting(layers, name, "rtspUDPSourcePortRange").cloned()
     {

@@ -56,10 +56,12 @@ pub enum SourceProtocol {
 /// What RTP comes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RtspSourceTransport {
-    /// The connection, or UDP where the server does not want that.
+    /// The connection; where the server does not want that, UDP, and then a multicast group.
     Automatic,
     /// UDP to this node.
     Udp,
+    /// UDP to a multicast group.
+    Multicast,
     /// The connection.
     Tcp,
 }

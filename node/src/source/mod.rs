@@ -10,6 +10,7 @@ mod wire;
 
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 use url::Url;
 use weft_cluster::path::{EndReason, Identity, SessionInfo};
@@ -125,10 +126,7 @@ impl Pull {
 
 /// User and password of a URL, decoded; `None` where it has neither.
 pub fn login(url: &Url) -> Option<(String, String)> {
-    let decoded = |text: &str| {
-        let query = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
-        weft_proto::rtmp::query_value(&query, "x").unwrap_or_default()
-    };
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let has_one = !url.username().is_empty() || url.password().is_some();
     has_one.then(|| (decoded(url.username()), decoded(url.password().unwrap_or_default())))
 }
@@ -136,4 +134,18 @@ pub fn login(url: &Url) -> Option<(String, String)> {
 /// The codecs of these tracks, for people.
 pub fn labels(tracks: &Tracks) -> String {
     tracks.iter().map(|(_, track)| track.codec.label()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_and_password_are_decoded() {
+        let of = |url: &str| login(&Url::parse(url).unwrap());
+        let both = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(of("http://host/x"), None);
+        assert_eq!(of("http://me:p%40ss+w%26%25@host/x"), both("me", "p@ss+w&%"));
+        assert_eq!(of("http://me@host/x"), both("me", ""));
+    }
 }

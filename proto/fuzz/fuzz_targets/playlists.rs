@@ -10,7 +10,8 @@ fuzz_target!(|bytes: &[u8]| {
     match RemotePlaylist::parse(&whole) {
         Ok(RemotePlaylist::Media(media)) => {
             let mut follower = Follower::default();
-            let segments = media.segments.len();
+            let parts = media.segments.iter().chain(media.open.as_deref()).map(|segment| segment.parts.len()).sum::<usize>();
+            let segments = media.segments.len() + parts;
             follower.take(media, Now::from_micros(1), Now::from_micros(2));
             let taken = std::iter::from_fn(|| matches!(follower.step(), Next::Segment { .. }).then_some(()));
             assert!(taken.take(segments + 1).count() <= segments);

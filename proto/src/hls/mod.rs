@@ -34,8 +34,8 @@ pub use file::{File, FileKind, Reload, ReloadError, init_id};
 pub use media::{MediaPlaylist, media_playlist};
 pub use multivariant::{RenditionFacts, multivariant_playlist};
 pub use read::{
-    AudioRendition, Follower, Key, MediaSegment, Method, Next, PlaylistError, RemoteMedia, RemoteMultivariant,
-    RemotePlaylist, Resource, Stream,
+    AudioRendition, Follower, Key, MediaPart, MediaSegment, Method, Next, PlaylistError, RemoteMedia,
+    RemoteMultivariant, RemotePlaylist, Resource, Stream,
 };
 pub use rendition::{Rendition, Variant, left_out, renditions};
 pub use template::Template;

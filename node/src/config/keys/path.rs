@@ -83,7 +83,7 @@ pub(super) static PARTICULAR: &[Key] = &[
         "rtspTransport",
         Choice(&["automatic", "udp", "multicast", "tcp"]),
         "automatic",
-        "How to pull RTSP; `automatic` is `tcp`, and `udp` where the server does not want that.",
+        "How to pull RTSP; `automatic` is `tcp`, where the server does not want that `udp`, and then `multicast`.",
     )
     .shared()
     .served(),

@@ -80,6 +80,11 @@ impl Client {
         Self { session, line: None }
     }
 
+    /// What its requests have in common with those of others.
+    pub(super) fn session(&self) -> Rc<Session> {
+        self.session.clone()
+    }
+
     /// All bytes of something small, and where it was found.
     pub(super) async fn small(
         &mut self,

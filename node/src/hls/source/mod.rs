@@ -1,12 +1,14 @@
 //! HLS sources: streams that this node pulls from another server's playlists.
 //!
-//! [`http`] asks for bytes; [`rendition`] follows one playlist and makes units of its segments; [`shelf`] holds these until
-//! their time has come; [`publisher`] publishes them at the rate of their times, for segments come as bursts. What a
-//! playlist says and which segment comes next is decided in `proto::hls`. All of it is one task.
+//! [`http`] asks for bytes, [`hint`] for those that are not there yet; [`rendition`] follows one playlist and makes units of
+//! its segments; [`shelf`] holds these until their time has come; [`publisher`] publishes them at the rate of their times, for
+//! segments come as bursts. What a playlist says and which segment comes next is decided in `proto::hls`. All of it is one
+//! task.
 
 mod axis;
 mod cookies;
 mod decrypt;
+mod hint;
 mod http;
 mod media;
 mod pace;

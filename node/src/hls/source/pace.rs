@@ -16,12 +16,17 @@ pub(super) struct Pacer {
     /// When, and the time of the unit that was due then.
     anchor: Option<(Now, i64)>,
     is_hasty: bool,
+    /// What is before this time is due at once.
+    passed: Option<i64>,
 }
 
 impl Pacer {
     /// When a unit of this time is due. The first one is due at once.
     pub(super) fn due(&mut self, micros: i64, now: Now) -> Now {
         let (at, from) = *self.anchor.get_or_insert((now, micros));
+        if self.passed.is_some_and(|passed| micros < passed) {
+            return now;
+        }
         let due = moved(at, self.elapsed(micros.saturating_sub(from)));
         if now.since(due) <= LATE {
             return due;
@@ -33,6 +38,13 @@ impl Pacer {
     /// The next unit is due at once.
     pub(super) const fn reset(&mut self) {
         self.anchor = None;
+        self.passed = None;
+    }
+
+    /// A unit of this time is due now, and so are all before it.
+    pub(super) const fn skip_to(&mut self, micros: i64, now: Now) {
+        self.anchor = Some((now, micros));
+        self.passed = Some(micros);
     }
 
     /// Whether what is behind is to be caught up with.
@@ -78,6 +90,19 @@ mod tests {
         assert_eq!(pacer.due(1_000_000, at(1_400)), at(1_000), "a little late");
         assert_eq!(pacer.due(1_040_000, at(5_000)), at(5_000));
         assert_eq!(pacer.due(1_080_000, at(5_000)), at(5_040));
+    }
+
+    #[test]
+    fn what_is_read_before_the_live_edge_comes_as_a_burst() {
+        let mut pacer = Pacer::default();
+        pacer.due(0, at(0));
+        pacer.skip_to(800_000, at(10));
+        assert_eq!(
+            [40_000, 760_000, 800_000, 840_000].map(|micros| pacer.due(micros, at(10))),
+            [at(10), at(10), at(10), at(50)]
+        );
+        assert_eq!(pacer.due(1_000_000, at(1_000)), at(1_000), "and then as always: who is late stays late");
+        assert_eq!(pacer.due(1_200_000, at(1_000)), at(1_200));
     }
 
     #[test]

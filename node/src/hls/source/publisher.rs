@@ -86,6 +86,7 @@ impl<'a> Publisher<'a> {
             }
             self.skip_early();
             let now = clock.now();
+            self.skip_to_edge(now);
             let Some(head) = self.first(now) else { break };
             if head.due > now {
                 self.flush()?;
@@ -182,6 +183,32 @@ impl<'a> Publisher<'a> {
                     shelf.take(line);
                 }
             }
+        }
+    }
+
+    /// Where parts follow, what was read so far is not given out at the rate of its times: that would keep all readers as far from
+    /// the live edge as the first key picture was.
+    fn skip_to_edge(&mut self, now: Now) {
+        let Some(part) = self.shared.edge.get() else { return };
+        let mut edge = None::<i64>;
+        for (shelf, slots) in self.shelves.iter().zip(&mut self.renditions) {
+            let axis = &mut self.axis;
+            let last = shelf.first(|batch| {
+                let lines = batch.lines.iter().zip(slots.iter_mut().flatten());
+                let shown = lines.filter_map(|(units, slot)| {
+                    let (first, last) = (units.front()?, units.back()?);
+                    let shift = axis.shift(&mut slot.line, first.discontinuity, first.micros);
+                    (first.discontinuity == last.discontinuity).then(|| last.micros + shift)
+                });
+                shown.max()
+            });
+            // All of them are waited for.
+            let Some(last) = last.flatten() else { return };
+            edge = Some(edge.map_or(last, |edge| edge.min(last)));
+        }
+        self.shared.edge.set(None);
+        if let Some(edge) = edge {
+            self.pacer.skip_to(edge - part.as_micros() as i64, now);
         }
     }
 

@@ -1,4 +1,8 @@
-//! Follows one playlist: reads segment after segment, as far ahead as there is room, and makes units of them.
+//! Follows one playlist: reads segment after segment, or part after part, as far ahead as there is room, and makes units of
+//! them.
+
+mod needs;
+mod playlist;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +12,14 @@ use bytes::Bytes;
 use tracing::warn;
 use url::Url;
 use weft_proto::bitstream::Taken;
-use weft_proto::hls::{Follower, Key, MediaSegment, Method, Next, RemoteMedia, RemotePlaylist, Resource};
+use weft_proto::hls::{Follower, Key, MediaSegment, Next, RemoteMedia, Resource};
 use weft_proto::time::{ClockRate, Now, WallClock};
 
-use super::decrypt::{Decryptor, Undecryptable};
+use super::decrypt::Undecryptable;
+use super::hint::Hints;
 use super::http::Client;
 use super::media::Media;
 use super::shelf::{Shelf, Stored};
-use crate::limits::{HLS_MAP_BYTES_MAX, HLS_PLAYLIST_BYTES_MAX};
 use crate::source::{Pull, SourceEnd};
 
 /// After what failed it is tried again.
@@ -30,13 +34,18 @@ const UNTOLD_MAX: u32 = 3;
 /// Bytes of units that wait for a track that the stream announces and of which nothing comes.
 const HELD_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes of a key.
-const KEY_BYTES: usize = 16;
+/// How often the end of what is read is taken for the live edge: what is listed when it is read first may have been there for
+/// the duration of a part, what was waited for is new.
+const LOOKS: u32 = 2;
+
+/// Who reads parts and has so much more than one of them before it is due was held up, and makes good for that.
+const BEHIND: Duration = Duration::from_millis(700);
 
 /// One playlist and what comes of it.
 pub(super) struct Rendition<'a> {
     pull: &'a Pull,
     client: Client,
+    hints: Hints,
     url: Url,
     /// What URIs in the playlist stand in relation to.
     base: Url,
@@ -44,10 +53,14 @@ pub(super) struct Rendition<'a> {
     media: Media,
     /// How many tracks were told.
     told: Option<usize>,
+    /// What was read last is a part, and a unit may go on in the next one.
+    is_divided: bool,
     /// Units of tracks that are not told yet.
     held: Vec<Stored>,
     generation: u32,
     discontinuity: Option<u64>,
+    /// The number of the segment that was read last.
+    number: Option<u64>,
     jumped: bool,
     date: Option<Date>,
     key: Option<(Arc<Key>, Bytes)>,
@@ -68,6 +81,14 @@ struct Date {
     micros: Option<i64>,
 }
 
+/// What came of a segment.
+enum Came {
+    /// All of it; or it is left out.
+    Whole,
+    /// It was a part, and cannot be read; or not all of it.
+    NoPart { partly: bool },
+}
+
 /// A segment could not be read, and whether something of it was.
 struct Failed {
     end: SourceEnd,
@@ -78,15 +99,18 @@ impl<'a> Rendition<'a> {
     pub(super) fn new(pull: &'a Pull, client: Client, (url, base): (Url, Url), shelf: Rc<Shelf>) -> Self {
         Self {
             pull,
+            hints: Hints::new(client.session()),
             client,
             url,
             base,
             shelf,
             media: Media::default(),
             told: None,
+            is_divided: false,
             held: Vec::new(),
             generation: 0,
             discontinuity: None,
+            number: None,
             jumped: false,
             date: None,
             key: None,
@@ -103,14 +127,22 @@ impl<'a> Rendition<'a> {
         let mut follower = Follower::default();
         match first {
             Some((playlist, asked)) => follower.take(playlist, asked, clock.now()),
-            None => self.load(&mut follower).await?,
+            None => self.load(&mut follower, None).await?,
         }
+        let mut looks = LOOKS;
         loop {
             let distance = follower.distance();
             if follower.is_outdated(clock.now()) {
                 self.reload(&mut follower).await?;
             }
-            match follower.step() {
+            let next = follower.step();
+            if !matches!(next, Next::Segment { .. })
+                && let Some(part) = follower.part_target()
+            {
+                self.at_edge(part, looks > 0);
+                looks = looks.saturating_sub(1);
+            }
+            match next {
                 Next::End => return Ok(()),
                 Next::Reload(at) => {
                     if follower.is_stalled(clock.now(), self.pull.read_timeout) {
@@ -119,76 +151,77 @@ impl<'a> Rendition<'a> {
                     tokio::time::sleep_until(tokio::time::Instant::from_std(clock.instant(at))).await;
                     self.reload(&mut follower).await?;
                 }
-                Next::Segment { segment, jumped } => {
+                Next::Await { sequence, part, hint } => {
+                    if let Some(hint) = hint.as_ref().filter(|_| self.shelf.has_room()) {
+                        self.wait_with_hint(&mut follower, (sequence, part), hint).await?;
+                    } else {
+                        self.wait_for(&mut follower, (sequence, part)).await?;
+                    }
+                }
+                Next::Segment { segment, is_part, jumped } => {
                     self.shelf.room().await;
                     self.jumped |= jumped;
-                    self.segment(&segment).await?;
-                    let is_behind = follower.is_live() && follower.ahead() > distance;
-                    self.shelf.shared().is_behind.set(is_behind);
+                    if jumped {
+                        looks = LOOKS;
+                    }
+                    if let Came::NoPart { partly } = self.segment(&segment, is_part).await? {
+                        follower.leave_parts(partly);
+                    }
+                    if follower.part_target().is_none() {
+                        let is_behind = follower.is_live() && follower.ahead() > distance;
+                        self.shelf.shared().is_behind.set(is_behind);
+                    }
                 }
             }
         }
     }
 
-    async fn load(&mut self, follower: &mut Follower) -> Result<(), SourceEnd> {
-        let clock = self.pull.fabric.clock();
-        let asked = clock.now();
-        let (bytes, base) =
-            self.client.small(self.pull, "the playlist", &self.url, None, HLS_PLAYLIST_BYTES_MAX).await?;
-        let playlist = RemotePlaylist::parse(&bytes).map_err(|error| SourceEnd::Server(error.to_string()))?;
-        let RemotePlaylist::Media(playlist) = playlist else {
-            return Err(SourceEnd::Server("a playlist of playlists names another one".into()));
-        };
-        self.base = base;
-        follower.take(playlist, asked, clock.now());
-        Ok(())
-    }
-
-    /// Reads the playlist again; what fails is tried again for as long as a server may be silent.
-    async fn reload(&mut self, follower: &mut Follower) -> Result<(), SourceEnd> {
-        let begun = tokio::time::Instant::now();
-        loop {
-            match self.load(follower).await {
-                Err(end) if is_final(&end) || begun.elapsed() >= self.pull.read_timeout => return Err(end),
-                Err(_) => tokio::time::sleep(AGAIN).await,
-                Ok(()) => return Ok(()),
-            }
+    /// All that there is was read, and parts follow: from here on units are given out one part behind.
+    fn at_edge(&self, part: Duration, is_new: bool) {
+        if is_new {
+            self.shelf.shared().edge.set(Some(part));
         }
+        self.shelf.shared().is_behind.set(self.shelf.ahead() > part + BEHIND);
     }
 
     /// Reads a segment. One that cannot be read is left out; several in a row are the end.
-    async fn segment(&mut self, segment: &MediaSegment) -> Result<(), SourceEnd> {
+    async fn segment(&mut self, segment: &MediaSegment, is_part: bool) -> Result<Came, SourceEnd> {
         if segment.is_gap {
             self.jumped = true;
             self.note_untold();
             // There may be thousands of them.
             tokio::task::yield_now().await;
-            return Ok(());
+            return Ok(Came::Whole);
         }
-        let mut read = self.read(segment).await;
+        let mut read = self.read(segment, is_part).await;
         if let Err(Failed { end, partly: false }) = &read
             && !is_final(end)
         {
             tokio::time::sleep(AGAIN).await;
-            read = self.read(segment).await;
+            read = self.read(segment, is_part).await;
         }
+        let (path, number) = (&self.pull.path, segment.sequence);
         match read {
             Ok(()) => {
                 self.failures = 0;
-                Ok(())
+                Ok(Came::Whole)
             }
             Err(Failed { end, .. }) if is_final(&end) || self.failures == FAILURES_MAX => Err(end),
+            Err(Failed { end, partly }) if is_part => {
+                warn!(%path, source = "hlsSource", number, "no more parts are read, but segments: {end}");
+                self.jumped = true;
+                Ok(Came::NoPart { partly })
+            }
             Err(Failed { end, .. }) => {
-                let (path, number) = (&self.pull.path, segment.sequence);
                 warn!(%path, source = "hlsSource", number, "a segment is left out: {end}");
                 self.failures += 1;
                 self.jumped = true;
-                Ok(())
+                Ok(Came::Whole)
             }
         }
     }
 
-    async fn read(&mut self, segment: &MediaSegment) -> Result<(), Failed> {
+    async fn read(&mut self, segment: &MediaSegment, is_part: bool) -> Result<(), Failed> {
         let whole = |end| Failed { end, partly: false };
         let url = self.join(&segment.resource.uri).map_err(whole)?;
         let mut decryptor = match &segment.key {
@@ -199,13 +232,22 @@ impl<'a> Rendition<'a> {
             Some(map) => Some(self.map(map, segment).await.map_err(whole)?),
             None => None,
         };
-        let mut answer = self.client.get(self.pull, "a segment", &url, segment.resource.range).await.map_err(whole)?;
+        let hinted = self.hints.take(&segment.resource);
+        let mut answer = match &hinted {
+            Some(_) => None,
+            None => Some(self.client.get(self.pull, "a segment", &url, segment.resource.range).await.map_err(whole)?),
+        };
         if let Err(end) = self.begin(segment, map) {
             self.map = None;
             return Err(whole(end));
         }
         let partly = |end| Failed { end, partly: true };
-        while let Some(bytes) = answer.next(self.pull).await.map_err(partly)? {
+        if let Some(bytes) = hinted {
+            self.push(&bytes).map_err(partly)?;
+        }
+        while let Some(answer) = &mut answer
+            && let Some(bytes) = answer.next(self.pull).await.map_err(partly)?
+        {
             match &mut decryptor {
                 Some(decryptor) => self.push(&decryptor.update(&bytes).map_err(undecryptable)?),
                 None => self.push(&bytes),
@@ -216,8 +258,8 @@ impl<'a> Rendition<'a> {
         if let Some(decryptor) = decryptor {
             self.push(&decryptor.finish().map_err(undecryptable)?).map_err(partly)?;
         }
-        self.end();
-        if self.told.is_none() {
+        self.end(is_part);
+        if self.told.is_none() && !is_part {
             self.note_untold();
         }
         Ok(())
@@ -225,6 +267,11 @@ impl<'a> Rendition<'a> {
 
     /// Gets ready for a segment: other times, or units that were missed, begin anew.
     fn begin(&mut self, segment: &MediaSegment, map: Option<(bool, Bytes)>) -> Result<(), SourceEnd> {
+        if core::mem::take(&mut self.is_divided) && self.number != Some(segment.sequence) {
+            self.media.flush();
+            self.drain(true);
+        }
+        self.number = Some(segment.sequence);
         let is_continued = self.discontinuity.replace(segment.discontinuity) == Some(segment.discontinuity);
         if !is_continued || self.jumped || map.as_ref().is_some_and(|(is_new, _)| *is_new) {
             self.media = match map {
@@ -252,9 +299,13 @@ impl<'a> Rendition<'a> {
         Ok(())
     }
 
-    fn end(&mut self) {
-        self.media.flush();
-        self.drain(true);
+    fn end(&mut self, is_part: bool) {
+        // Pictures of a transport stream may go on in the next part.
+        self.is_divided = is_part && self.media.wraps();
+        if !self.is_divided {
+            self.media.flush();
+        }
+        self.drain(!is_part);
         let dropped = self.media.take_dropped();
         let (path, source) = (&self.pull.path, "hlsSource");
         if dropped > 0 {
@@ -318,42 +369,6 @@ impl<'a> Rendition<'a> {
             self.shelf.shared().near.set(Some(ClockRate::VIDEO.from_micros(micros)));
         }
         Stored { taken, micros, discontinuity: self.discontinuity.unwrap_or_default() }
-    }
-
-    /// The initialisation segment of a segment, and whether it is another one than that of the last.
-    async fn map(&mut self, map: &Arc<Resource>, segment: &MediaSegment) -> Result<(bool, Bytes), SourceEnd> {
-        let is_new = self.in_force.as_ref() != Some(map);
-        if let Some((_, bytes)) = self.map.as_ref().filter(|(known, _)| known == map) {
-            return Ok((is_new, bytes.clone()));
-        }
-        let url = self.join(&map.uri)?;
-        let what = "the initialisation segment";
-        let (mut bytes, _) = self.client.small(self.pull, what, &url, map.range, HLS_MAP_BYTES_MAX).await?;
-        if let Some(key) = &segment.map_key {
-            let mut decryptor = self.decryptor(key, segment.sequence).await?;
-            let mut plain = decryptor.update(&bytes).map_err(|failed| undecryptable(failed).end)?;
-            plain.extend(decryptor.finish().map_err(|failed| undecryptable(failed).end)?);
-            bytes = plain.into();
-        }
-        self.map = Some((map.clone(), bytes.clone()));
-        Ok((is_new, bytes))
-    }
-
-    async fn decryptor(&mut self, key: &Arc<Key>, sequence: u64) -> Result<Decryptor, SourceEnd> {
-        if let Method::Other(name) = &key.method {
-            return Err(SourceEnd::Server(format!("segments are encrypted by {name}, which is not supported")));
-        }
-        let known = self.key.as_ref().filter(|(known, _)| known.uri == key.uri).map(|(_, bytes)| bytes.clone());
-        let bytes = match known {
-            Some(bytes) => bytes,
-            None => {
-                let url = self.join(&key.uri)?;
-                let (bytes, _) = self.client.small(self.pull, "the key", &url, None, KEY_BYTES).await?;
-                self.key = Some((key.clone(), bytes.clone()));
-                bytes
-            }
-        };
-        Decryptor::new(&bytes, key.vector_of(sequence)).map_err(|failed| undecryptable(failed).end)
     }
 
     fn join(&self, uri: &str) -> Result<Url, SourceEnd> {

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use weft_proto::bitstream::Taken;
@@ -19,8 +20,10 @@ pub(super) struct Shared {
     bytes: Cell<usize>,
     /// The last time read, in ticks of 90 kHz, where times wrap.
     pub(super) near: Cell<Option<i64>>,
-    /// Much more is listed than is to be kept from the live edge.
+    /// There is much more than is to be kept from the live edge.
     pub(super) is_behind: Cell<bool>,
+    /// All that there is was read, and more comes in parts of this duration: it is to be given out with no more delay.
+    pub(super) edge: Cell<Option<Duration>>,
 }
 
 /// A unit that waits.
@@ -92,18 +95,22 @@ impl Shelf {
     /// Waits until there is room for more. A shelf that is empty always has some: one that is full must not keep another
     /// one from what is waited for.
     pub(super) async fn room(&self) {
-        while self.is_full() {
+        while !self.has_room() {
             self.taken.notified().await;
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether there is.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_empty() || self.shared.bytes.get() < HLS_AHEAD_BYTES_MAX && self.ahead() < HLS_AHEAD_MAX
+    }
+
+    /// How long what is on it lasts.
+    pub(super) fn ahead(&self) -> Duration {
         let batches = self.batches.borrow();
         let heard = |line: &VecDeque<Stored>| Some(line.back()?.micros - line.front()?.micros);
         let spans = batches.iter().map(|batch| batch.lines.iter().filter_map(heard).max().unwrap_or(0));
-        let ahead: i64 = spans.sum();
-        let is_empty = batches.iter().all(|batch| batch.lines.iter().all(VecDeque::is_empty));
-        !is_empty && (self.shared.bytes.get() >= HLS_AHEAD_BYTES_MAX || ahead >= HLS_AHEAD_MAX.as_micros() as i64)
+        Duration::from_micros(u64::try_from(spans.sum::<i64>()).unwrap_or(0))
     }
 
     /// Looks at the first batch; one behind it comes when that is empty.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use weft_proto::rtsp::{
 };
 
 use super::datagrams::Datagrams;
+use super::group::Group;
 use super::intake::{self, Feed, Heard, Tracks};
 use super::{Failed, Over, Pulled, described, refused};
 use crate::config::SourceProtocol;
@@ -37,10 +39,17 @@ pub(super) async fn pull(pull: &Pull, url: &Url, over: Over) -> Pulled {
     let describe = client.machine.describe();
     let answer = pull.step("no answer to DESCRIBE", client.ask(describe)).await?;
     let (media, sections) = described(&answer.body)?;
-    let mut datagrams = (over == Over::Datagrams).then(|| Datagrams::new(pull.config.rtsp_any_port));
+    let mut datagrams = (over != Over::Connection).then(|| Datagrams::new(pull.config.rtsp_any_port));
     for section in &sections {
         let control = media[*section].control.clone().unwrap_or_default();
-        pull.step("no answer to SETUP", client.set_up(pull, *section, &control, datagrams.as_mut())).await?;
+        let set_up = async {
+            match &mut datagrams {
+                None => client.set_up(*section, &control).await,
+                Some(datagrams) if over == Over::Group => client.set_up_group(*section, &control, datagrams).await,
+                Some(datagrams) => client.set_up_ports(pull, *section, &control, datagrams).await,
+            }
+        };
+        pull.step("no answer to SETUP", set_up).await?;
     }
     let play = client.machine.play_from(pull.config.rtsp_range.as_deref(), pull.config.rtsp_scale.as_deref());
     pull.step("no answer to PLAY", client.ask(play)).await?;
@@ -150,25 +159,27 @@ impl Client {
         Some(Heard { section: *section, is_rtcp: channels.rtcp == channel, bytes })
     }
 
-    /// Sets a track up: inside the connection, or with a pair of ports of its own.
-    async fn set_up(
+    /// Sets a track up inside the connection.
+    async fn set_up(&mut self, section: usize, control: &str) -> Result<(), Failed> {
+        let first = u8::try_from(self.channels.len() * 2).unwrap_or(u8::MAX - 1);
+        let wanted = Channels { rtp: first, rtcp: first + 1 };
+        let offer = Transport { lower: LowerTransport::Tcp, interleaved: Some(wanted), ..Transport::default() };
+        let setup = self.machine.setup(control, &offer);
+        let answer = self.ask(setup).await?;
+        // RFC 2326 section 12.39 lets the server choose others.
+        let given = transport(&answer)?.interleaved.unwrap_or(wanted);
+        self.channels.push((given, section));
+        Ok(())
+    }
+
+    /// Sets a track up with a pair of ports of its own.
+    async fn set_up_ports(
         &mut self,
         pull: &Pull,
         section: usize,
         control: &str,
-        datagrams: Option<&mut Datagrams>,
+        datagrams: &mut Datagrams,
     ) -> Result<(), Failed> {
-        let Some(datagrams) = datagrams else {
-            let first = u8::try_from(self.channels.len() * 2).unwrap_or(u8::MAX - 1);
-            let wanted = Channels { rtp: first, rtcp: first + 1 };
-            let offer = Transport { lower: LowerTransport::Tcp, interleaved: Some(wanted), ..Transport::default() };
-            let setup = self.machine.setup(control, &offer);
-            let answer = self.ask(setup).await?;
-            // RFC 2326 section 12.39 lets the server choose others.
-            let given = transport(&answer)?.interleaved.unwrap_or(wanted);
-            self.channels.push((given, section));
-            return Ok(());
-        };
         let (local, server) = self.wire.addresses().map_err(SourceEnd::Broken)?;
         let ports = datagrams.bind(section, local.ip(), pull.config.rtsp_udp_ports)?;
         let offer = Transport {
@@ -180,10 +191,25 @@ impl Client {
         let setup = self.machine.setup(control, &offer);
         let answer = self.ask(setup).await?;
         let given = transport(&answer)?;
-        let from = given.source.as_deref().and_then(|source| source.parse().ok()).unwrap_or_else(|| server.ip());
-        datagrams.expect(from, given.server_port)?;
+        datagrams.expect(sender(&given, server), given.server_port)?;
         Ok(())
     }
+
+    /// Sets a track up by joining the group that the server names.
+    async fn set_up_group(&mut self, section: usize, control: &str, datagrams: &mut Datagrams) -> Result<(), Failed> {
+        let (local, server) = self.wire.addresses().map_err(SourceEnd::Broken)?;
+        let offer = Transport { lower: LowerTransport::Udp, delivery: Delivery::Multicast, ..Transport::default() };
+        let setup = self.machine.setup(control, &offer);
+        let answer = self.ask(setup).await?;
+        let given = transport(&answer)?;
+        datagrams.join(section, Group::of(&given, local.ip())?, sender(&given, server))?;
+        Ok(())
+    }
+}
+
+/// Who sends the packets.
+fn sender(given: &Transport, server: SocketAddr) -> IpAddr {
+    given.source.as_deref().and_then(|source| source.parse().ok()).unwrap_or_else(|| server.ip())
 }
 
 fn transport(answer: &Response) -> Result<Transport, SourceEnd> {

@@ -1,4 +1,5 @@
-//! The UDP ports of a source: a pair for each track, and who may send to them.
+//! The UDP ports of a source: a pair for each track, and who may send to them. Ports of its own, or those of a group that it
+//! joins.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,6 +11,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use weft_proto::rtsp::Ports;
 
+use super::group::{self, Group};
 use super::intake::Heard;
 use crate::source::SourceEnd;
 
@@ -44,6 +46,8 @@ struct Pair {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     from: Option<From>,
+    /// The group that they are of.
+    group: Option<Group>,
 }
 
 /// Who sends.
@@ -75,11 +79,19 @@ impl Datagrams {
                 continue;
             }
             if let (Ok(rtp), Ok(rtcp)) = (socket(address, port), socket(address, port + 1)) {
-                self.pairs.push(Pair { section, rtp, rtcp, from: None });
+                self.pairs.push(Pair { section, rtp, rtcp, from: None, group: None });
                 return Ok(Ports { rtp: port, rtcp: port + 1 });
             }
         }
         Err(SourceEnd::Server(format!("no pair of UDP ports is free between {first} and {last}")))
+    }
+
+    /// Joins a group for a section, in which packets of this sender are taken. From which ports it sends nobody says.
+    pub(super) fn join(&mut self, section: usize, group: Group, from: IpAddr) -> Result<(), SourceEnd> {
+        let (rtp, rtcp) = group.join().map_err(|error| group::failed(&group, &error))?;
+        let from = Some(From { address: from.to_canonical(), ports: None });
+        self.pairs.push(Pair { section, rtp, rtcp, from, group: Some(group) });
+        Ok(())
     }
 
     /// Who sends to the pair that was bound last.
@@ -108,9 +120,15 @@ impl Datagrams {
     /// Sends a report about a section.
     pub(super) fn report(&self, section: usize, packet: &[u8]) {
         let pair = self.pairs.iter().find(|pair| pair.section == section);
-        if let Some(Pair { rtcp, from: Some(From { address, ports: Some(ports) }), .. }) = pair {
+        let to = |Pair { from, group, .. }: &Pair| match (group, from) {
+            // The others of a group hear it too (RFC 3550 section 6.2).
+            (Some(group), _) => Some(SocketAddr::new(group.address, group.ports.rtcp)),
+            (None, Some(From { address, ports: Some(ports) })) => Some(SocketAddr::new(*address, ports.rtcp)),
+            _ => None,
+        };
+        if let Some((pair, to)) = pair.and_then(|pair| Some((pair, to(pair)?))) {
             // Reports may be lost.
-            let _ = rtcp.try_send_to(packet, SocketAddr::new(*address, ports.rtcp));
+            let _ = pair.rtcp.try_send_to(packet, to);
         }
     }
 
@@ -120,7 +138,7 @@ impl Datagrams {
     }
 
     fn poll_hear(&mut self, cx: &mut Context<'_>, heard: &mut Vec<Heard>) -> Poll<()> {
-        for Pair { section, rtp, rtcp, from } in &self.pairs {
+        for Pair { section, rtp, rtcp, from, .. } in &self.pairs {
             for (socket, is_rtcp) in [(rtp, false), (rtcp, true)] {
                 while heard.len() < HEARD_MAX {
                     let received = poll_datagram(socket, &mut self.buffer, cx);
@@ -160,7 +178,11 @@ fn poll_datagram(
 }
 
 fn socket(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind((address, port))?;
+    adopt(std::net::UdpSocket::bind((address, port))?)
+}
+
+/// A socket as media wants it.
+pub(super) fn adopt(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
     // The system may grant less, and what it grants must do.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     socket.set_nonblocking(true)?;

@@ -1,11 +1,12 @@
 //! RTSP and RTSPS sources: cameras that this node reads from.
 //!
 //! [`retina_session`] is the crate `retina` for what it does well, plain RTSP over TCP: it knows many cameras' mistakes. All
-//! else is [`client`], which drives our own machine: TLS, UDP with packets put back in order, ranges and scales. Both give
-//! packets to [`intake`], which makes units of them as of a publisher's.
+//! else is [`client`], which drives our own machine: TLS, UDP with packets put back in order, multicast, ranges and scales.
+//! Both give packets to [`intake`], which makes units of them as of a publisher's.
 
 mod client;
 mod datagrams;
+mod group;
 mod intake;
 mod retina_session;
 
@@ -19,7 +20,10 @@ use crate::source::{Pull, SourceEnd};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
     Connection,
+    /// To ports of ours.
     Datagrams,
+    /// To a multicast group.
+    Group,
 }
 
 /// Pulls until it ends; says why it did.
@@ -31,21 +35,24 @@ pub async fn pull(pull: &Pull) -> SourceEnd {
     let config = &pull.config;
     let is_live = config.rtsp_range.is_none() && config.rtsp_scale.is_none();
     let is_encrypted = config.protocol == SourceProtocol::Rtsps;
-    let end = match config.rtsp_transport {
+    let mut end = match config.rtsp_transport {
         // Media over UDP would leave TLS: SRTP is not offered yet.
         _ if is_encrypted => client::pull(pull, &url, Over::Connection).await,
-        RtspSourceTransport::Udp => return ended(client::pull(pull, &url, Over::Datagrams).await),
+        RtspSourceTransport::Udp => client::pull(pull, &url, Over::Datagrams).await,
+        RtspSourceTransport::Multicast => client::pull(pull, &url, Over::Group).await,
         _ if is_live => retina_session::pull(pull, &url).await,
         _ => client::pull(pull, &url, Over::Connection).await,
     };
-    match end {
-        Err(Failed { status: Some(UNSUPPORTED_TRANSPORT), .. })
-            if config.rtsp_transport == RtspSourceTransport::Automatic && !is_encrypted =>
-        {
-            ended(client::pull(pull, &url, Over::Datagrams).await)
-        }
-        end => ended(end),
+    if config.rtsp_transport != RtspSourceTransport::Automatic || is_encrypted {
+        return ended(end);
     }
+    for over in [Over::Datagrams, Over::Group] {
+        if !matches!(end, Err(Failed { status: Some(UNSUPPORTED_TRANSPORT), .. })) {
+            break;
+        }
+        end = client::pull(pull, &url, over).await;
+    }
+    ended(end)
 }
 
 /// Why a source failed, and the status of the answer that it failed with.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::{PlaylistError, date, tag};
+use crate::limits::{HLS_PLAYLIST_LINES_MAX, HLS_PLAYLIST_URI_BYTES_MAX};
 use crate::time::WallClock;
 
 /// A playlist of segments.
@@ -18,6 +19,14 @@ pub struct RemoteMedia {
     pub is_ended: bool,
     /// `EXT-X-PLAYLIST-TYPE:VOD`: all is there, from the beginning.
     pub is_on_demand: bool,
+    /// `CAN-BLOCK-RELOAD`: the server answers when there is something new, if it is asked to.
+    pub can_block: bool,
+    /// `EXT-X-PART-INF`: no part is longer; none where segments have no parts.
+    pub part_target: Option<Duration>,
+    /// The segment that is not complete, where parts of it are listed: its duration is theirs, and its bytes are nowhere.
+    pub open: Option<Box<MediaSegment>>,
+    /// `EXT-X-PRELOAD-HINT`: what the next part will be. Only where its end is known.
+    pub hint: Option<Resource>,
 }
 
 /// A segment.
@@ -40,6 +49,21 @@ pub struct MediaSegment {
     /// When its first picture was taken.
     pub date: Option<WallClock>,
     /// It is missing (`EXT-X-GAP`).
+    pub is_gap: bool,
+    /// Its parts (`EXT-X-PART`), where they are listed.
+    pub parts: Vec<MediaPart>,
+}
+
+/// A part of a segment (RFC 8216bis section 4.4.4.9).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediaPart {
+    /// Its bytes.
+    pub resource: Resource,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Decoding may begin with it.
+    pub is_independent: bool,
+    /// It is missing.
     pub is_gap: bool,
 }
 
@@ -92,8 +116,12 @@ struct Standing {
     range: Option<(u64, Option<u64>)>,
     date: Option<WallClock>,
     is_gap: bool,
+    parts: Vec<MediaPart>,
     /// Where the range before ended, and of what.
     range_end: Option<(String, u64)>,
+    part_range_end: Option<(String, u64)>,
+    /// Parts listed so far.
+    all_parts: usize,
 }
 
 pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Result<RemoteMedia, PlaylistError> {
@@ -105,7 +133,7 @@ pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Result<RemoteMe
             None => standing.segment(line)?,
         }
     }
-    Ok(standing.playlist)
+    standing.finish()
 }
 
 impl Standing {
@@ -134,6 +162,16 @@ impl Standing {
             "#EXT-X-MAP" => self.map = Some((map(Attributes::new(value))?.into(), self.key.clone())),
             // What was skipped counts: only whoever asked for it gets such a playlist.
             "#EXT-X-SKIP" => return Err(PlaylistError::Tag("EXT-X-SKIP")),
+            "#EXT-X-PART-INF" => {
+                let target = Attributes::new(value).get("PART-TARGET").and_then(seconds);
+                // Segments can be read without.
+                self.playlist.part_target = target.filter(|target| !target.is_zero());
+            }
+            "#EXT-X-SERVER-CONTROL" => {
+                self.playlist.can_block = Attributes::new(value).get("CAN-BLOCK-RELOAD") == Some("YES");
+            }
+            "#EXT-X-PART" => self.part(Attributes::new(value))?,
+            "#EXT-X-PRELOAD-HINT" => self.playlist.hint = hint(Attributes::new(value)).or(self.playlist.hint.take()),
             "#EXT-X-ENDLIST" => self.playlist.is_ended = true,
             "#EXT-X-PLAYLIST-TYPE" => self.playlist.is_on_demand = value.trim() == "VOD",
             _ => {}
@@ -142,30 +180,87 @@ impl Standing {
     }
 
     fn segment(&mut self, uri: &str) -> Result<(), PlaylistError> {
-        let range = match self.range.take() {
-            None => None,
-            Some((length, Some(start))) => Some((start, length)),
-            // It begins where the one before ended.
-            Some((length, None)) => match self.range_end.take() {
-                Some((before, end)) if before == uri => Some((end, length)),
-                _ => return Err(PlaylistError::Tag("EXT-X-BYTERANGE")),
-            },
-        };
-        self.range_end = range.map(|(start, length)| (uri.to_owned(), start.saturating_add(length)));
+        let range = self.range.take();
+        let range = place(range, &mut self.range_end, uri).ok_or(PlaylistError::Tag("EXT-X-BYTERANGE"))?;
+        let duration = self.duration.take().unwrap_or(self.playlist.target);
+        let segment = self.take(Resource { uri: uri.to_owned(), range }, duration);
+        self.playlist.segments.push(segment);
+        self.sequence = self.sequence.checked_add(1).ok_or(PlaylistError::Tag("EXT-X-MEDIA-SEQUENCE"))?;
+        Ok(())
+    }
+
+    fn take(&mut self, resource: Resource, duration: Duration) -> MediaSegment {
         let (map, map_key) = self.map.clone().unzip();
-        self.playlist.segments.push(MediaSegment {
+        MediaSegment {
             sequence: self.sequence,
             discontinuity: self.discontinuity,
-            resource: Resource { uri: uri.to_owned(), range },
-            duration: self.duration.take().unwrap_or(self.playlist.target),
+            resource,
+            duration,
             map,
             key: self.key.clone(),
             map_key: map_key.flatten(),
             date: self.date.take(),
             is_gap: core::mem::take(&mut self.is_gap),
-        });
-        self.sequence = self.sequence.checked_add(1).ok_or(PlaylistError::Tag("EXT-X-MEDIA-SEQUENCE"))?;
+            parts: core::mem::take(&mut self.parts),
+        }
+    }
+
+    fn part(&mut self, attributes: Attributes<'_>) -> Result<(), PlaylistError> {
+        const TAG: PlaylistError = PlaylistError::Tag("EXT-X-PART");
+        let uri = attributes.get("URI").ok_or(TAG)?;
+        let said = match attributes.get("BYTERANGE") {
+            Some(text) => Some(range(text).ok_or(TAG)?),
+            None => None,
+        };
+        let range = place(said, &mut self.part_range_end, uri).ok_or(TAG)?;
+        let duration = attributes.get("DURATION").and_then(seconds).ok_or(TAG)?;
+        let is = |name| attributes.get(name) == Some("YES");
+        self.all_parts += 1;
+        if self.all_parts > HLS_PLAYLIST_LINES_MAX || uri.len() > HLS_PLAYLIST_URI_BYTES_MAX {
+            return Err(PlaylistError::TooLarge);
+        }
+        let resource = Resource { uri: uri.to_owned(), range };
+        self.parts.push(MediaPart { resource, duration, is_independent: is("INDEPENDENT"), is_gap: is("GAP") });
         Ok(())
+    }
+
+    /// What is listed behind the last segment is one that is not complete.
+    fn finish(mut self) -> Result<RemoteMedia, PlaylistError> {
+        if !self.parts.is_empty() {
+            let duration = self.parts.iter().map(|part| part.duration).sum();
+            let nowhere = Resource { uri: String::new(), range: None };
+            self.playlist.open = Some(Box::new(self.take(nowhere, duration)));
+        }
+        Ok(self.playlist)
+    }
+}
+
+/// Where a range is: one that does not say where it begins does so where the one before ended, if that was of the same resource.
+fn place(
+    range: Option<(u64, Option<u64>)>,
+    before: &mut Option<(String, u64)>,
+    uri: &str,
+) -> Option<Option<(u64, u64)>> {
+    let range = match range {
+        None => None,
+        Some((length, Some(start))) => Some((start, length)),
+        Some((length, None)) => Some((before.take().filter(|(before, _)| before == uri).map(|(_, end)| end)?, length)),
+    };
+    *before = range.map(|(start, length)| (uri.to_owned(), start.saturating_add(length)));
+    Some(range)
+}
+
+/// The next part. One that only says where it begins goes on with parts that nobody knows yet.
+fn hint(attributes: Attributes<'_>) -> Option<Resource> {
+    if attributes.get("TYPE") != Some("PART") {
+        return None;
+    }
+    let uri = attributes.get("URI").filter(|uri| uri.len() <= HLS_PLAYLIST_URI_BYTES_MAX)?.to_owned();
+    let number = |name| attributes.get(name).map(|text| text.parse::<u64>().ok());
+    match (number("BYTERANGE-START"), number("BYTERANGE-LENGTH")) {
+        (None, None) => Some(Resource { uri, range: None }),
+        (start, Some(Some(length))) => Some(Resource { uri, range: Some((start.unwrap_or(Some(0))?, length)) }),
+        _ => None,
     }
 }
 

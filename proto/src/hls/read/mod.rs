@@ -11,7 +11,7 @@ mod media;
 mod multivariant;
 
 pub use follow::{Follower, Next};
-pub use media::{Key, MediaSegment, Method, RemoteMedia, Resource};
+pub use media::{Key, MediaPart, MediaSegment, Method, RemoteMedia, Resource};
 pub use multivariant::{AudioRendition, RemoteMultivariant, Stream};
 
 use crate::limits::{HLS_PLAYLIST_LINES_MAX, HLS_PLAYLIST_URI_BYTES_MAX};

@@ -75,10 +75,37 @@ fn our_own_playlists_are_understood() {
         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.5\n#EXT-X-MEDIA-SEQUENCE:4\n\
         #EXT-X-MAP:URI=\"i.mp4\"\n#EXT-X-PART:DURATION=0.2,URI=\"p1.mp4\",INDEPENDENT=YES\n#EXTINF:1.00000,\ns4.mp4\n\
         #EXT-X-PART:DURATION=0.2,URI=\"p2.mp4\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p3.mp4\"\n";
-    assert_eq!(
-        media(text).segments.iter().map(|segment| segment.resource.uri.as_str()).collect::<Vec<_>>(),
-        ["s4.mp4"]
+    let playlist = media(text);
+    let [segment] = &playlist.segments[..] else { panic!("one segment") };
+    assert_eq!((segment.resource.uri.as_str(), segment.parts.len()), ("s4.mp4", 1));
+    assert!(playlist.can_block && segment.parts[0].is_independent);
+    let millis = Duration::from_millis;
+    assert_eq!(playlist.part_target, Some(millis(200)));
+    let open = playlist.open.unwrap();
+    assert_eq!((open.sequence, open.duration, open.map.clone()), (5, millis(200), segment.map.clone()));
+    assert_eq!(open.parts[0].resource, Resource { uri: "p2.mp4".into(), range: None });
+    assert_eq!(playlist.hint, Some(Resource { uri: "p3.mp4".into(), range: None }));
+}
+
+#[test]
+fn parts_may_be_ranges_of_their_segment() {
+    let playlist = media(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PART-INF:PART-TARGET=0.5\n\
+         #EXT-X-PART:DURATION=0.5,URI=\"a.mp4\",BYTERANGE=\"100@0\",INDEPENDENT=YES\n\
+         #EXT-X-PART:DURATION=0.5,URI=\"a.mp4\",BYTERANGE=50,GAP=YES\n#EXTINF:1,\na.mp4\n#EXT-X-DISCONTINUITY\n\
+         #EXT-X-PART:DURATION=0.5,URI=\"b.mp4\",BYTERANGE=70@0\n\
+         #EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"other.mp4\"\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"b.mp4\",BYTERANGE-START=70,BYTERANGE-LENGTH=30\n",
     );
+    let ranges = |segment: &MediaSegment| segment.parts.iter().map(|part| part.resource.range).collect::<Vec<_>>();
+    let (segment, open) = (&playlist.segments[0], playlist.open.as_deref().unwrap());
+    assert_eq!((ranges(segment), ranges(open)), (vec![Some((0, 100)), Some((100, 50))], vec![Some((0, 70))]));
+    assert!(segment.parts[1].is_gap && segment.resource.range.is_none());
+    assert_eq!((segment.discontinuity, open.discontinuity), (0, 1));
+    assert_eq!(playlist.hint, Some(Resource { uri: "b.mp4".into(), range: Some((70, 30)) }));
+    let hint = |more: &str| media(&format!("#EXTM3U\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"b\"{more}\n")).hint;
+    assert_eq!(hint(",BYTERANGE-START=70"), None, "its end is not known");
+    assert_eq!(hint(",BYTERANGE-LENGTH=7").and_then(|hint| hint.range), Some((0, 7)));
 }
 
 #[test]
@@ -100,6 +127,8 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(error("#EXTM3U\n#EXTINF:-1,\na.ts"), PlaylistError::Tag("EXTINF"));
     assert_eq!(error("#EXTM3U\n#EXT-X-BYTERANGE:5\na.ts"), PlaylistError::Tag("EXT-X-BYTERANGE"));
     assert_eq!(error("#EXTM3U\n#EXT-X-MAP:BYTERANGE=\"5\"\na.ts"), PlaylistError::Tag("EXT-X-MAP"));
+    assert_eq!(error("#EXTM3U\n#EXT-X-PART:URI=\"a\"\n"), PlaylistError::Tag("EXT-X-PART"));
+    assert_eq!(error("#EXTM3U\n#EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=5\n"), PlaylistError::Tag("EXT-X-PART"));
     let last = format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-GAP\na.ts\n#EXT-X-ENDLIST\n", u64::MAX);
     assert_eq!(error(&last), PlaylistError::Tag("EXT-X-MEDIA-SEQUENCE"), "there is none after it");
     assert_eq!(error(&format!("#EXTM3U\n{}", "a\n".repeat(HLS_PLAYLIST_LINES_MAX + 1))), PlaylistError::TooLarge);
