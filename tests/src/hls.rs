@@ -49,6 +49,8 @@ pub struct Segment {
     pub date: Option<u64>,
     /// `EXT-X-DISCONTINUITY` stands before it.
     pub discontinuity: bool,
+    /// So many of them: each counts (section 6.2.1).
+    pub discontinuities: u64,
     /// `EXT-X-GAP`.
     pub gap: bool,
     /// Its parts, where they are listed.
@@ -99,7 +101,10 @@ impl Playlist {
                 "#EXT-X-SERVER-CONTROL" => list.control = attributes(value),
                 "#EXT-X-SKIP" => list.skipped = attributes(value)["SKIPPED-SEGMENTS"].parse().expect("a number"),
                 "#EXT-X-MAP" => map = Some(attributes(value)["URI"].clone()),
-                "#EXT-X-DISCONTINUITY" => next.discontinuity = true,
+                "#EXT-X-DISCONTINUITY" => {
+                    next.discontinuity = true;
+                    next.discontinuities += 1;
+                }
                 "#EXT-X-GAP" => next.gap = true,
                 "#EXT-X-PROGRAM-DATE-TIME" => next.date = Some(of_day(value)),
                 "#EXTINF" => next.duration = value.trim_end_matches(',').parse().expect("a duration"),
@@ -299,18 +304,16 @@ impl Viewer {
         }
         let mut discontinuity = list.discontinuities;
         for (number, segment) in (list.sequence..).zip(&list.segments) {
-            discontinuity += u64::from(segment.discontinuity);
+            discontinuity += segment.discontinuities;
             // Section 4.4.3.1: rounded to the nearest second.
             assert!(segment.duration.round() as u64 <= list.target, "{} s over {}", segment.duration, list.target);
             assert!(segment.duration > 0.0 && (!segment.gap || self.may_have_gaps), "{segment:?}");
-            if segment.gap {
-                // What is missing here may still come.
-                continue;
-            }
             let now = (segment.duration, discontinuity, bare(&segment.uri).to_owned());
             let before = self.known.entry(number).or_insert_with(|| now.clone());
             assert_eq!(*before, now, "segment {number} changed");
-            self.check_parts(list, segment);
+            if !segment.gap {
+                self.check_parts(list, segment);
+            }
         }
         self.check_dates(list);
         if let Some(target) = list.part_target {

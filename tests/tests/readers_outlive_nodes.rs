@@ -113,6 +113,7 @@ fn stopped_with_a_standby(name: &str, leads: bool) {
         storm.end(readers, &[next]);
         storm.hang_up(first);
         storm.cluster.wait_formed();
+        wait_without_gaps(&storm, owner);
     }
     storm.report.finish(MEDIAN_MAX);
 }
@@ -150,6 +151,7 @@ fn of_an_owner_that_is_cut_off_and_has_a_standby() {
         storm.end(readers, &[next]);
         storm.end_alone(alone, &[next]);
         storm.cluster.wait_formed();
+        wait_without_gaps(&storm, owner);
     }
     storm.report.finish(MEDIAN_MAX);
 }
@@ -376,6 +378,13 @@ fn of_all_nodes_that_die_at_once_and_come_back() {
         assert!(next.sequence >= end && next.discontinuities >= told.discontinuities, "{next:?} after {told:?}");
     }
     storm.report.finish(MEDIAN_MAX);
+}
+
+/// A node that was alone with its publisher has a gap where the others had something else in the time of what it listed last.
+fn wait_without_gaps(storm: &Storm, at: usize) {
+    wait::until("gaps to be listed no longer", 30, || {
+        playlist(&storm.cluster, at).segments.iter().all(|segment| !segment.gap).then_some(())
+    });
 }
 
 /// What a node lists.

@@ -157,7 +157,7 @@ impl Inner {
         let tracks = subscription.attendance.stream().tracks();
         for (track, kind) in tracks.iter().flatten().map(|(id, track)| (id, track.kind())) {
             let from = subscription.from;
-            subscription.lanes.entry(track).or_insert_with(|| Lane::new(id, track, kind, from));
+            subscription.lanes.entry(track).or_insert_with(|| Lane::new(id, track, kind, from, now));
         }
         for (track, lane) in &subscription.lanes {
             match self.turns.class_of((id, *track)) {

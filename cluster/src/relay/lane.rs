@@ -58,6 +58,8 @@ pub(super) struct Lane {
     subscription: u64,
     track: TrackId,
     is_sound: bool,
+    /// Since when there is this lane: what was in the log before has not waited for longer.
+    begun: Now,
     /// Index in the log of what comes next.
     next: u64,
     ahead: VecDeque<(Arc<Entry>, After)>,
@@ -84,12 +86,13 @@ struct Out {
 }
 
 impl Lane {
-    /// A lane that begins at this index of the log.
-    pub(super) fn new(subscription: u64, track: TrackId, kind: Kind, next: u64) -> Self {
+    /// A lane that begins now, at this index of the log.
+    pub(super) fn new(subscription: u64, track: TrackId, kind: Kind, next: u64, begun: Now) -> Self {
         Self {
             subscription,
             track,
             is_sound: kind != Kind::Video,
+            begun,
             next,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
@@ -125,8 +128,10 @@ impl Lane {
         self.is_old(now, patience) && self.may_jump(stream)
     }
 
+    /// A child that comes back after its way was cut gets what the log still holds: that is old, but no connection was too
+    /// narrow for it.
     fn is_old(&self, now: Now, patience: Duration) -> bool {
-        self.next_unit().is_some_and(|entry| now.since(entry.arrived) > patience)
+        self.next_unit().is_some_and(|entry| now.since(entry.arrived.max(self.begun)) > patience)
     }
 
     /// Bytes that the connection has taken so far.
@@ -435,6 +440,20 @@ mod tests {
         assert_eq!(class(500, true), Class::Pictures);
         assert_eq!(class(540, false), Class::Pictures);
         assert_eq!(class(1_000, true), Class::First(at(1_000)));
+    }
+
+    #[test]
+    fn what_was_there_before_a_child_asked_is_too_old_only_when_it_has_waited_since() {
+        let at = |millis: u64| Now::from_micros(millis * 1_000);
+        let (patience, mut lane) = (Duration::from_millis(500), Lane::new(1, TrackId(0), Kind::Video, 0, at(9_000)));
+        let mut is_old = |arrived: u64, now: u64| {
+            let mut entry = Arc::into_inner(entry_on(0, 0, true, 10)).unwrap();
+            entry.arrived = at(arrived);
+            lane.ahead = VecDeque::from([(Arc::new(entry), After::new())]);
+            lane.is_old(at(now), patience)
+        };
+        assert!(!is_old(7_000, 9_500) && is_old(7_000, 9_501));
+        assert!(!is_old(9_400, 9_900) && is_old(9_400, 9_901));
     }
 
     #[test]

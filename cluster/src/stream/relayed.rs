@@ -57,7 +57,7 @@ impl Stream {
                 if unit.position.epoch < self.epoch() || log.last_position().is_some_and(|last| unit.position <= last) {
                     continue;
                 }
-                if writer.withholds(&unit, &log) {
+                if writer.withholds(&unit, &log, now) {
                     continue;
                 }
                 self.epoch.fetch_max(unit.position.epoch.0, Ordering::AcqRel);
@@ -157,5 +157,49 @@ fn entry(unit: RelayedUnit, generation: u32, now: Now) -> Entry {
         publication,
         missed,
         tracks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weft_proto::id::PathName;
+    use weft_proto::media::marks::Cadence;
+    use weft_proto::time::WallClock;
+
+    use super::super::testing::{at, tracks, unit};
+    use super::super::{Budget, LogLimits, StreamSettings};
+    use super::*;
+
+    /// Frames of an ownership, with a group each second.
+    fn frames(epoch: u64, frames: std::ops::Range<u64>) -> Vec<RelayedUnit> {
+        let frame = |n: u64| {
+            let (key, position) = (n.is_multiple_of(25), Position { epoch: Epoch(epoch), seq: n });
+            let unit = unit(0, n as i64 * 3600, key, 10);
+            let (marks, after) = (None, Vec::new());
+            let relayed = Relayed { seq: n, unit, marks, group_start: key, missed: false, tracks: tracks(), after };
+            RelayedUnit { position, publication: 1, group: n / 25 * 25, missed: false, relayed }
+        };
+        frames.map(frame).collect()
+    }
+
+    /// This node was alone with an epoch for four seconds, and gets at once what the others have had meanwhile.
+    #[test]
+    fn what_is_not_after_all_that_readers_had_is_left_out_however_old_it_is() {
+        let settings = StreamSettings { log: LogLimits::default(), cadence: Cadence::default() };
+        let born = (at(0), WallClock::default());
+        let stream = Stream::new(PathName::new("cam").unwrap(), Epoch(1), born, &settings, &Budget::new(64 << 20));
+        let (mut generation, mut last) = (stream.begin_relay(tracks()), None);
+        let mut relay = |mut units: Vec<RelayedUnit>, now| {
+            stream.relay(&mut generation, &mut last, &mut units, now).unwrap();
+            let newest = stream.newest().unwrap();
+            (newest.epoch.0, newest.seq)
+        };
+        assert_eq!(relay(frames(1, 0..110), at(110)), (1, 109));
+        assert_eq!(relay(frames(2, 10..125), at(110)), (1, 109));
+        assert_eq!(relay(frames(2, 125..130), at(111)), (2, 129));
+        // Whoever has another idea of time is waited for, but not for long; then its next group is taken.
+        assert_eq!(relay(frames(3, 0..26), at(130)), (2, 129));
+        assert_eq!(relay(frames(3, 26..75), at(179)), (2, 129));
+        assert_eq!(relay(frames(3, 75..76), at(180)), (3, 75));
     }
 }

@@ -25,8 +25,9 @@ const PLAIN_GROUP_MICROS: i64 = 1_000_000;
 /// A path begins to count at 0.
 const FIRST_NUMBERS: Numbers = Numbers { segment: 0, part: 0, discontinuities: 0, target_seconds: 0, settled: false };
 
-/// A publisher that is further back than this has another idea of time, and nobody waits for it to catch up.
-const WITHHELD_MICROS_MAX: i64 = 2_000_000;
+/// A publisher that has not caught up by then has another idea of time, and nobody waits for it. How far it is back says nothing:
+/// a node that was cut off gets at once what has come meanwhile.
+const WITHHELD_MAX: Duration = Duration::from_secs(2);
 
 /// Where parts are not wanted shorter, none is.
 const PART_MIN: Duration = Duration::from_millis(100);
@@ -37,8 +38,8 @@ pub struct Writer {
     epoch: Epoch,
     /// The ownership that the next leading unit begins.
     next_epoch: Option<Epoch>,
-    /// Units of this ownership were left out; the next group may be taken.
-    withheld: Option<Epoch>,
+    /// Units of this ownership were left out, since then; the next group may be taken.
+    withheld: Option<(Epoch, Now)>,
     next_seq: u64,
     /// The number of the present group's first unit.
     group: u64,
@@ -137,7 +138,7 @@ impl Writer {
 
     /// Whether a unit of another ownership is left out, for it would take readers back in time: this node was cut off, and went on
     /// with a publisher that the others had lost. They go on with the next group that comes after all that they have had.
-    pub(super) fn withholds(&mut self, unit: &RelayedUnit, log: &Log) -> bool {
+    pub(super) fn withholds(&mut self, unit: &RelayedUnit, log: &Log, now: Now) -> bool {
         let (epoch, relayed) = (unit.position.epoch, &unit.relayed);
         if epoch == self.epoch {
             return false;
@@ -148,10 +149,12 @@ impl Writer {
             |tracks: &Tracks, unit: &Unit| tracks.get(track).map_or(0, |track| track.clock_rate.to_micros(unit.pts));
         let of_track = log.from(log.first()).filter(|entry| entry.unit.track == track);
         let latest = of_track.map(|entry| shown(&entry.tracks, &entry.unit)).max();
-        let now = shown(&relayed.tracks, &relayed.unit);
-        let is_back = latest.is_some_and(|latest| now <= latest && latest - now < WITHHELD_MICROS_MAX);
-        if is_back || self.withheld == Some(epoch) && !relayed.group_start {
-            self.withheld = Some(epoch);
+        let own = shown(&relayed.tracks, &relayed.unit);
+        let since = self.withheld.filter(|(of, _)| *of == epoch).map(|(_, since)| since);
+        let is_back =
+            latest.is_some_and(|latest| own <= latest) && since.is_none_or(|since| now.since(since) < WITHHELD_MAX);
+        if is_back || since.is_some() && !relayed.group_start {
+            self.withheld = Some((epoch, since.unwrap_or(now)));
             return true;
         }
         self.withheld = None;

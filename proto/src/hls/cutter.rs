@@ -60,8 +60,10 @@ pub enum Cut {
         /// Another epoch begins before it was at its end.
         cut_short: bool,
     },
-    /// The segment grew too large, or some of it is missing: nobody shall be given the rest.
+    /// Some of the segment is missing here: nobody shall be given the rest.
     Broken,
+    /// The segment grew too large, as it does wherever it is cut: nobody shall be given it.
+    TooLarge,
 }
 
 /// Cuts one stream for some renditions.
@@ -82,6 +84,7 @@ pub struct Cutter {
 struct Open {
     epoch: Epoch,
     number: u64,
+    discontinuities: u64,
     tracks: Tracks,
     start_micros: i64,
     part: PartMark,
@@ -126,8 +129,11 @@ impl Cutter {
                 (Some(segment), Some(part)) => {
                     let of_one_epoch = self.is_of_open(piece);
                     let follows = self.open.as_ref().is_some_and(|open| open.number + 1 == segment.number);
-                    let is_further = self.open.as_ref().is_some_and(|open| segment.number > open.number + 1);
-                    if of_one_epoch && !follows || is_further {
+                    let misses_end = match of_one_epoch {
+                        true => !follows,
+                        false => self.open.as_ref().is_some_and(|open| open.misses_end_before(segment)),
+                    };
+                    if misses_end {
                         // The segments between are missing here, and with them this one's end.
                         self.lost(out);
                     }
@@ -150,7 +156,7 @@ impl Cutter {
             open.broken = true;
             open.units = Vec::new();
             open.part_from = 0;
-            out.push(Cut::Broken);
+            out.push(Cut::TooLarge);
             return;
         }
         match open.assemblers.get_mut(usize::from(piece.unit.track.0)).and_then(Option::as_mut) {
@@ -216,6 +222,7 @@ impl Cutter {
         self.open = Some(Open {
             epoch: piece.epoch,
             number: mark.number,
+            discontinuities: mark.discontinuities,
             assemblers,
             tracks,
             start_micros,
@@ -292,6 +299,16 @@ impl Cutter {
         let duration_micros = (end_micros - open.start_micros).max(0);
         let cut_short = epoch.is_some_and(|epoch| epoch != open.epoch);
         out.push(Cut::End { duration_micros, units: open.leading_units, bodies, cut_short });
+    }
+}
+
+impl Open {
+    /// Whether its end is missing here when this comes next, of another epoch: then the segments between are of its own. They may
+    /// be of the other one instead, unless this is its first: behind a discontinuity, or in the middle of a group where an owner
+    /// has claimed its path again. Else nodes ask each other how much they have heard.
+    const fn misses_end_before(&self, next: SegmentMark) -> bool {
+        let goes_on = next.discontinuities == self.discontinuities && !next.independent;
+        next.number > self.number + 1 && (next.discontinuity || goes_on)
     }
 }
 

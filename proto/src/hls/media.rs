@@ -93,7 +93,7 @@ fn put_head(text: &mut Template, playlist: &MediaPlaylist<'_>, first: Option<&Se
     let Some(first) = first else { return };
     text.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.mark.number));
     // The first segment's own discontinuity is said by its tag.
-    let before = first.mark.discontinuities - u64::from(first.mark.discontinuity);
+    let before = first.place.discontinuities - first.place.breaks;
     if before > 0 {
         text.line(format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{before}"));
     }
@@ -107,7 +107,8 @@ fn put_segment(
     with_parts: bool,
 ) {
     let rendition = playlist.renditions[playlist.index];
-    if segment.mark.discontinuity {
+    // Each one counts (section 6.2.1), and of several between two segments here other nodes have listed what was there.
+    for _ in 0..segment.place.breaks {
         text.line(format_args!("#EXT-X-DISCONTINUITY"));
     }
     let gap = segment.is_gap(playlist.index);

@@ -39,7 +39,11 @@ pub use read::{
 };
 pub use rendition::{Rendition, Variant, left_out, renditions};
 pub use template::Template;
-pub use window::{Body, Found, Handover, Part, Segment, Standing, Verdict, Window, WindowLimits};
+pub use window::{Body, Found, Handover, Part, Place, Segment, Standing, Verdict, Window, WindowLimits};
 
 #[cfg(test)]
+mod cut_off_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

@@ -16,13 +16,13 @@ use crate::media::{
 use crate::media::{H264Config, Kind};
 use crate::time::{ClockRate, WallClock};
 
-const LIMITS: WindowLimits = WindowLimits { listed: 7 };
+pub(super) const LIMITS: WindowLimits = WindowLimits { listed: 7 };
 
 fn track(codec: Codec, hertz: u32) -> Track {
     Track { codec, clock_rate: ClockRate::new(hertz).unwrap() }
 }
 
-fn h264() -> Track {
+pub(super) fn h264() -> Track {
     track(Codec::H264(h264::parse_avcc(&hex(AVCC)).unwrap().config), 90_000)
 }
 
@@ -35,20 +35,20 @@ fn opus() -> Track {
     track(Codec::Opus(OpusConfig { channels: 2 }), 48_000)
 }
 
-fn tracks(list: impl IntoIterator<Item = Track>) -> Tracks {
+pub(super) fn tracks(list: impl IntoIterator<Item = Track>) -> Tracks {
     Tracks::new(list.into_iter().collect()).unwrap()
 }
 
 /// An entry of a log, as the owner makes it.
-struct Entry {
-    unit: Unit,
-    dts_micros: i64,
-    marks: Option<Marks>,
-    tracks: Tracks,
+pub(super) struct Entry {
+    pub(super) unit: Unit,
+    pub(super) dts_micros: i64,
+    pub(super) marks: Option<Marks>,
+    pub(super) tracks: Tracks,
 }
 
 /// A log of `seconds`: 25 fps with a keyframe each second, AAC between, another publisher after each `change` seconds.
-fn log(seconds: i64, change: i64, seed: u8) -> Vec<Entry> {
+pub(super) fn log(seconds: i64, change: i64, seed: u8) -> Vec<Entry> {
     let own = tracks([h264(), aac()]);
     let mut entries = Vec::new();
     let mut stamper = Stamper::new(Cadence::default(), Numbers::default(), false);
@@ -81,7 +81,7 @@ fn log(seconds: i64, change: i64, seed: u8) -> Vec<Entry> {
     entries
 }
 
-fn unit(track: u8, dts: i64, key: bool, bytes: &[u8]) -> Unit {
+pub(super) fn unit(track: u8, dts: i64, key: bool, bytes: &[u8]) -> Unit {
     Unit {
         track: TrackId(track),
         pts: dts,
@@ -95,7 +95,7 @@ fn unit(track: u8, dts: i64, key: bool, bytes: &[u8]) -> Unit {
 }
 
 /// Runs entries through a cutter into a window; `each` looks after each one.
-fn run(variant: Variant, entries: &[Entry], mut each: impl FnMut(&Window, &[Rendition])) -> Window {
+pub(super) fn run(variant: Variant, entries: &[Entry], mut each: impl FnMut(&Window, &[Rendition])) -> Window {
     let own = renditions(variant, &entries[0].tracks);
     let mut cutter = Cutter::new(variant, own.clone(), 1 << 20);
     let mut window = Window::new(LIMITS, own.len());
@@ -112,14 +112,14 @@ fn run(variant: Variant, entries: &[Entry], mut each: impl FnMut(&Window, &[Rend
     window
 }
 
-fn write(window: &Window, own: &[Rendition], variant: Variant, skip: bool) -> String {
+pub(super) fn write(window: &Window, own: &[Rendition], variant: Variant, skip: bool) -> String {
     let born = WallClock::from_unix_micros(1_795_473_000_123_456);
     let playlist = MediaPlaylist { window, renditions: own, index: 0, variant, born, skip };
     media_playlist(&playlist).fill("?s")
 }
 
 /// All files that a playlist names, with their contents.
-fn files(window: &Window, text: &str, into: &mut BTreeMap<String, Vec<Bytes>>) {
+pub(super) fn files(window: &Window, text: &str, into: &mut BTreeMap<String, Vec<Bytes>>) {
     for name in text.lines().flat_map(|line| line.split(['"', ','])).filter_map(|word| word.strip_suffix("?s")) {
         let file = File::parse(name).unwrap();
         match window.find(&file, 0) {
@@ -263,7 +263,7 @@ fn a_segment_that_grows_too_large_is_given_up() {
         cutter.push(&piece, &mut cuts);
     }
     let count = |wanted: fn(&Cut) -> bool| cuts.iter().filter(|cut| wanted(cut)).count();
-    assert_eq!(count(|cut| matches!(cut, Cut::Broken)), 3);
+    assert_eq!(count(|cut| matches!(cut, Cut::TooLarge)), 3);
     assert_eq!(count(|cut| matches!(cut, Cut::End { .. })), 2);
 }
 
@@ -286,220 +286,6 @@ proptest! {
             prop_assert!(contents.len() > 8);
         }
     }
-}
-
-/// What a window has at another node, which fetches bodies when they are asked for.
-fn told(window: &Window) -> Handover {
-    let mut handover = window.handover();
-    for segment in &mut handover.segments {
-        let bodies = segment.parts.iter_mut().flat_map(|part| &mut part.bodies).chain(&mut segment.streams);
-        bodies.for_each(|body| {
-            if !body.is_empty() {
-                *body = Body::Away(body.len() as u32);
-            }
-        });
-    }
-    handover
-}
-
-/// Cuts the rest of a log into a window.
-fn go_on(window: &mut Window, variant: Variant, entries: &[Entry]) {
-    let mut cutter = Cutter::new(variant, renditions(variant, &entries[0].tracks), 1 << 20);
-    let mut cuts = Vec::new();
-    for Entry { unit, dts_micros, marks, tracks } in entries {
-        let piece = Piece { epoch: Epoch(0xabc), unit, dts_micros: *dts_micros, marks: *marks, tracks };
-        cutter.push(&piece, &mut cuts);
-    }
-    cuts.into_iter().for_each(|cut| window.take(cut));
-}
-
-#[test]
-fn a_node_that_begins_later_lists_what_the_others_list() {
-    for variant in [Variant::LowLatency, Variant::Fmp4, Variant::Mpegts] {
-        let entries = log(20, 9, 1);
-        let half = entries.iter().position(|entry| entry.dts_micros >= 12_500_000).unwrap();
-        let earlier = run(variant, &entries[..half], |_, _| {});
-        let whole = run(variant, &entries, |_, _| {});
-        // Its log begins in the segment that is open, or one or several before that.
-        for begin in [11_900_000, 11_100_000, 8_200_000] {
-            let from = entries.iter().position(|entry| entry.dts_micros >= begin).unwrap();
-            let mut window = Window::after(LIMITS, 1, told(&earlier));
-            go_on(&mut window, variant, &entries[from..]);
-            let own = [Rendition::Main];
-            assert_eq!(
-                write(&window, &own, variant, false),
-                write(&whole, &own, variant, false),
-                "{variant:?} {begin}"
-            );
-            let wanted: Vec<u64> = window.wanted().collect();
-            assert!(wanted.is_sorted_by(|newer, older| newer > older) && !wanted.is_empty(), "{wanted:?}");
-            for number in wanted {
-                window.fill(whole.segment(number).or(earlier.segment(number)).unwrap().clone());
-            }
-            assert_eq!(window.wanted().next(), None);
-            files(&window, &write(&window, &own, variant, false), &mut BTreeMap::new());
-        }
-    }
-}
-
-#[test]
-fn what_was_missed_is_put_in_when_another_node_has_it() {
-    let entries = log(8, 9, 1);
-    let whole = run(Variant::LowLatency, &entries, |_, _| {});
-    let own = vec![Rendition::Main];
-    let mut cutter = Cutter::new(Variant::LowLatency, own.clone(), 1 << 20);
-    let mut window = Window::new(LIMITS, 1);
-    for Entry { unit, dts_micros, marks, tracks } in &entries {
-        let mut cuts = Vec::new();
-        // Segments 3 and 4 were never here: the end of the one before them was not either.
-        if !(2_900_000..5_000_000).contains(dts_micros) {
-            let piece = Piece { epoch: Epoch(0xabc), unit, dts_micros: *dts_micros, marks: *marks, tracks };
-            cutter.push(&piece, &mut cuts);
-        }
-        cuts.into_iter().for_each(|cut| window.take(cut));
-    }
-    assert_eq!(window.wanted().collect::<Vec<_>>(), [4, 3, 2]);
-    let text = |window: &Window| write(window, &own, Variant::LowLatency, false);
-    assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 3);
-    window.fill(whole.segment(4).unwrap().clone());
-    window.fill(whole.segment(2).unwrap().clone());
-    window.give_up(3);
-    assert_eq!(window.wanted().next(), None);
-    assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 1);
-    window.fill(whole.segment(3).unwrap().clone());
-    assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 1, "what was given up stays so");
-}
-
-/// A log of two epochs, of the first of which the last units did not come.
-fn two_epochs(missing: usize) -> Window {
-    let first = log(3, 9, 1);
-    let second = log(6, 3, 1);
-    let begins = second.iter().position(|entry| entry.dts_micros >= 3_200_000).unwrap();
-    let own = vec![Rendition::Main];
-    let mut cutter = Cutter::new(Variant::LowLatency, own, 1 << 20);
-    let mut cuts = Vec::new();
-    let all = first.iter().take(first.len() - missing).map(|entry| (entry, 1));
-    for (Entry { unit, dts_micros, marks, tracks }, epoch) in all.chain(second[begins..].iter().map(|entry| (entry, 2)))
-    {
-        let piece = Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks: *marks, tracks };
-        cutter.push(&piece, &mut cuts);
-    }
-    let mut window = Window::new(LIMITS, 1);
-    cuts.into_iter().for_each(|cut| window.take(cut));
-    window
-}
-
-#[test]
-fn what_an_epoch_cut_short_is_named_by_its_content() {
-    let mut contents = BTreeMap::new();
-    let mut last_names = std::collections::BTreeSet::new();
-    for missing in [0, 3, 7] {
-        let window = two_epochs(missing);
-        let text = write(&window, &[Rendition::Main], Variant::LowLatency, false);
-        files(&window, &text, &mut contents);
-        let segment = window.segment(2).unwrap();
-        last_names.insert((segment.whole_id(), segment.part_id(segment.parts.last().unwrap())));
-        assert_eq!(segment.part_id(&segment.parts[0]), 1, "only its end may differ");
-        assert_eq!(window.segment(1).unwrap().whole_id(), 1);
-        let by_epoch = File { id: 1, rendition: Rendition::Main, kind: FileKind::Segment(2) };
-        assert_eq!(window.find(&by_epoch, 0), Found::Gone);
-    }
-    assert_eq!(last_names.len(), 3);
-}
-
-#[test]
-fn what_comes_under_another_epoch_before_its_first_mark_is_in_no_segment() {
-    let (first, second) = (log(2, 9, 1), log(5, 3, 1));
-    let begins = second.iter().position(|entry| entry.dts_micros >= 3_200_000).unwrap();
-    let cut = |early: usize| {
-        let mut cutter = Cutter::new(Variant::LowLatency, vec![Rendition::Main], 1 << 20);
-        let mut cuts = Vec::new();
-        let next = second[begins - early..].iter().map(|entry| (entry, 2));
-        for (Entry { unit, dts_micros, marks, tracks }, epoch) in first.iter().map(|entry| (entry, 1)).chain(next) {
-            // Only what is stamped there is left of the marks.
-            let marks = marks.filter(|_| epoch == 1 || *dts_micros >= 3_200_000);
-            cutter.push(&Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks, tracks }, &mut cuts);
-        }
-        cuts
-    };
-    assert_eq!(cut(0), cut(7), "sound that came first");
-}
-
-/// A segment of an epoch that is over is broken here only when others have had more segments of it.
-#[test]
-fn what_is_missed_of_the_next_epoch_breaks_nothing_of_the_one_before() {
-    let (first, second) = (log(3, 9, 1), log(8, 3, 1));
-    let broken = |from_segment: u64| {
-        let is_it =
-            |entry: &Entry| entry.marks.and_then(|marks| marks.segment).is_some_and(|mark| mark.number == from_segment);
-        let begins = second.iter().position(is_it).unwrap();
-        let mut cutter = Cutter::new(Variant::LowLatency, vec![Rendition::Main], 1 << 20);
-        let mut cuts = Vec::new();
-        let all = first.iter().map(|entry| (entry, 1)).chain(second[begins..].iter().map(|entry| (entry, 2)));
-        for (number, (Entry { unit, dts_micros, marks, tracks }, epoch)) in all.enumerate() {
-            if number == first.len() {
-                cutter.missed(Epoch(2), &mut cuts);
-            }
-            cutter
-                .push(&Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks: *marks, tracks }, &mut cuts);
-        }
-        cuts.contains(&Cut::Broken)
-    };
-    // The open one is number 2.
-    assert!(!broken(3) && broken(4) && broken(5));
-}
-
-/// A node that has heard the next segment begin ends one that others cut short: all list it as that one does.
-#[test]
-fn who_heard_all_of_a_segment_that_was_cut_short_elsewhere_names_it() {
-    let mut window = two_epochs(0);
-    let number = window.open_end().unwrap();
-    let short = window.segment(number).unwrap().clone();
-    let whole = Segment { tail: None, open_end: false, ..short.clone() };
-    window.close_end(number, vec![whole]);
-    assert_eq!(window.segment(number).unwrap().whole_id(), short.id);
-    // What another node has under this number of another epoch is something else.
-    assert!(!window.takes(&Segment { id: 99, ..short }));
-}
-
-/// This node was alone with a publisher for a while, and the others had another one: what players were told stays.
-#[test]
-fn what_was_told_of_a_lost_epoch_stays_and_the_others_segments_follow() {
-    // Alone: segments of a second, up to number 6. The others: another epoch from number 3 on, with a discontinuity there.
-    let alone = log(7, 99, 1);
-    let mut others = log(12, 99, 2);
-    for entry in &mut others {
-        if let Some(segment) = entry.marks.as_mut().and_then(|marks| marks.segment.as_mut()) {
-            segment.discontinuity = segment.number == 3;
-            segment.discontinuities += u64::from(segment.number >= 3);
-        }
-    }
-    let begins = |number: u64| {
-        let is_it =
-            |entry: &Entry| entry.marks.and_then(|marks| marks.segment).is_some_and(|mark| mark.number == number);
-        others.iter().position(is_it).unwrap()
-    };
-    let mut cutter = Cutter::new(Variant::LowLatency, vec![Rendition::Main], 1 << 20);
-    let mut window = Window::new(WindowLimits { listed: 7 }, 1);
-    let mut last: Option<(u64, u64)> = None;
-    let all = alone.iter().map(|entry| (entry, 1)).chain(others[begins(4)..].iter().map(|entry| (entry, 2)));
-    for (Entry { unit, dts_micros, marks, tracks }, epoch) in all {
-        let mut cuts = Vec::new();
-        let piece = Piece { epoch: Epoch(epoch), unit, dts_micros: *dts_micros, marks: *marks, tracks };
-        cutter.push(&piece, &mut cuts);
-        cuts.into_iter().for_each(|cut| window.take(cut));
-        let first = window.listed().next().unwrap().mark;
-        let now = (first.number, first.discontinuities - u64::from(first.discontinuity));
-        assert!(last.is_none_or(|last| last <= now), "{last:?}, then {now:?}");
-        last = Some(now);
-    }
-    let listed: Vec<(u64, u64, bool)> =
-        window.listed().map(|segment| (segment.mark.number, segment.id, segment.mark.discontinuity)).collect();
-    assert_eq!(listed.iter().map(|one| one.0).collect::<Vec<_>>(), (4..=11).collect::<Vec<_>>());
-    assert!(listed.iter().all(|(number, id, _)| *id == if *number <= 6 { 1 } else { 2 }), "{listed:?}");
-    let told: Vec<u64> = listed.iter().filter(|one| one.2).map(|one| one.0).collect();
-    assert_eq!(told, [7], "where the other epoch begins here");
-    assert!(window.listed().all(|segment| !segment.broken), "no gap");
 }
 
 /// The rules of RFC 8216bis that one playlist shows.

@@ -8,7 +8,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::relay::{decode_tracks, encode_tracks};
 use super::{from_bytes, messages, to_bytes};
-use crate::hls::{Body, File, Handover, Part, Rendition, Segment, Variant};
+use crate::hls::{Body, File, Handover, Part, Place, Rendition, Segment, Variant};
 use crate::id::PathName;
 use crate::limits::HLS_PARTS_MAX;
 use crate::media::{PartMark, SegmentMark, Tracks};
@@ -289,6 +289,7 @@ impl SegmentWords {
             id: self.id,
             tail: self.tail,
             mark: self.mark,
+            place: Place::default(),
             start_micros: self.start_micros,
             duration_micros: Some(self.duration_micros),
             tracks: match self.tracks {
@@ -300,6 +301,7 @@ impl SegmentWords {
             streams: self.streams.iter().copied().map(away).collect(),
             units: self.units,
             broken: self.broken,
+            guessed: false,
             given_up: false,
             open_end: false,
         })

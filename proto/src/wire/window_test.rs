@@ -21,6 +21,7 @@ fn segment(number: u64) -> Segment {
         id: 0xabc,
         tail: (number == 7).then_some(0xdef),
         mark,
+        place: Place::default(),
         start_micros: number as i64 * 1_000_000,
         duration_micros: Some(1_000_000),
         tracks: Some(tracks()),
@@ -29,6 +30,7 @@ fn segment(number: u64) -> Segment {
         streams: vec![],
         units: 50,
         broken: false,
+        guessed: false,
         given_up: false,
         open_end: false,
     }

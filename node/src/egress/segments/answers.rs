@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use weft_cluster::Fabric;
 use weft_cluster::relay::Answers;
 use weft_proto::hls::File;
+use weft_proto::id::PathName;
 use weft_proto::wire::Frame;
 use weft_proto::wire::window::{
     FileWish, SegmentWish, WindowAsk, WindowWish, encode_segment, encode_window, variant_number,
@@ -44,7 +45,7 @@ impl Answers for Windows {
             let frame = Frame::read(question, QUESTION_BYTES_MAX).ok()?;
             match WindowAsk::decode(&frame).ok()?? {
                 WindowAsk::Window(wish) => window(&muxers, &fabric, wish).await,
-                WindowAsk::Segment(wish) => segment(&muxers, &wish).await,
+                WindowAsk::Segment(wish) => segment(&muxers, &fabric, &wish).await,
                 WindowAsk::File(wish) => file(&muxers, &wish),
             }
         }
@@ -52,16 +53,24 @@ impl Answers for Windows {
     }
 }
 
+/// A path's muxer; the owner begins one.
+async fn muxer_of(muxers: &Arc<Muxers>, fabric: &Fabric, path: &PathName) -> Option<Arc<Muxer>> {
+    if let Some(muxer) = muxers.find(path) {
+        return Some(muxer);
+    }
+    if !fabric.is_published_here(path) {
+        return None;
+    }
+    let muxer = muxers.open(fabric, &Worker::current()?, path).await.ok()?;
+    muxer.touch();
+    Some(muxer)
+}
+
 async fn window(muxers: &Arc<Muxers>, fabric: &Fabric, wish: WindowWish) -> Option<Vec<Bytes>> {
     let WindowWish { path, variant, begin } = wish;
-    let muxer = match muxers.find(&path) {
-        Some(muxer) => muxer,
-        None if begin && fabric.is_published_here(&path) => {
-            let muxer = muxers.open(fabric, &Worker::current()?, &path).await.ok()?;
-            muxer.touch();
-            muxer
-        }
-        None => return None,
+    let muxer = match begin {
+        true => muxer_of(muxers, fabric, &path).await?,
+        false => muxers.find(&path)?,
     };
     // What the log keeps makes segments at once; where it does not, there is nothing to tell yet.
     let _ = timeout(TOLD_WITHIN, muxer.settled()).await;
@@ -69,8 +78,9 @@ async fn window(muxers: &Arc<Muxers>, fabric: &Fabric, wish: WindowWish) -> Opti
     Some(vec![encode_window(muxer.renditions(), &handover).into()])
 }
 
-async fn segment(muxers: &Muxers, wish: &SegmentWish) -> Option<Vec<Bytes>> {
-    let muxer = muxers.find(&wish.path).filter(|muxer| wish.variant == variant_number(muxer.variant()))?;
+async fn segment(muxers: &Arc<Muxers>, fabric: &Fabric, wish: &SegmentWish) -> Option<Vec<Bytes>> {
+    let muxer = muxer_of(muxers, fabric, &wish.path).await;
+    let muxer = muxer.filter(|muxer| wish.variant == variant_number(muxer.variant()))?;
     let _ = timeout(TOLD_WITHIN, muxer.complete(wish.number)).await;
     muxer.with_segment(wish.number, encode_segment)
 }

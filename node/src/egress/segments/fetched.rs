@@ -1,19 +1,30 @@
 //! What a muxer has from other nodes and gives to them.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 use weft_proto::hls::{File, FileKind, Found, Handover, Segment, Window};
 
 use super::muxer::State;
 use super::{Answer, Muxer};
 
-/// How long a segment is looked for that no node has. It is complete elsewhere a moment after it is here.
+/// How long a listed segment's bytes are looked for that no node has.
 const FETCH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a segment is looked for that is not listed meanwhile, nor what comes after it; then it is a gap. It is complete
+/// elsewhere a moment after it is here, or a little later on a node further away, and players have as much in store.
+const HELD_BACK: Duration = Duration::from_secs(2);
+
+/// The same of one that another node has told, while viewers wait for it: it was complete there, so who has it says so at once.
+const TOLD_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long at once: who says no now may have it when it is asked again, and another one may have died.
+const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// How often it is asked for.
 const FETCH_AGAIN: Duration = Duration::from_millis(100);
@@ -24,6 +35,16 @@ const STRAY_BYTES_MAX: usize = 8 << 20;
 
 /// Parts ahead of the last that may be another node's: it is no further than that.
 const PARTS_AHEAD_MAX: u64 = 16;
+
+/// What asking for a segment came to.
+enum Fetched {
+    /// Here it is.
+    Here(Segment),
+    /// Nobody has it, so far.
+    Nobody,
+    /// It cannot be had, or not stand where it would have to.
+    NoPlace,
+}
 
 /// Files that another node has named and this one does not have: the end of a segment that another epoch cut short, of which
 /// that node has heard more.
@@ -51,12 +72,12 @@ impl Strays {
 impl Muxer {
     /// What another node's muxer can go on with; `None` while there are no playlists here.
     pub(super) fn handover(&self) -> Option<Handover> {
-        self.look(|state| state.is_ready().then(|| state.window.handover()))
+        self.look(|state| state.is_ready.then(|| state.window.handover()))
     }
 
-    /// Waits until what is listed is agreed.
+    /// Waits until there are playlists, and nothing is held back.
     pub(super) async fn settled(&self) {
-        let is_settled = |state: &State| state.is_ready() && state.window.open_end().is_none();
+        let is_settled = |state: &State| state.is_ready && state.window.held_back().is_none();
         self.wait(|state| is_settled(state).then_some(Answer::Here(()))).await;
     }
 
@@ -112,7 +133,7 @@ impl Muxer {
         self.change(0, |state| state.settling = false);
     }
 
-    /// Fetches what other nodes have, the newest first, until there is nothing more to be had.
+    /// Fetches what other nodes have until there is nothing more to be had.
     pub(super) async fn fetch_missing(&self) {
         let mut since: HashMap<u64, Instant> = HashMap::new();
         while !self.has_ended() {
@@ -120,22 +141,58 @@ impl Muxer {
             if wanted.is_empty() {
                 return;
             }
+            let is_hole = |number: u64| self.look(|state| state.window.is_hole(number));
+            // All of them hold back what comes next, from now on.
+            for number in wanted.iter().filter(|number| is_hole(**number)) {
+                since.entry(*number).or_insert_with(Instant::now);
+            }
             let mut in_vain = 0;
             for number in &wanted {
-                let is_wanted = |segment: &Segment| self.look(|state| state.window.takes(segment));
-                let fetched = self.neighbours.segment(*number, self.renditions().len(), is_wanted).await;
+                let is_hole = is_hole(*number);
+                let patience = match is_hole {
+                    true => HELD_BACK,
+                    false if self.is_settling() => TOLD_PATIENCE,
+                    false => FETCH_PATIENCE,
+                };
                 let begun = *since.entry(*number).or_insert_with(Instant::now);
-                match fetched {
-                    Some(segment) => self.change(0, |state| state.window.fill(segment)),
-                    None if begun.elapsed() > FETCH_PATIENCE || self.neighbours.others().is_empty() => {
-                        self.change(0, |state| state.window.give_up(*number));
-                    }
-                    None => in_vain += 1,
+                let limit = is_hole.then(|| (begun + patience).min(Instant::now() + ATTEMPT));
+                match self.fetch(*number, limit).await {
+                    Fetched::Here(segment) => self.change(0, |state| state.window.fill(segment)),
+                    Fetched::Nobody if begun.elapsed() < patience => in_vain += 1,
+                    Fetched::Nobody | Fetched::NoPlace => self.change(0, |state| state.give_up(*number)),
+                }
+                // What comes to be missing meanwhile goes before what is listed.
+                if !is_hole && self.look(|state| state.window.hole().is_some()) {
+                    break;
                 }
             }
             if in_vain > 0 {
                 sleep(FETCH_AGAIN).await;
             }
+        }
+    }
+
+    /// Asks the others for a segment, until then at most.
+    async fn fetch(&self, number: u64, limit: Option<Instant>) -> Fetched {
+        if self.neighbours.others().is_empty() {
+            return Fetched::NoPlace;
+        }
+        let has_no_place = Cell::new(false);
+        let is_wanted = |segment: &Segment| {
+            self.look(|state| {
+                has_no_place.set(has_no_place.get() || state.window.refuses(segment));
+                state.window.takes(segment)
+            })
+        };
+        let asked = self.neighbours.segment(number, self.renditions().len(), is_wanted);
+        let found = match limit {
+            Some(limit) => timeout_at(limit, asked).await.unwrap_or(None),
+            None => asked.await,
+        };
+        match found {
+            Some(segment) => Fetched::Here(segment),
+            None if has_no_place.get() => Fetched::NoPlace,
+            None => Fetched::Nobody,
         }
     }
 

@@ -62,8 +62,10 @@ pub struct Muxer {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) window: Window,
-    /// What other nodes list is not all listed here yet: viewers wait, for a playlist never goes back.
+    /// What other nodes list is not all here yet: viewers wait, for a playlist never goes back.
     pub(super) settling: bool,
+    /// There are playlists.
+    pub(super) is_ready: bool,
     /// Of each rendition: the whole playlist, and the one without what players have.
     playlists: Vec<[Arc<Template>; 2]>,
     multivariant: Arc<Template>,
@@ -93,7 +95,7 @@ impl Muxer {
             last_request: RwLock::new(SystemTime::now()),
             outbound_bytes: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
-            state: RwLock::new(State { window, settling, playlists, multivariant: Arc::default() }),
+            state: RwLock::new(State { window, settling, is_ready: false, playlists, multivariant: Arc::default() }),
             renditions,
             changed: Notify::new(),
             waiting: AtomicUsize::new(0),
@@ -174,7 +176,7 @@ impl Muxer {
 
     /// The multivariant playlist, once there is a segment.
     pub async fn multivariant(&self) -> Answer<Arc<Template>> {
-        self.wait(|state| match state.is_ready() {
+        self.wait(|state| match state.is_ready {
             true => Some(Answer::Here(state.multivariant.clone())),
             false => None,
         })
@@ -186,7 +188,7 @@ impl Muxer {
         let Some(index) = self.index(rendition) else { return Answer::NotFound };
         let reload = if self.variant == Variant::LowLatency { reload } else { Reload::default() };
         self.wait(|state| match state.window.verdict(reload) {
-            _ if !state.is_ready() || state.waits_for_end(reload) => None,
+            _ if !state.is_ready || state.holds_back(reload) => None,
             Verdict::Now => Some(Answer::Here(state.playlists[index][usize::from(reload.skip)].clone())),
             Verdict::TooFar => Some(Answer::TooFar),
             Verdict::Wait => None,
@@ -255,8 +257,8 @@ impl Muxer {
         let overdrawn = {
             let mut state = self.state.write();
             change(&mut state);
-            if let Some(number) = state.window.open_end().filter(|_| self.neighbours.others().is_empty()) {
-                state.window.close_end(number, Vec::new());
+            if state.window.held_back().is_some() && self.neighbours.others().is_empty() {
+                state.hold_nothing_back();
             }
             state.settling = state.settling && !state.window.is_whole();
             self.rewrite(&mut state);
@@ -277,9 +279,10 @@ impl Muxer {
         self.stream.budget().note(self.held.swap(held, Ordering::Relaxed), held)
     }
 
-    /// Makes the playlists anew.
+    /// Makes the playlists anew, but not while something is held back: what is listed never changes.
     fn rewrite(&self, state: &mut State) {
-        if state.is_ready() && state.window.open_end().is_none() {
+        if state.window.is_ready() && !state.settling && state.window.held_back().is_none() {
+            state.is_ready = true;
             state.multivariant = Arc::new(multivariant_playlist(&state.window, &self.renditions, self.variant));
             state.playlists = (0..self.renditions.len()).map(|index| self.write(&state.window, index)).collect();
         }
@@ -307,14 +310,29 @@ impl Muxer {
 }
 
 impl State {
-    /// Whether there are playlists.
-    pub(super) fn is_ready(&self) -> bool {
-        self.window.is_ready() && !self.settling
+    /// Whether a reload waits for what is held back: a segment of which it is not known yet what there is of it, or what comes
+    /// after it.
+    fn holds_back(&self, reload: Reload) -> bool {
+        let held_back = || self.window.held_back();
+        reload.segment.is_some_and(|segment| held_back().is_some_and(|first| segment >= first))
     }
 
-    /// Whether a reload waits for a segment that was cut short, and of which it is not agreed yet where it ends.
-    fn waits_for_end(&self, reload: Reload) -> bool {
-        self.window.open_end().is_some_and(|end| reload.segment.is_some_and(|segment| segment >= end))
+    /// No other node knows more.
+    fn hold_nothing_back(&mut self) {
+        while let Some(number) = self.window.open_end() {
+            self.window.close_end(number, Vec::new());
+        }
+        while let Some(number) = self.window.hole() {
+            self.give_up(number);
+        }
+    }
+
+    /// No node has more of a segment.
+    pub(super) fn give_up(&mut self, number: u64) {
+        match self.settling {
+            true => self.window.begin_behind(number),
+            false => self.window.give_up(number),
+        }
     }
 }
 

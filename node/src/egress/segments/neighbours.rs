@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout;
 use weft_cluster::Fabric;
 use weft_cluster::ownership::NodeId;
 use weft_proto::hls::{File, Handover, Rendition, Segment, Variant};
@@ -17,6 +20,9 @@ const WINDOW_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long for a segment or a file.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// When the next node is asked for the same, although the one before may still answer: it may have died.
+const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// How long it may take to agree on a segment that was cut short: as long nothing new is listed. A node that does not answer
 /// has died, and is not waited for longer than its death takes to be noticed.
@@ -89,15 +95,29 @@ impl Neighbours {
         self.first(&question, |answer| Some(answer).filter(|answer| !answer.is_empty())).await
     }
 
-    /// Asks one after the other; the first answer that is one.
+    /// Asks one after the other, the next one already when there is no answer for a while; the first answer that is one.
     async fn first<T>(&self, question: &[u8], read: impl Fn(Bytes) -> Option<T>) -> Option<T> {
-        for node in self.others() {
-            let answer = self.fabric.ask(node, question.to_vec(), BODY_WITHIN, self.answer_bytes_max()).await;
-            if let Some(found) = answer.and_then(&read) {
-                return Some(found);
+        let mut others = self.others().into_iter();
+        let mut asked = FuturesUnordered::new();
+        loop {
+            if let Some(node) = others.next() {
+                asked.push(self.fabric.ask(node, question.to_vec(), BODY_WITHIN, self.answer_bytes_max()));
+            }
+            let is_last = others.len() == 0;
+            let answer = match is_last {
+                true => asked.next().await,
+                false => timeout(NEXT_AFTER, asked.next()).await.unwrap_or(Some(None)),
+            };
+            match answer {
+                Some(answer) => {
+                    if let Some(found) = answer.and_then(&read) {
+                        return Some(found);
+                    }
+                }
+                None if is_last => return None,
+                None => {}
             }
         }
-        None
     }
 
     fn segment_question(&self, number: u64) -> Vec<u8> {
