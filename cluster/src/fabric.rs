@@ -1,5 +1,7 @@
 //! The interface that doors see, the same whether a path lives here or on another node.
 
+#[cfg(test)]
+mod claiming_test;
 mod drain;
 
 use std::collections::BTreeSet;

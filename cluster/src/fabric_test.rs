@@ -25,16 +25,16 @@ fn fabric(settings: PathSettings) -> Fabric {
 }
 
 fn fabric_with(policy: Arc<Everything>) -> Fabric {
-    Fabric::start(FabricConfig {
-        node: "a".into(),
-        claimant: Arc::new(crate::ownership::Alone::default()),
-        budget_bytes: 64 << 20,
-        policy,
-        clock: Clock::start(),
-    })
+    let claimant = Arc::new(crate::ownership::Alone::default());
+    Fabric::start(FabricConfig { node: "a".into(), claimant, budget_bytes: 64 << 20, policy, clock: Clock::start() })
 }
 
-fn info(id: &str) -> SessionInfo {
+pub(super) fn fabric_of(claimant: impl Claimant) -> Fabric {
+    let (policy, claimant) = (Arc::new(Everything(Some(PathSettings::default()).into())), Arc::new(claimant));
+    Fabric::start(FabricConfig { node: "a".into(), claimant, budget_bytes: 64 << 20, policy, clock: Clock::start() })
+}
+
+pub(super) fn info(id: &str) -> SessionInfo {
     SessionInfo { kind: "test", id: id.into(), identity: Identity { user: String::new(), address: None } }
 }
 
@@ -42,27 +42,27 @@ fn cam() -> PathName {
     PathName::new("cam").unwrap()
 }
 
-const JOIN: Join = Join { from: Start::NewestGroup, times: Times::Squeezed, pace: None };
+pub(super) const JOIN: Join = Join { from: Start::NewestGroup, times: Times::Squeezed, pace: None };
 
 async fn publish(fabric: &Fabric, id: &str) -> Publication {
     fabric.publish(cam(), info(id), tracks()).await.unwrap()
 }
 
-fn push(publication: &mut Publication, frames: std::ops::Range<i64>) {
+pub(super) fn push(publication: &mut Publication, frames: std::ops::Range<i64>) {
     for n in frames {
         publication.push(unit(0, n * 3600, n % 25 == 0, 100));
     }
     publication.flush().unwrap();
 }
 
-fn seqs(subscription: &mut Subscription) -> Vec<u64> {
+pub(super) fn seqs(subscription: &mut Subscription) -> Vec<u64> {
     let mut out: Vec<Delivery> = Vec::new();
     subscription.read(&mut out);
     out.iter().map(|delivery| delivery.entry.position.seq).collect()
 }
 
 /// Waits until `condition` holds: states, never times.
-async fn until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -44,7 +44,7 @@ pub(crate) struct Registry {
     pub(super) actors: HashMap<PathName, Addr<PathActor>>,
     next_session: AtomicU64,
     /// Says when paths are claimed and let go.
-    tenure: Tenure,
+    pub(super) tenure: Tenure,
     /// Up to where what is agreed was looked at.
     followed: Option<u64>,
     /// The paths for which publishers wait.
@@ -170,10 +170,10 @@ impl Registry {
             self.directory.claimant.let_go(path);
             return Box::pin(fut::err(PublishError::NotConfigured));
         };
-        let role = standby.map_or(PublisherRole::Active, |rank| {
-            self.guarded.add(path);
-            PublisherRole::Standby { rank, owned: epoch.is_some() }
-        });
+        // Until it is let in nobody hears that the path is another node's by now: it is looked at once more afterwards.
+        self.guarded.add(path);
+        let role =
+            standby.map_or(PublisherRole::Active, |rank| PublisherRole::Standby { rank, owned: epoch.is_some() });
         let reaching = if epoch.is_some() { self.reach(&shared) } else { Box::pin(ready(Before::Nothing)) };
         let id = self.session();
         let make = move || Publish { id, info: info.clone(), tracks: tracks.clone(), role };
@@ -188,6 +188,11 @@ impl Registry {
                 Ok((shared, accepted))
             })
         }))
+    }
+
+    /// Whether somebody is about to publish or read: a claim is not answered yet, or the actor has something to do.
+    pub(super) fn is_awaiting(&self, shared: &PathShared) -> bool {
+        self.tenure.is_claiming(shared.stream.path()) || shared.pending.load(Ordering::Acquire) > 0
     }
 
     /// How far others have come with a path that this node owns now.
@@ -421,7 +426,7 @@ impl Handler<Unpublished> for Registry {
         // What is pulled is owned also while its source does not answer.
         let is_pulled = shared.pulled.load(Ordering::Acquire);
         let has_publisher = shared.publisher.lock().is_some();
-        if !has_publisher && !is_pulled {
+        if !has_publisher && !is_pulled && !self.is_awaiting(&shared) {
             self.directory.claimant.hand_over(&gone.path);
         }
         let has_publisher = has_publisher || is_pulled;

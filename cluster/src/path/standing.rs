@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -223,13 +222,14 @@ impl Registry {
 
     fn look_at(&mut self, shared: &Arc<PathShared>, ctx: &mut Context<Self>) {
         let (path, now) = (shared.stream.path().clone(), self.directory.clock.now());
-        let is_quiet = shared.pending.load(Ordering::Acquire) == 0;
+        let is_quiet = !self.is_awaiting(shared);
         self.tell(shared, Look, ctx);
+        let standing = self.directory.claimant.standing(&path);
         // Somebody may be on the way to those that wait.
-        if is_quiet && shared.standbys.lock().is_empty() {
+        let is_settled = standing.owner != OwnedBy::Nobody || shared.active().is_none();
+        if is_quiet && is_settled && shared.standbys.lock().is_empty() {
             self.guarded.paths.remove(&path);
         }
-        let standing = self.directory.claimant.standing(&path);
         let best = shared.ready(now).first().map(|slot| slot.rank);
         let active = shared.active();
         match (standing.owner, best) {
@@ -238,7 +238,9 @@ impl Registry {
             (OwnedBy::This, _) if !is_quiet => {}
             (OwnedBy::This, Some(_)) => self.assigned(shared.clone(), standing.epoch, ctx),
             (OwnedBy::This, None) => self.directory.claimant.hand_over(&path),
-            // Its publisher is about to hear of it.
+            // It may not have heard of it, if it was being let in.
+            (OwnedBy::Other, _) if active.is_some() => self.tell(shared, Demoted, ctx),
+            (OwnedBy::Nobody, _) if active.is_some() && is_quiet => self.claim_again(shared.clone(), ctx),
             (_, Some(_)) if active.is_some() => {}
             (OwnedBy::Other, Some(rank)) if standing.registered != best => self.register(&path, rank, ctx),
             (OwnedBy::Nobody, Some(_)) if standing.is_next || standing.best_elsewhere.is_none() => {
@@ -255,7 +257,7 @@ impl Registry {
         let standing = self.directory.claimant.standing(path);
         if standing.registered.is_some() {
             self.directory.claimant.stand_down(path);
-        } else if standing.owner == OwnedBy::This {
+        } else if standing.owner == OwnedBy::This && !self.tenure.is_claiming(path) {
             self.directory.claimant.hand_over(path);
         }
     }
@@ -309,6 +311,25 @@ impl Registry {
             this.guarded.asking.remove(&path);
             if let Ok(epoch) = claimed {
                 this.assigned(shared, epoch, ctx);
+            }
+        });
+        ctx.spawn(claimed);
+    }
+
+    /// A path that is published here is nobody's: it was given to another node, which had nothing to give, while its publisher
+    /// was let in.
+    fn claim_again(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
+        let path = shared.stream.path().clone();
+        if !self.guarded.asking.insert(path.clone()) {
+            return;
+        }
+        let claim = self.directory.claimant.claim(&path, false).into_actor(self);
+        let claimed = claim.map(move |claimed, this, _| {
+            this.guarded.asking.remove(&path);
+            match claimed {
+                Ok(epoch) => shared.stream.set_epoch(epoch),
+                // Seen again with the next look.
+                Err(error) => debug!(%path, %error, "the path is not claimed again yet"),
             }
         });
         ctx.spawn(claimed);

@@ -30,17 +30,22 @@ impl Tenure {
         }
     }
 
+    /// Whether a claim is under way: somebody is about to publish.
+    pub(crate) fn is_claiming(&self, path: &PathName) -> bool {
+        self.claiming.contains_key(path)
+    }
+
     /// The publisher has left; readers may have stayed. Whether the path is let go: where a publisher may take it over from
     /// another node it stays owned while it has readers, and one that returns here needs nobody's word. Where it may not, it
     /// could come back nowhere else.
     pub(crate) fn lets_go_unpublished(&self, path: &PathName, has_publisher: bool, life: &PathSettings) -> bool {
-        let returns = has_publisher || self.claiming.contains_key(path);
+        let returns = has_publisher || self.is_claiming(path);
         !returns && !life.override_publisher
     }
 
     /// Nobody uses the path any more. Whether it is let go: not while somebody is about to publish it.
     pub(crate) fn lets_go_closed(&self, path: &PathName) -> bool {
-        !self.claiming.contains_key(path)
+        !self.is_claiming(path)
     }
 }
 
