@@ -15,7 +15,7 @@ pub const SECTIONS_MAX: usize = 32;
 const LIST_MAX: usize = 128;
 
 /// Letters of names and passwords (RFC 8839 section 5.4).
-const UFRAG_MAX: usize = 256;
+pub(super) const UFRAG_MAX: usize = 256;
 
 /// A description.
 #[derive(Clone, Debug, PartialEq, Eq)]

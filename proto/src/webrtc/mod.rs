@@ -1,4 +1,6 @@
 //! WebRTC's own words: what browsers say before and beside media.
 
+pub mod answer;
 pub mod description;
+pub mod fragment;
 pub mod stun;
