@@ -302,6 +302,21 @@ impl Registry {
 
     /// A path that nobody owns any more becomes this node's, for a publisher that waits.
     fn claim_for_standby(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
+        self.claim_then(shared, ctx, |this, shared, epoch, ctx| this.assigned(shared, epoch, ctx));
+    }
+
+    /// A path that is published here is nobody's: it was given to another node, which had nothing to give, while its publisher
+    /// was let in.
+    fn claim_again(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
+        self.claim_then(shared, ctx, |_, shared, epoch, _| shared.stream.set_epoch(epoch));
+    }
+
+    fn claim_then(
+        &mut self,
+        shared: Arc<PathShared>,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Arc<PathShared>, Epoch, &mut Context<Self>) + 'static,
+    ) {
         let path = shared.stream.path().clone();
         if !self.guarded.asking.insert(path.clone()) {
             return;
@@ -309,27 +324,10 @@ impl Registry {
         let claim = self.directory.claimant.claim(&path, false).into_actor(self);
         let claimed = claim.map(move |claimed, this, ctx| {
             this.guarded.asking.remove(&path);
-            if let Ok(epoch) = claimed {
-                this.assigned(shared, epoch, ctx);
-            }
-        });
-        ctx.spawn(claimed);
-    }
-
-    /// A path that is published here is nobody's: it was given to another node, which had nothing to give, while its publisher
-    /// was let in.
-    fn claim_again(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
-        let path = shared.stream.path().clone();
-        if !self.guarded.asking.insert(path.clone()) {
-            return;
-        }
-        let claim = self.directory.claimant.claim(&path, false).into_actor(self);
-        let claimed = claim.map(move |claimed, this, _| {
-            this.guarded.asking.remove(&path);
             match claimed {
-                Ok(epoch) => shared.stream.set_epoch(epoch),
+                Ok(epoch) => then(this, shared, epoch, ctx),
                 // Seen again with the next look.
-                Err(error) => debug!(%path, %error, "the path is not claimed again yet"),
+                Err(error) => debug!(%path, %error, "the path is not this node's yet"),
             }
         });
         ctx.spawn(claimed);
