@@ -3,4 +3,5 @@
 pub mod answer;
 pub mod description;
 pub mod fragment;
+pub mod ice;
 pub mod stun;
