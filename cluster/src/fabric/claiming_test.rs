@@ -38,6 +38,11 @@ impl Claimant for Arc<Slow> {
         })
     }
 
+    fn held(&self, _: &PathName) -> Claiming {
+        let held = (*self.owned.lock() == OwnedBy::This).then_some(Epoch(self.epoch.load(Ordering::Relaxed)));
+        Box::pin(std::future::ready(held.ok_or(ClaimError::NotServing)))
+    }
+
     fn let_go(&self, _: &PathName) {
         *self.owned.lock() = OwnedBy::Nobody;
     }

@@ -82,6 +82,8 @@ impl<T: Transport> Member<T> {
             Finding::Reclaim(path, kind) => self.once(Task::Path(path.clone()), |member| async move {
                 match member.claim_once(&path, kind, false).await {
                     Ok(epoch) => member.shared.host.renewed(&path, epoch),
+                    // A later claim of this node has taken the place of this one.
+                    Err(ClaimError::Owned(node)) if node == member.shared.id => {}
                     Err(ClaimError::Owned(node)) => member.shared.host.lost(&path, Epoch::default(), Some(node)),
                     Err(error) => {
                         debug!(%path, %error, "the path could not be claimed again");

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -302,21 +303,6 @@ impl Registry {
 
     /// A path that nobody owns any more becomes this node's, for a publisher that waits.
     fn claim_for_standby(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
-        self.claim_then(shared, ctx, |this, shared, epoch, ctx| this.assigned(shared, epoch, ctx));
-    }
-
-    /// A path that is published here is nobody's: it was given to another node, which had nothing to give, while its publisher
-    /// was let in.
-    fn claim_again(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
-        self.claim_then(shared, ctx, |_, shared, epoch, _| shared.stream.set_epoch(epoch));
-    }
-
-    fn claim_then(
-        &mut self,
-        shared: Arc<PathShared>,
-        ctx: &mut Context<Self>,
-        then: impl FnOnce(&mut Self, Arc<PathShared>, Epoch, &mut Context<Self>) + 'static,
-    ) {
         let path = shared.stream.path().clone();
         if !self.guarded.asking.insert(path.clone()) {
             return;
@@ -324,10 +310,42 @@ impl Registry {
         let claim = self.directory.claimant.claim(&path, false).into_actor(self);
         let claimed = claim.map(move |claimed, this, ctx| {
             this.guarded.asking.remove(&path);
+            if let Ok(epoch) = claimed {
+                this.assigned(shared, epoch, ctx);
+            }
+        });
+        ctx.spawn(claimed);
+    }
+
+    /// A path that is published here is nobody's: it was given to another node, which had nothing to give, while its publisher
+    /// was let in. Where this node was granted the path, what it has read is only not that far yet.
+    fn claim_again(&mut self, shared: Arc<PathShared>, ctx: &mut Context<Self>) {
+        let path = shared.stream.path().clone();
+        if !self.guarded.asking.insert(path.clone()) {
+            return;
+        }
+        self.tenure.ask(&path, &shared.policy().life);
+        let (claimant, is_pulled) = (self.directory.claimant.clone(), shared.pulled.load(Ordering::Acquire));
+        let claim = {
+            let path = path.clone();
+            async move {
+                match claimant.held(&path).await {
+                    Err(_) if is_pulled => claimant.claim_source(&path, false).await,
+                    Err(_) => claimant.claim(&path, false).await,
+                    held => held,
+                }
+            }
+        };
+        let claimed = claim.into_actor(self).map(move |claimed, this, _| {
+            this.guarded.asking.remove(&path);
+            this.tenure.answered(&path);
+            let is_there = this.directory.find(&path).is_some_and(|present| Arc::ptr_eq(&present, &shared));
             match claimed {
-                Ok(epoch) => then(this, shared, epoch, ctx),
+                Ok(epoch) if is_there && shared.active().is_some() => shared.stream.set_epoch(epoch),
+                // The publisher has left meanwhile.
+                Ok(_) => this.directory.claimant.let_go(&path),
                 // Seen again with the next look.
-                Err(error) => debug!(%path, %error, "the path is not this node's yet"),
+                Err(error) => debug!(%path, %error, "the path is not claimed again yet"),
             }
         });
         ctx.spawn(claimed);

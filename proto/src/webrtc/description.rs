@@ -14,6 +14,10 @@ pub const SECTIONS_MAX: usize = 32;
 /// Payload types of a section, header extensions, layers: what is beyond is passed over. A browser's video has 50.
 const LIST_MAX: usize = 128;
 
+/// Letters of the parameters of a codec, and kinds of feedback of one: a browser has 120 and six.
+const WORDS_MAX: usize = 512;
+const FEEDBACK_MAX: usize = 16;
+
 /// Letters of names and passwords (RFC 8839 section 5.4).
 pub(super) const UFRAG_MAX: usize = 256;
 
@@ -317,8 +321,13 @@ fn extension(value: &str) -> Option<Extension> {
 }
 
 fn payloads(media: &Media) -> Vec<Payload> {
-    let types = media.fmt.split_ascii_whitespace().filter_map(|word| word.parse().ok()).filter(|number| *number < 128);
-    types.take(LIST_MAX).filter_map(|number| payload(media, number)).collect()
+    let mut types: Vec<u8> = Vec::new();
+    for number in media.fmt.split_ascii_whitespace().filter_map(|word| word.parse().ok()) {
+        if number < 128 && !types.contains(&number) {
+            types.push(number);
+        }
+    }
+    types.into_iter().filter_map(|number| payload(media, number)).collect()
 }
 
 fn payload(media: &Media, payload_type: u8) -> Option<Payload> {
@@ -340,8 +349,12 @@ fn payload(media: &Media, payload_type: u8) -> Option<Payload> {
         encoding: parts.next()?.to_owned(),
         clock_rate: parts.next()?.parse().ok()?,
         channels: parts.next().and_then(|channels| channels.parse().ok()).unwrap_or(1),
-        fmtp: of("fmtp").next().unwrap_or_default().to_owned(),
-        feedback: of("rtcp-fb").map(str::to_owned).take(LIST_MAX).collect(),
+        fmtp: of("fmtp").find(|fmtp| fmtp.len() <= WORDS_MAX).unwrap_or_default().to_owned(),
+        feedback: of("rtcp-fb")
+            .filter(|words| words.len() <= WORDS_MAX)
+            .map(str::to_owned)
+            .take(FEEDBACK_MAX)
+            .collect(),
     })
 }
 

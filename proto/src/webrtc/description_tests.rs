@@ -86,3 +86,15 @@ fn what_cannot_be_answered_is_refused_with_a_reason() {
     let sections = format!("{PUBLISHER}{}", "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(SECTIONS_MAX));
     assert_eq!(parse(sections.as_bytes()), Err(DescriptionError::Sections(SECTIONS_MAX + 2)));
 }
+
+#[test]
+fn many_words_do_not_become_more() {
+    let long = format!("a=fmtp:* {}", "x".repeat(40_000));
+    let many = "a=rtcp-fb:* nack\r\n".repeat(500);
+    let types = "0 ".repeat(1_000);
+    let head = OTHERS.split("m=").next().unwrap();
+    let sdp = format!("{head}m=audio 9 UDP/TLS/RTP/SAVPF {types}\r\na=mid:v\r\na=rtcp-mux\r\n{long}\r\n{many}");
+    let read = parse(sdp.as_bytes()).unwrap();
+    let [payload] = &read.sections[0].payloads[..] else { panic!("{:?}", read.sections[0].payloads.len()) };
+    assert_eq!((payload.fmtp.len(), payload.feedback.len()), (0, FEEDBACK_MAX));
+}

@@ -279,9 +279,10 @@ impl Muxer {
         self.stream.budget().note(self.held.swap(held, Ordering::Relaxed), held)
     }
 
-    /// Makes the playlists anew, but not while something is held back: what is listed never changes.
+    /// Makes the playlists anew. Nothing is told from what is held back on, and the first ones wait until nothing is.
     fn rewrite(&self, state: &mut State) {
-        if state.window.is_ready() && !state.settling && state.window.held_back().is_none() {
+        let may_begin = state.is_ready || state.window.held_back().is_none();
+        if state.window.is_ready() && !state.settling && may_begin {
             state.is_ready = true;
             state.multivariant = Arc::new(multivariant_playlist(&state.window, &self.renditions, self.variant));
             state.playlists = (0..self.renditions.len()).map(|index| self.write(&state.window, index)).collect();

@@ -145,13 +145,11 @@ impl<'a> Rendition<'a> {
             match next {
                 Next::End => return Ok(()),
                 Next::Reload(at) => {
-                    if follower.is_stalled(clock.now(), self.pull.read_timeout) {
-                        return Err(SourceEnd::TimedOut("no segment is added to the playlist"));
-                    }
-                    tokio::time::sleep_until(tokio::time::Instant::from_std(clock.instant(at))).await;
+                    self.pause(&follower, at).await?;
                     self.reload(&mut follower).await?;
                 }
-                Next::Await { sequence, part, hint } => {
+                Next::Await { at, sequence, part, hint } => {
+                    self.pause(&follower, at).await?;
                     if let Some(hint) = hint.as_ref().filter(|_| self.shelf.has_room()) {
                         self.wait_with_hint(&mut follower, (sequence, part), hint).await?;
                     } else {
@@ -174,6 +172,16 @@ impl<'a> Rendition<'a> {
                 }
             }
         }
+    }
+
+    /// Waits until the playlist may be asked for again.
+    async fn pause(&self, follower: &Follower, until: Now) -> Result<(), SourceEnd> {
+        let clock = self.pull.fabric.clock();
+        if follower.is_stalled(clock.now(), self.pull.read_timeout) {
+            return Err(SourceEnd::TimedOut("no segment is added to the playlist"));
+        }
+        tokio::time::sleep_until(tokio::time::Instant::from_std(clock.instant(until))).await;
+        Ok(())
     }
 
     /// All that there is was read, and parts follow: from here on units are given out one part behind.

@@ -27,7 +27,7 @@ impl Group {
     /// The group of an answer.
     pub(super) fn of(answer: &Transport, local: IpAddr) -> Result<Self, SourceEnd> {
         let address = answer.destination.as_deref().and_then(|address| address.parse::<IpAddr>().ok());
-        let address = address.filter(IpAddr::is_multicast);
+        let address = address.filter(is_for_media);
         // Some say the ports of the group as those of the server.
         let ports = answer.port.or(answer.server_port);
         let (Some(address), Some(ports)) = (address, ports) else {
@@ -64,6 +64,15 @@ impl Group {
     }
 }
 
+/// Whether a camera may name a group: not those that routers and machines of one wire use among themselves (RFC 5771 section 4,
+/// RFC 4291 section 2.7).
+fn is_for_media(group: &IpAddr) -> bool {
+    match group {
+        IpAddr::V4(group) => group.is_multicast() && group.octets()[..3] != [224, 0, 0],
+        IpAddr::V6(group) => group.is_multicast() && group.segments()[0] & 0xf > 2,
+    }
+}
+
 /// Why a group could not be joined.
 pub(super) fn failed(group: &Group, error: &io::Error) -> SourceEnd {
     let Group { address, ports, local, .. } = group;
@@ -86,7 +95,12 @@ mod tests {
         assert_eq!((known.ports, known.local), (Ports { rtp: 5000, rtcp: 5001 }, [192, 0, 2, 7].into()));
         let other = group("RTP/AVP;multicast;destination=239.1.2.3;server_port=5002-5003").unwrap();
         assert_eq!(other.ports, Ports { rtp: 5002, rtcp: 5003 });
-        for none in ["destination=192.0.2.9;port=5000-5001", "destination=239.1.2.3", "port=5000-5001"] {
+        for none in [
+            "destination=224.0.0.251;port=5353-5354",
+            "destination=192.0.2.9;port=5000-5001",
+            "destination=239.1.2.3",
+            "port=5000-5001",
+        ] {
             assert!(group(&format!("RTP/AVP;multicast;{none}")).is_err(), "{none}");
         }
     }

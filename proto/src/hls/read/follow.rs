@@ -30,6 +30,8 @@ pub struct Follower {
     /// When something was added last, or the playlist came first.
     changed_at: Option<Now>,
     changed: bool,
+    /// The furthest that a playlist has reached: the segment that is made, and its parts.
+    end: Option<(u64, usize)>,
 }
 
 /// The number of a segment, and that of a part of it: the first one is the beginning of the segment.
@@ -61,6 +63,8 @@ pub enum Next {
     Reload(Now),
     /// Ask for the playlist now: the server answers when it has this part (section 6.2.5.2).
     Await {
+        /// But not before: a server that answers at once is not asked without a pause.
+        at: Now,
         /// The number of the segment, for `_HLS_msn`.
         sequence: u64,
         /// The number of the part in it, for `_HLS_part`.
@@ -75,16 +79,19 @@ pub enum Next {
 impl Follower {
     /// Takes a playlist that was asked for at `asked` and came `now`.
     pub fn take(&mut self, playlist: RemoteMedia, asked: Now, now: Now) {
-        let last = |playlist: &RemoteMedia| {
-            let open = playlist.open.as_ref().map(|open| (open.sequence, open.parts.len()));
-            (playlist.segments.last().map(|segment| segment.sequence), open, playlist.is_ended)
-        };
-        self.changed = last(&playlist) != last(&self.playlist);
+        let is_over = playlist.is_ended && !self.playlist.is_ended;
+        self.asked_at = asked;
+        self.playlist = playlist;
+        let end = self.end_of_list();
+        // One that lists less than another one did is an older one, or the server counts anew.
+        let counts_anew = end < self.end && self.next.is_some_and(|next| self.is_lost(next));
+        self.changed = is_over || counts_anew || end > self.end;
+        if self.changed {
+            self.end = end;
+        }
         if self.changed || self.changed_at.is_none() {
             self.changed_at = Some(now);
         }
-        self.asked_at = asked;
-        self.playlist = playlist;
     }
 
     /// What comes next.
@@ -176,6 +183,12 @@ impl Follower {
         !self.playlist.is_ended && self.changed_at.is_some_and(|changed| now.since(changed) > limit)
     }
 
+    /// The segment that is made, and how many parts of it are listed.
+    fn end_of_list(&self) -> Option<(u64, usize)> {
+        let open = self.playlist.open.as_ref().map(|open| (open.sequence, open.parts.len()));
+        open.or_else(|| Some((self.playlist.segments.last()?.sequence.saturating_add(1), 0)))
+    }
+
     fn part(&mut self, segment: Box<MediaSegment>, part: usize, jumped: bool) -> Next {
         let sequence = segment.sequence;
         // What follows a part that is missing cannot be decoded before the next segment.
@@ -223,7 +236,8 @@ impl Follower {
         if let (Some(Place { sequence, part }), true) = (self.next, of_parts.is_some() && self.changed) {
             let is_open = |open: &&MediaSegment| open.sequence == sequence;
             let hint = self.open().filter(is_open).and_then(|_| self.playlist.hint.clone());
-            return Next::Await { sequence, part, hint };
+            let pause = of_parts.map_or(RELOAD_MIN, |target| RELOAD_MIN.min(target / 2));
+            return Next::Await { at: self.asked_at.after(pause), sequence, part, hint };
         }
         let target = of_parts.unwrap_or(self.playlist.target);
         let pause = if self.changed { target } else { target / 2 };
@@ -234,7 +248,8 @@ impl Follower {
 /// The last place in a segment with which decoding can begin. One whose parts are not listed is taken for independent.
 fn last_beginning(segment: &MediaSegment) -> Option<Place> {
     let sequence = segment.sequence;
-    if segment.parts.is_empty() {
+    // What is encrypted is read whole.
+    if segment.parts.is_empty() || segment.key.is_some() {
         return Some(Place { sequence, part: 0 });
     }
     let part = segment.parts.iter().rposition(|part| part.is_independent && !part.is_gap)?;

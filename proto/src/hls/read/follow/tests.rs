@@ -111,7 +111,7 @@ fn parts_are_begun_at_the_last_key_picture_and_waited_for() {
     follower.take(in_parts(9, 3, &[0]), at(0), at(0));
     assert_eq!(read(&mut follower), named(&["9.0.mp4", "9.1.mp4", "9.2.mp4"]));
     let hint = Resource { uri: "9.3.mp4".into(), range: None };
-    assert_eq!(follower.step(), Next::Await { sequence: 9, part: 3, hint: Some(hint.clone()) });
+    assert_eq!(follower.step(), Next::Await { at: at(100), sequence: 9, part: 3, hint: Some(hint.clone()) });
     follower.take(in_parts(9, 4, &[0]), at(200), at(200));
     assert!(follower.is_next(&hint));
     assert_eq!(follower.ahead(), PART);
@@ -123,7 +123,7 @@ fn parts_are_begun_at_the_last_key_picture_and_waited_for() {
     // Nothing of the next one is there yet.
     follower.take(in_parts(11, 0, &[0]), at(3_200), at(3_200));
     assert_eq!(read(&mut follower).len(), 9);
-    assert_eq!(follower.step(), Next::Await { sequence: 11, part: 0, hint: None }, "what it will be nobody knows");
+    assert_eq!(follower.step(), Next::Await { at: at(3_300), sequence: 11, part: 0, hint: None }, "nobody knows what");
 }
 
 #[test]
@@ -133,6 +133,12 @@ fn a_server_that_does_not_wait_is_not_asked_at_once() {
     read(&mut follower);
     follower.take(in_parts(9, 3, &[0]), at(10), at(10));
     assert_eq!(follower.step(), Next::Reload(at(210)));
+    // Nor is one that says now this and now that.
+    for (millis, parts) in [(250, 2), (500, 3), (750, 2)] {
+        follower.take(in_parts(9, parts, &[0]), at(millis), at(millis));
+        assert_eq!(follower.step(), Next::Reload(at(millis + 200)));
+    }
+    assert!(follower.is_stalled(at(20_000), Duration::ZERO), "which adds nothing");
     let mut unable = in_parts(9, 3, &[0]);
     unable.can_block = false;
     let mut follower = Follower::default();
@@ -153,7 +159,10 @@ fn a_beginning_is_looked_for_in_what_is_complete_too() {
     let mut secret = in_parts(9, 3, &[0]);
     let key = crate::hls::Key { method: crate::hls::Method::Aes128, uri: "k".into(), vector: None };
     secret.open.as_mut().unwrap().key = Some(key.into());
-    assert_eq!(begun(secret), "8.ts", "what is encrypted comes as a whole");
+    assert_eq!(begun(secret.clone()), "8.ts", "what is encrypted comes as a whole");
+    secret.segments.last_mut().unwrap().parts = in_parts(9, 3, &[0, 1]).open.unwrap().parts;
+    secret.segments.last_mut().unwrap().key = secret.open.as_ref().unwrap().key.clone();
+    assert_eq!(begun(secret), "8.ts", "also where its parts are listed");
 }
 
 #[test]
