@@ -47,14 +47,10 @@ struct Strict {
 impl Strict {
     /// Looks at what is listed, if anything is listed anew.
     fn look(&mut self, window: &Window) {
-        if !window.is_ready() || self.last.is_none() && window.held_back().is_some() {
+        if !window.is_ready() || window.held_back().is_some() {
             return;
         }
-        let is_whole = |segment: &&Segment| segment.duration_micros.is_some() && !segment.is_held_back();
-        let listed: Vec<&Segment> = window.told().filter(is_whole).collect();
-        if listed.is_empty() {
-            return;
-        }
+        let listed: Vec<&Segment> = window.listed().filter(|segment| segment.duration_micros.is_some()).collect();
         let (first, last) = (listed[0], listed[listed.len() - 1]);
         let now = (first.mark.number, first.place.discontinuities - first.place.breaks, last.mark.number + 1);
         if let Some((number, discontinuities, next)) = self.last.replace(now) {

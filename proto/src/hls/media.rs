@@ -39,7 +39,8 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> Template {
     let mut text = Template::default();
     let window = playlist.window;
     let low_latency = playlist.variant == Variant::LowLatency;
-    let listed: Vec<&Segment> = window.told().filter(|segment| low_latency || is_whole(segment)).collect();
+    let listed: Vec<&Segment> =
+        window.listed().filter(|segment| low_latency || segment.duration_micros.is_some()).collect();
     let target = i64::from(window.target_seconds()) * 1_000_000;
     let end_micros = listed.last().map_or(0, |last| last.start_micros + length(last));
     let skipped = match playlist.skip && low_latency {
@@ -60,20 +61,14 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> Template {
         put_segment(&mut text, playlist, segment, &mut map, with_parts);
     }
     if low_latency {
-        put_tail(&mut text, playlist, &listed);
+        put_tail(&mut text, playlist, listed.last().copied());
     }
     text
 }
 
-/// Whether a segment is complete, and told as a whole.
-fn is_whole(segment: &Segment) -> bool {
-    segment.duration_micros.is_some() && !segment.is_held_back()
-}
-
 /// How long a segment is so far, microseconds.
 fn length(segment: &Segment) -> i64 {
-    let so_far = || segment.told_parts().iter().map(|part| part.duration_micros).sum();
-    segment.duration_micros.filter(|_| is_whole(segment)).unwrap_or_else(so_far)
+    segment.duration_micros.unwrap_or_else(|| segment.parts.iter().map(|part| part.duration_micros).sum())
 }
 
 fn put_head(text: &mut Template, playlist: &MediaPlaylist<'_>, first: Option<&Segment>, target: i64) {
@@ -116,7 +111,7 @@ fn put_segment(
     for _ in 0..segment.place.breaks {
         text.line(format_args!("#EXT-X-DISCONTINUITY"));
     }
-    let gap = !segment.is_held_back() && segment.is_gap(playlist.index);
+    let gap = segment.is_gap(playlist.index);
     if let Some((id, _)) = segment.inits.get(playlist.index).and_then(Option::as_ref)
         && *map != Some(*id)
     {
@@ -127,7 +122,7 @@ fn put_segment(
     let at = playlist.born.unix_micros() + segment.start_micros;
     text.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", DateTime(WallClock::from_unix_micros(at))));
     if with_parts && !gap {
-        for part in segment.told_parts() {
+        for part in &segment.parts {
             let file = File { id: segment.part_id(part), rendition, kind: FileKind::Part(part.mark.number) };
             let rest = match (part.bodies.get(playlist.index), part.mark.independent) {
                 (Some(Body::Nothing) | None, _) => ",GAP=YES",
@@ -138,7 +133,7 @@ fn put_segment(
             text.tag(format_args!("#EXT-X-PART:DURATION={duration},"), format_args!("{file}"), rest);
         }
     }
-    let Some(duration) = segment.duration_micros.filter(|_| is_whole(segment)) else { return };
+    let Some(duration) = segment.duration_micros else { return };
     if gap {
         text.line(format_args!("#EXT-X-GAP"));
     }
@@ -152,16 +147,13 @@ fn put_segment(
 }
 
 /// What comes next, and how far the others are.
-fn put_tail(text: &mut Template, playlist: &MediaPlaylist<'_>, listed: &[&Segment]) {
-    let (Some(last), Some(next)) = (listed.last(), playlist.window.next_part()) else { return };
+fn put_tail(text: &mut Template, playlist: &MediaPlaylist<'_>, last: Option<&Segment>) {
+    let (Some(last), Some(next)) = (last, playlist.window.next_part()) else { return };
     let rendition = playlist.renditions[playlist.index];
-    // Behind what is held back it is not known.
-    if playlist.window.held_back().is_none() {
-        let file = File { id: last.id, rendition, kind: FileKind::Part(next) };
-        text.tag(format_args!("#EXT-X-PRELOAD-HINT:TYPE=PART,"), format_args!("{file}"), "");
-    }
+    let file = File { id: last.id, rendition, kind: FileKind::Part(next) };
+    text.tag(format_args!("#EXT-X-PRELOAD-HINT:TYPE=PART,"), format_args!("{file}"), "");
     // A segment that has begun and has no part yet is not there for anybody.
-    let newest = listed.iter().rev().find_map(|segment| Some((segment.mark.number, segment.told_parts().last()?)));
+    let newest = playlist.window.listed().rev().find_map(|segment| Some((segment.mark.number, segment.parts.last()?)));
     let Some((number, part)) = newest else { return };
     for other in playlist.renditions.iter().filter(|other| **other != rendition) {
         text.tag(

@@ -230,9 +230,6 @@ fn what_is_lost_here_is_a_gap_and_the_run_goes_on() {
         }
         cuts.into_iter().for_each(|cut| window.take(cut));
     }
-    while let Some(number) = window.hole() {
-        window.give_up(number);
-    }
     let text = write(&window, &own, Variant::LowLatency, false);
     assert_eq!(text.matches("#EXT-X-GAP").count(), 2, "{text}");
     let numbers: Vec<u64> = window.listed().map(|segment| segment.mark.number).collect();

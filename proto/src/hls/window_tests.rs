@@ -110,19 +110,9 @@ fn what_was_missed_is_put_in_when_another_node_has_it() {
     let text = |window: &Window| write(window, &own, Variant::LowLatency, false);
     assert_eq!((window.held_back(), window.hole()), (Some(2), Some(2)), "nothing is listed from there on meanwhile");
     assert_eq!(window.handover().segments.len(), 2, "nor told");
-    let told = |window: &Window| window.told().map(|segment| segment.mark.number).collect::<Vec<_>>();
-    assert_eq!(told(&window), [0, 1, 2], "of the last one the parts that were told");
-    assert!(text(&window).contains("_main_part") && !text(&window).contains("main_seg2.mp4"));
-    assert!(!text(&window).contains("#EXT-X-PRELOAD-HINT"), "what comes next is not known");
     window.fill(whole.segment(4).unwrap().clone());
     window.fill(whole.segment(2).unwrap().clone());
     assert_eq!((window.held_back(), window.hole()), (Some(3), Some(3)));
-    assert_eq!(told(&window), [0, 1, 2]);
-    assert!(
-        text(&window).contains("main_seg2.mp4"),
-        "one is told although the next one is held back: {}",
-        text(&window)
-    );
     window.give_up(3);
     assert_eq!((window.wanted().next(), window.held_back()), (None, None));
     assert_eq!(text(&window).matches("#EXT-X-GAP").count(), 1);

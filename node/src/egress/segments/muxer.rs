@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use weft_cluster::Clock;
 use weft_cluster::stream::{Holder, Stream};
 use weft_proto::hls::{
-    Cut, File, Found, Handover, MediaPlaylist, Reload, Rendition, Template, Variant, Verdict, Window, media_playlist,
-    multivariant_playlist,
+    Cut, File, Found, Handover, MediaPlaylist, Reload, Rendition, Standing, Template, Variant, Verdict, Window,
+    media_playlist, multivariant_playlist,
 };
 use weft_proto::id::PathName;
 use weft_proto::time::Now;
@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) settling: bool,
     /// There are playlists.
     pub(super) is_ready: bool,
+    /// How far they reach.
+    told: Standing,
     /// Of each rendition: the whole playlist, and the one without what players have.
     playlists: Vec<[Arc<Template>; 2]>,
     multivariant: Arc<Template>,
@@ -95,7 +97,14 @@ impl Muxer {
             last_request: RwLock::new(SystemTime::now()),
             outbound_bytes: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
-            state: RwLock::new(State { window, settling, is_ready: false, playlists, multivariant: Arc::default() }),
+            state: RwLock::new(State {
+                window,
+                settling,
+                is_ready: false,
+                told: Standing::default(),
+                playlists,
+                multivariant: Arc::default(),
+            }),
             renditions,
             changed: Notify::new(),
             waiting: AtomicUsize::new(0),
@@ -279,11 +288,11 @@ impl Muxer {
         self.stream.budget().note(self.held.swap(held, Ordering::Relaxed), held)
     }
 
-    /// Makes the playlists anew. Nothing is told from what is held back on, and the first ones wait until nothing is.
+    /// Makes the playlists anew, but not while something is held back: what is listed never changes.
     fn rewrite(&self, state: &mut State) {
-        let may_begin = state.is_ready || state.window.held_back().is_none();
-        if state.window.is_ready() && !state.settling && may_begin {
+        if state.window.is_ready() && !state.settling && state.window.held_back().is_none() {
             state.is_ready = true;
+            state.told = state.window.standing();
             state.multivariant = Arc::new(multivariant_playlist(&state.window, &self.renditions, self.variant));
             state.playlists = (0..self.renditions.len()).map(|index| self.write(&state.window, index)).collect();
         }
@@ -311,11 +320,13 @@ impl Muxer {
 }
 
 impl State {
-    /// Whether a reload waits for what is held back: a segment of which it is not known yet what there is of it, or what comes
-    /// after it.
+    /// Whether a reload waits because something is held back: for that, for what comes after it, or for what came before and
+    /// stands in no playlist yet.
     fn holds_back(&self, reload: Reload) -> bool {
-        let held_back = || self.window.held_back();
-        reload.segment.is_some_and(|segment| held_back().is_some_and(|first| segment >= first))
+        let Standing { segment, parts } = self.told;
+        let is_told =
+            |wanted: u64| wanted < segment || wanted == segment && reload.part.is_some_and(|part| part < parts);
+        self.window.held_back().is_some() && reload.segment.is_some_and(|wanted| !is_told(wanted))
     }
 
     /// No other node knows more.

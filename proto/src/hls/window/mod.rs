@@ -211,20 +211,6 @@ impl Window {
         self.segments.range(skip..)
     }
 
-    /// Those of them that are told now: up to the first that is held back, and that with the parts that were told before it was.
-    pub fn told(&self) -> impl DoubleEndedIterator<Item = &Segment> {
-        let is_held_back = |segment: &Segment| segment.is_held_back();
-        let held = self.segments.iter().position(is_held_back);
-        // How long a gap lasts is known when it is known where the next segment begins.
-        let is_open = |at: usize| at > 0 && self.segments[at - 1].guessed && self.segments[at].tracks.is_none();
-        let end = held.map(|held| (1..=held).rev().find(|at| !is_open(*at)).unwrap_or(0));
-        let end = end.map_or(u64::MAX, |at| self.segments[at].mark.number);
-        self.listed().filter(move |segment| {
-            let number = segment.mark.number;
-            number < end || number == end && !segment.told_parts().is_empty()
-        })
-    }
-
     /// Whether there is a playlist yet: when it is settled how long segments are, and one is complete.
     pub fn is_ready(&self) -> bool {
         self.settled && self.segments.iter().any(|segment| segment.duration_micros.is_some())

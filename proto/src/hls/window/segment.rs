@@ -169,16 +169,8 @@ impl Segment {
     }
 
     /// Whether it is not listed yet, for another node may have more of it.
-    pub(in crate::hls) const fn is_held_back(&self) -> bool {
+    pub(super) const fn is_held_back(&self) -> bool {
         self.open_end || self.broken && !self.given_up
-    }
-
-    /// Its parts that may be told: where it was cut short the last one has no name until the nodes have agreed on it.
-    pub(in crate::hls) fn told_parts(&self) -> &[Part] {
-        match self.parts.split_last() {
-            Some((_, before)) if self.open_end => before,
-            _ => &self.parts,
-        }
     }
 
     /// The digits of its end's content.
