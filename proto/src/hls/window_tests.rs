@@ -255,3 +255,33 @@ fn what_was_told_of_a_lost_epoch_stays_and_the_others_segments_follow() {
     assert_eq!(told, [7], "where the other epoch begins here");
     assert!(window.listed().all(|segment| !segment.broken), "no gap");
 }
+
+#[test]
+fn where_each_segment_loses_something_only_the_first_one_is_waited_for() {
+    let own = vec![Rendition::Main];
+    let mut cutter = Cutter::new(Variant::LowLatency, own, 1 << 20);
+    let mut window = Window::new(LIMITS, 1);
+    for (index, Entry { unit, dts_micros, marks, tracks }) in log(8, 9, 1).iter().enumerate() {
+        let mut cuts = Vec::new();
+        // The ends of segments 2 to 5 are lost.
+        let (segment, within) = (dts_micros / 1_000_000, dts_micros % 1_000_000);
+        if (2..6).contains(&segment) && within > 700_000 {
+            cutter.missed(Epoch(0xabc), &mut cuts);
+        } else {
+            let piece = Piece { epoch: Epoch(0xabc), unit, dts_micros: *dts_micros, marks: *marks, tracks };
+            cutter.push(&piece, &mut cuts);
+        }
+        cuts.into_iter().for_each(|cut| window.take(cut));
+        if segment == 4 && index % 7 == 0 && window.hole() == Some(2) {
+            window.give_up(2);
+        }
+        while let Some(number) = window.hole().filter(|number| window.is_lost_again(*number)) {
+            window.give_up(number);
+        }
+    }
+    assert_eq!((window.hole(), window.held_back()), (None, None));
+    let given_up: Vec<u64> =
+        window.listed().filter(|segment| segment.given_up).map(|segment| segment.mark.number).collect();
+    assert_eq!(given_up, [2, 3, 4, 5]);
+    assert!(!window.is_lost_again(6) && !window.is_lost_again(0));
+}

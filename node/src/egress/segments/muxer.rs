@@ -269,6 +269,7 @@ impl Muxer {
             if state.window.held_back().is_some() && self.neighbours.others().is_empty() {
                 state.hold_nothing_back();
             }
+            state.hold_less();
             state.settling = state.settling && !state.window.is_whole();
             self.rewrite(&mut state);
             self.note(state.window.held() + cutting)
@@ -335,6 +336,13 @@ impl State {
             self.window.close_end(number, Vec::new());
         }
         while let Some(number) = self.window.hole() {
+            self.give_up(number);
+        }
+    }
+
+    /// What is lost again and again is not waited for each time.
+    fn hold_less(&mut self) {
+        while let Some(number) = self.window.hole().filter(|number| self.window.is_lost_again(*number)) {
             self.give_up(number);
         }
     }

@@ -17,6 +17,14 @@ impl Window {
         self.segments.iter().find(|segment| segment.is_held_back()).map(|segment| segment.mark.number)
     }
 
+    /// Whether some of a segment was lost right after one of which the same is true and that nobody has: the way loses something
+    /// again and again, and to wait for each one would let a playlist stand still.
+    pub fn is_lost_again(&self, number: u64) -> bool {
+        let began_here = |number| self.segment(number).filter(|segment| segment.broken && segment.tracks.is_some());
+        let before = number.checked_sub(1).and_then(began_here);
+        began_here(number).is_some() && before.is_some_and(|before| before.given_up)
+    }
+
     /// The first complete segment that holds back what comes after it until it is here or nobody has it.
     pub fn hole(&self) -> Option<u64> {
         self.segments.iter().find(|segment| segment.broken && segment.is_wanted()).map(|segment| segment.mark.number)
