@@ -21,5 +21,5 @@ pub mod rtsp;
 pub mod source;
 pub mod telemetry;
 pub mod web;
-//pub mod webrtc;
+pub mod webrtc;
 pub mod worker;

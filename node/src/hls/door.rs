@@ -82,18 +82,7 @@ impl Shared {
 
     /// The client that a proxy speaks for: the last address of `X-Forwarded-For` that is no trusted proxy's own.
     pub(super) fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
-        let Some(forwarded) = forwarded else { return peer };
-        let config = self.config();
-        let trusted = |address: IpAddr| config.trusted_proxies.iter().any(|range| range.contains(address));
-        let mut client = peer;
-        for hop in forwarded.rsplit(',') {
-            if !trusted(client) {
-                break;
-            }
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
-            client = address.to_canonical();
-        }
-        client
+        crate::web::client(peer, forwarded, &self.config().trusted_proxies)
     }
 }
 

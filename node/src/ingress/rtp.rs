@@ -50,6 +50,10 @@ struct Line {
     report_ssrc: u32,
     /// After a loss nothing is taken until decoding may start again.
     skips: bool,
+    /// Units that were lost so far.
+    dropped: u64,
+    /// A random access point has come since it was asked.
+    random_access: bool,
 }
 
 impl RtpIngress {
@@ -60,6 +64,8 @@ impl RtpIngress {
             dts: DtsEstimator::new(&expected.track.codec),
             report_ssrc: uuid::Uuid::new_v4().as_u128() as u32,
             skips: false,
+            dropped: 0,
+            random_access: false,
         };
         let lines: Vec<Line> = tracks.iter().map(line).collect();
         let aligner = Aligner::new(lines.iter().map(|line| line.receiver.rate()));
@@ -113,6 +119,16 @@ impl RtpIngress {
     /// Whether a track's units are left out.
     pub fn skips(&self, track: TrackId) -> bool {
         self.lines.get(usize::from(track.0)).is_some_and(|line| line.skips)
+    }
+
+    /// Units of a track that were lost so far.
+    pub fn dropped(&self, track: TrackId) -> u64 {
+        self.lines.get(usize::from(track.0)).map_or(0, |line| line.dropped)
+    }
+
+    /// Whether a random access point of a track has come since the last call.
+    pub fn take_random_access(&mut self, track: TrackId) -> bool {
+        self.lines.get_mut(usize::from(track.0)).is_some_and(|line| core::mem::take(&mut line.random_access))
     }
 
     /// Hands what is ready to the readers.
@@ -189,9 +205,11 @@ impl RtpIngress {
 
     /// Notes where new units stand in time, before they are aligned, and what was lost before them.
     fn settle(&mut self, id: TrackId) {
-        let receiver = &mut self.lines[usize::from(id.0)].receiver;
+        let line = &mut self.lines[usize::from(id.0)];
+        let receiver = &mut line.receiver;
         let tied = self.aligner.is_tied();
         for Held { received, arrived, .. } in self.held.iter().filter(|held| held.track == id) {
+            line.random_access |= received.random_access;
             self.aligner.saw(id, received.ticks, *arrived, receiver.captured(received.ticks));
         }
         if !tied && self.aligner.is_tied() {
@@ -199,6 +217,7 @@ impl RtpIngress {
         }
         let dropped = receiver.take_dropped();
         if dropped > 0 {
+            line.dropped += u64::from(dropped);
             self.publication.lose(dropped);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -188,11 +189,7 @@ impl UdpPort {
 
     /// Reads datagrams for ever, as many at once as the kernel has put together (GRO), and gives each to `take` with its
     /// sender and the address of this machine that it was sent to. `turn` ends each turn.
-    pub async fn receive_all(
-        &self,
-        mut take: impl FnMut(SocketAddr, Option<IpAddr>, Bytes),
-        mut turn: impl FnMut(),
-    ) {
+    pub async fn receive_all(&self, mut take: impl FnMut(SocketAddr, Option<IpAddr>, Bytes), mut turn: impl FnMut()) {
         let mut buffer = vec![0; RECEIVE_BYTES];
         loop {
             if self.socket.readable().await.is_err() {
@@ -224,10 +221,57 @@ impl UdpPort {
     }
 }
 
+/// Segments of one GSO send; the kernel takes 64 at most, and 64 KB together.
+const SEGMENTS_MAX: usize = 64;
+
+/// Bytes of one GSO send.
+const SEND_BYTES_MAX: usize = 64_000;
+
+/// Runs of packets that can leave in one GSO send: all of one size but the last, which may be shorter.
+pub fn gso_runs(sizes: impl Iterator<Item = usize>) -> Vec<(Range<usize>, Option<usize>)> {
+    let mut runs: Vec<(Range<usize>, usize, usize)> = Vec::new();
+    let mut closed = true;
+    for size in sizes {
+        match runs.last_mut() {
+            Some((range, segment, count))
+                if !closed && size <= *segment && *count < SEGMENTS_MAX && range.len() + size <= SEND_BYTES_MAX =>
+            {
+                range.end += size;
+                *count += 1;
+                closed = size < *segment;
+            }
+            last => {
+                let start = last.map_or(0, |(range, ..)| range.end);
+                runs.push((start..start + size, size, 1));
+                closed = false;
+            }
+        }
+    }
+    runs.into_iter().map(|(range, segment, count)| (range, (count > 1).then_some(segment))).collect()
+}
+
 /// Bytes of datagrams that the kernel may put together: what a length of UDP can say.
 const RECEIVE_BYTES: usize = 64 << 10;
 
 /// An IPv4 client of an IPv6 socket has a mapped address; sessions know it by its plain one.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_packets_and_one_shorter_leave_together() {
+        let runs = gso_runs([30, 1400, 1400, 600, 1400, 1400].into_iter());
+        assert_eq!(runs, [(0..30, None), (30..3430, Some(1400)), (3430..6230, Some(1400))]);
+    }
+
+    #[test]
+    fn a_run_ends_at_what_the_kernel_takes() {
+        let runs = gso_runs(std::iter::repeat_n(100, 130));
+        assert_eq!(runs.iter().map(|(range, _)| range.len()).collect::<Vec<_>>(), [6400, 6400, 200]);
+        assert!(gso_runs(std::iter::repeat_n(1400, 100)).iter().all(|(range, _)| range.len() <= SEND_BYTES_MAX));
+    }
 }

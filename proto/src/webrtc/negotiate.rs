@@ -7,17 +7,7 @@ use super::answer::{WrittenMedia, WrittenSection};
 use super::codecs::{chosen_for, taken_as};
 use super::description::{Description, Extension, Payload, Section, SectionKind};
 use crate::media::{Kind, Track, TrackId, Tracks};
-
-/// What packets are called that are counted for the whole way (draft-holmer-rmcat-transport-wide-cc-extensions-01).
-pub const TRANSPORT_SEQUENCE: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-/// The name of a packet's section (RFC 9143 section 15).
-pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-/// The layer that a packet belongs to (RFC 8852 section 4).
-pub const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-/// The layer that a repeated packet belongs to.
-pub const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
-/// How long a player may wait before it shows a picture.
-pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+use crate::rtp::extension::{MID, PLAYOUT_DELAY, REPAIRED_RID, RID, TRANSPORT_SEQUENCE};
 
 /// What is understood of what receivers say.
 const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"];
