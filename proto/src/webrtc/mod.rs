@@ -1,7 +1,9 @@
-//! WebRTC's own words: what browsers say before and beside media.
+//! WebRTC's own words: what browsers say before and beside media, and what both ends make of it.
 
 pub mod answer;
+pub mod arrivals;
 pub mod description;
 pub mod fragment;
 pub mod ice;
+pub mod missing;
 pub mod stun;
