@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod arrivals;
 pub mod description;
+pub mod estimate;
 pub mod fragment;
 pub mod ice;
 pub mod missing;
