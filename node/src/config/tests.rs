@@ -269,12 +269,7 @@ authInternalUsers:
 apiAllowOrigins: ['*']
 webrtcAllowOrigins: ['*']
 ";
-    assert_eq!(
-        case(stock).warnings(),
-        [
-            "Authentication: not served yet, set to the defaults: authInternalUsers",
-        ]
-    );
+    assert_eq!(case(stock).warnings(), ["Authentication: not served yet, set to the defaults: authInternalUsers",]);
     let closed = case(&stock.replace("pass:", "pass: secret")).warnings();
     assert!(closed[0].starts_with("weft.yml:2:1: security: `authInternalUsers` is accepted"), "{closed:?}");
     assert_eq!(case(stock).load().config.api.allow_origins, ["*"]);

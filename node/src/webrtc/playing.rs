@@ -12,6 +12,7 @@ use weft_proto::media::Codec;
 use weft_proto::rtp::extension::Block;
 use weft_proto::rtp::{HEADER_BYTES, Header, RtcpItem, rtcp, rtx};
 use weft_proto::time::Now;
+use weft_proto::webrtc::estimate::{Estimator, START};
 use weft_proto::webrtc::negotiate::{Format, ReadLine};
 
 use super::secure::Secure;
@@ -29,6 +30,9 @@ const REPEAT_BYTES_MAX: usize = 256 << 10;
 
 /// How long a player may keep a picture: it is to show it as soon as it can, and never to fall far behind.
 const PLAYOUT_MOST: Duration = Duration::from_millis(300);
+
+/// How much may be under way at the estimated rate: a large picture of a stream that fits, and what jitter adds.
+const AHEAD_MAX: Duration = Duration::from_millis(300);
 
 /// The name that reports are sent under.
 const CNAME: &str = "weft";
@@ -51,6 +55,12 @@ pub(super) struct Playing {
     pub(super) resume_at: Option<Now>,
     pub(super) skipped: u64,
     repeat_bytes: usize,
+    /// What the way to the reader carries, where the reader reports on it.
+    estimator: Option<Box<Estimator>>,
+    /// Something was heard of the way.
+    is_estimated: bool,
+    /// When what was sent so far has left at the estimated rate.
+    busy_until: Now,
 }
 
 /// Pictures that are shown in another order than they are decoded in.
@@ -111,6 +121,7 @@ impl Playing {
                 sent: VecDeque::new(),
             });
         }
+        let reports = agreed.iter().any(|line| line.format.transport_cc);
         Self {
             subscription,
             _listening: listening,
@@ -125,6 +136,9 @@ impl Playing {
             resume_at: None,
             skipped: 0,
             repeat_bytes: REPEAT_BYTES_MAX,
+            estimator: reports.then(|| Box::new(Estimator::new(START))),
+            is_estimated: false,
+            busy_until: Now::from_micros(0),
         }
     }
 
@@ -134,10 +148,15 @@ impl Playing {
     }
 
     /// Takes the next batch from the log. Whether there is more at once; `None` when this receiver cannot show what comes.
-    pub(super) fn pump(&mut self, secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) -> Option<bool> {
+    pub(super) fn pump(
+        &mut self,
+        secure: &mut Secure,
+        out: &mut Outgoing,
+        counters: &SessionCounters,
+        now: Now,
+    ) -> Option<bool> {
         let mut batch = core::mem::take(&mut self.batch);
         let state = self.subscription.read(&mut batch);
-        self.resume_at = state.resume_at;
         self.skipped += self.subscription.take_skipped();
         for delivery in batch.drain(..) {
             self.reordered = self.reordered.after(&delivery)?;
@@ -146,16 +165,30 @@ impl Playing {
                 // Players need both clocks before the first packet, or lips go out of sync.
                 self.send_reports(secure, out, counters);
             }
-            let bytes = self.send(&numbered, delivery.entry.unit.random_access, secure, out);
+            let bytes = self.send(&numbered, delivery.entry.unit.random_access, (secure, now), out);
             self.subscription.count_sent(bytes);
             SessionCounters::add(&counters.outbound_packets, usize::from(numbered.packed.count()));
         }
         // A burst's room is given back: thousands of readers must not keep theirs.
         self.batch = if batch.capacity() > BATCH_KEPT { Vec::new() } else { batch };
+        self.resume_at = state.resume_at.max(self.held_until(now));
         Some(state.more)
     }
 
-    fn send(&mut self, numbered: &Numbered, random_access: bool, secure: &mut Secure, out: &mut Outgoing) -> usize {
+    /// When more may be sent, where the way is known to be full. What waits too long in the log meanwhile is skipped there, up to
+    /// the next random access point: so nothing queues on the way.
+    fn held_until(&self, now: Now) -> Option<Now> {
+        let is_full = self.is_estimated && self.busy_until > now.after(AHEAD_MAX);
+        is_full.then(|| Now::from_micros(self.busy_until.micros() - AHEAD_MAX.as_micros() as u64))
+    }
+
+    fn send(
+        &mut self,
+        numbered: &Numbered,
+        random_access: bool,
+        (secure, now): (&mut Secure, Now),
+        out: &mut Outgoing,
+    ) -> usize {
         let Numbered { track, packed, sequence, shift } = numbered;
         let Some(line) = self.lines.get_mut(usize::from(track.0)).and_then(Option::as_mut) else { return 0 };
         let (sequence, shift) = (*sequence, *shift);
@@ -163,10 +196,16 @@ impl Playing {
         let mut bytes = 0;
         for (at, packet) in packed.packets().enumerate() {
             line.write(packet, at as u16, marks, &mut self.packet);
-            if let Some(sealed) = secure.seal_rtp(&self.packet) {
-                bytes += sealed.len();
-                out.push(&sealed);
+            let Some(sealed) = secure.seal_rtp(&self.packet) else { continue };
+            bytes += sealed.len();
+            out.push(&sealed);
+            if let Some(estimator) = &mut self.estimator {
+                estimator.sent(marks.transport_sequence.wrapping_add(at as u16), sealed.len(), now);
             }
+        }
+        if let Some(estimator) = self.estimator.as_ref().filter(|_| self.is_estimated) {
+            let takes = Duration::from_micros(bytes as u64 * 8_000_000 / estimator.estimate().max(1));
+            self.busy_until = self.busy_until.max(now).after(takes);
         }
         self.transport_sequence = self.transport_sequence.wrapping_add(packed.count());
         self.repeat_bytes = (self.repeat_bytes + bytes / 2).min(REPEAT_BYTES_MAX);
@@ -188,12 +227,25 @@ impl Playing {
         secure: &mut Secure,
         out: &mut Outgoing,
         counters: &SessionCounters,
+        now: Now,
     ) {
         for item in rtcp::parse(datagram) {
             match item {
                 RtcpItem::Nack { media, lost } => {
                     for sequence in lost.iter() {
                         self.repeat(media, sequence, secure, out, counters);
+                    }
+                }
+                RtcpItem::TransportFeedback(feedback) => {
+                    if let Some(estimator) = &mut self.estimator {
+                        estimator.feedback(&feedback, now);
+                        self.is_estimated = true;
+                    }
+                }
+                RtcpItem::ReceiverEstimate { bits, .. } => {
+                    if let Some(estimator) = &mut self.estimator {
+                        estimator.remb(bits);
+                        self.is_estimated = true;
                     }
                 }
                 RtcpItem::PictureLoss { .. } | RtcpItem::FullIntraRequest { .. } => self.subscription.want_keyframe(),

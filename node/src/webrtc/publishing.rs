@@ -7,9 +7,11 @@ use bytes::Bytes;
 use weft_cluster::Publication;
 use weft_cluster::stream::Replaced;
 use weft_proto::media::TrackId;
-use weft_proto::rtp::extension::extensions;
+use weft_proto::rtp::extension::{extensions, transport_sequence};
 use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, Verdict, rtcp, rtx};
 use weft_proto::time::Now;
+use weft_proto::webrtc::arrivals::Arrivals;
+use weft_proto::webrtc::missing::{Missing, WAIT};
 use weft_proto::webrtc::negotiate::PublishLine;
 
 use super::secure::Secure;
@@ -17,17 +19,14 @@ use super::session::Outgoing;
 use super::stats::SessionCounters;
 use crate::ingress::rtp::{Expected, RtpIngress};
 
-/// How long a packet that is missing is waited for: several round trips of asking for it again.
-const WAIT: Duration = Duration::from_millis(250);
-
 /// Keyframes are asked for no more often: a round trip to the other side of the world, and the time to make one.
 const KEYFRAME_EVERY_LEAST: Duration = Duration::from_millis(500);
 
 /// A group gets no longer than that: whoever joins begins at once, and HLS has segments. Browsers make keyframes only when asked.
 const KEYFRAME_EVERY_MOST: Duration = Duration::from_secs(2);
 
-/// How often it is looked what to say of packets.
-const FEEDBACK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether a keyframe is to be asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The name that reports are sent under.
 const CNAME: &str = "weft";
@@ -36,7 +35,9 @@ const CNAME: &str = "weft";
 pub(super) struct Publishing {
     ingress: RtpIngress,
     lines: Vec<Line>,
-    feedback_at: Now,
+    /// When packets came, where the publisher wants to know; the source that they are reported under.
+    arrivals: Option<Arrivals>,
+    look_at: Now,
 }
 
 /// A track on its way in.
@@ -47,6 +48,8 @@ struct Line {
     /// The source of its repetitions, once one was seen.
     repeat: Option<u32>,
     is_video: bool,
+    /// What is asked for again, where the publisher sends again.
+    missing: Option<Missing>,
     keyframe_asked: Option<Now>,
     keyframe_came: Option<Now>,
 }
@@ -65,14 +68,17 @@ impl Publishing {
             source: agreed.source,
             repeat: agreed.repeat,
             is_video: agreed.track.codec.has_dependent_units(),
+            missing: agreed.format.nack.then(|| Missing::new(WAIT)),
             agreed,
             keyframe_asked: None,
             keyframe_came: None,
         };
+        let reports = agreed.iter().any(|line| line.format.transport_cc);
         Self {
             ingress: RtpIngress::new(publication, &expected, WAIT, now),
             lines: agreed.into_iter().map(line).collect(),
-            feedback_at: now,
+            arrivals: reports.then(Arrivals::new),
+            look_at: now,
         }
     }
 
@@ -91,14 +97,21 @@ impl Publishing {
         SessionCounters::add(&counters.inbound_packets, 1);
         let Some(head) = packet.first_chunk::<HEADER_BYTES>().map(Header::read) else { return };
         let Some((index, repeats)) = self.line_of(&head, &packet) else { return };
+        self.note_arrival(index, &packet, now);
         let line = &mut self.lines[index];
         let packet = if repeats {
             line.repeat = Some(head.ssrc);
             let Some(source) = line.source else { return };
             let Some(original) = rtx::restore(packet, line.agreed.format.payload_type, source) else { return };
+            if let (Some(missing), Some(head)) = (&mut line.missing, original.first_chunk::<HEADER_BYTES>()) {
+                missing.restored(Header::read(head).sequence, now);
+            }
             original
         } else {
             line.source = Some(head.ssrc);
+            if let Some(missing) = &mut line.missing {
+                missing.saw(head.sequence, now);
+            }
             packet
         };
         let track = TrackId(index as u8);
@@ -106,6 +119,16 @@ impl Publishing {
         let verdict = self.ingress.rtp(track, packet, now);
         if verdict == Verdict::Taken && self.ingress.dropped(track) > before {
             self.ingress.skip(track);
+        }
+    }
+
+    /// Notes when a packet came, for the publisher's estimate of the way.
+    fn note_arrival(&mut self, index: usize, packet: &[u8], now: Now) {
+        let id = self.lines[index].agreed.format.extensions.transport_sequence;
+        let Some(arrivals) = &mut self.arrivals else { return };
+        let number = extensions(packet).find(|(known, _)| Some(*known) == id);
+        if let Some(number) = number.and_then(|(_, value)| transport_sequence(value)) {
+            arrivals.saw(number, now);
         }
     }
 
@@ -166,7 +189,9 @@ impl Publishing {
 
     /// When [`Self::handle_timeout`] is due.
     pub(super) fn next_timeout(&self) -> Option<Now> {
-        self.ingress.next_timeout().into_iter().chain([self.feedback_at]).min()
+        let missing = self.lines.iter().filter_map(|line| line.missing.as_ref()?.next_timeout());
+        let arrivals = self.arrivals.as_ref().and_then(Arrivals::next_timeout);
+        self.ingress.next_timeout().into_iter().chain(missing).chain(arrivals).chain([self.look_at]).min()
     }
 
     /// Gives up waiting for what did not come, and says what is to be said of what did.
@@ -187,13 +212,41 @@ impl Publishing {
             }
             self.note_keyframes(now);
         }
-        if self.feedback_at <= now {
-            self.feedback_at = now.after(FEEDBACK_EVERY);
-            let mut packet = Vec::new();
+        let mut packet = Vec::new();
+        self.ask_again(now, &mut packet);
+        if self.look_at <= now {
+            self.look_at = now.after(LOOK_EVERY);
             self.ask_for_keyframes(now, &mut packet);
+        }
+        send(&packet, secure, out, counters);
+        self.report_arrivals(now, secure, out, counters);
+        Ok(())
+    }
+
+    /// Writes what is asked for again.
+    fn ask_again(&mut self, now: Now, out: &mut Vec<u8>) {
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            let (Some(missing), Some(source)) = (&mut line.missing, line.source) else { continue };
+            let track = TrackId(index as u8);
+            let lost = missing.due(now);
+            if !lost.is_empty() {
+                rtcp::write_nack(out, self.ingress.report_ssrc(track), source, &lost);
+            }
+            if missing.take_given_up() > 0 {
+                self.ingress.skip(track);
+            }
+        }
+    }
+
+    /// Says when packets came.
+    fn report_arrivals(&mut self, now: Now, secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
+        let (Some(arrivals), Some(source)) = (&mut self.arrivals, self.lines.iter().find_map(|line| line.source))
+        else {
+            return;
+        };
+        for packet in arrivals.feedback(now, source, self.ingress.report_ssrc(TrackId(0))) {
             send(&packet, secure, out, counters);
         }
-        Ok(())
     }
 
     fn tracks(&self) -> impl Iterator<Item = TrackId> + use<> {

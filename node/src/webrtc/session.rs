@@ -376,7 +376,7 @@ impl Session {
         if is_rtcp(bytes) {
             let Some(plain) = self.secure.open_rtcp(bytes) else { return };
             match &mut self.activity {
-                Activity::Playing(playing) => playing.hear(&plain, &mut self.secure, &mut self.out, &counters),
+                Activity::Playing(playing) => playing.hear(&plain, &mut self.secure, &mut self.out, &counters, now),
                 Activity::Publishing(publishing) => publishing.rtcp(&plain, now, &counters),
                 Activity::Waiting(_) => {}
             }
@@ -389,9 +389,10 @@ impl Session {
     }
 
     fn on_pump(&mut self) -> Result<(), End> {
+        let now = self.now();
         let counters = self.registered.record.counters.clone();
         let Activity::Playing(playing) = &mut self.activity else { return Ok(()) };
-        let more = playing.pump(&mut self.secure, &mut self.out, &counters).ok_or(End::Reordered)?;
+        let more = playing.pump(&mut self.secure, &mut self.out, &counters, now).ok_or(End::Reordered)?;
         if let Some(reason) = playing.ended() {
             return Err(End::Fabric(reason));
         }

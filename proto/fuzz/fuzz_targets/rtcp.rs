@@ -3,8 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use weft_proto::rtp::{RtcpItem, rtcp};
+use weft_proto::time::Now;
+use weft_proto::webrtc::estimate::{self, Estimator};
 
 fuzz_target!(|datagram: &[u8]| {
+    let mut estimator = Estimator::default();
+    (0..300).for_each(|n| estimator.sent(n, 1200, Now::from_micros(u64::from(n) * 1000)));
     let items = rtcp::parse(datagram).inspect(|item| match item {
         RtcpItem::SenderReport { reports, .. } | RtcpItem::ReceiverReport { reports, .. } => {
             assert!(reports.iter().count() <= 31);
@@ -15,6 +19,8 @@ fuzz_target!(|datagram: &[u8]| {
             assert!(feedback.arrivals().count() <= usize::from(feedback.count));
             // A status takes a bit at least, a run of what has no time none.
             assert!(feedback.arrivals().filter(|arrival| arrival.at.is_some()).count() <= datagram.len());
+            estimator.feedback(feedback, Now::from_micros(1_000_000));
+            assert!((estimate::LEAST..=estimate::START).contains(&estimator.estimate()));
         }
         _ => {}
     });

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A reader's work is bounded by the bytes of the packet, not by the number of packets it claims to tell of: runs of what did
-//! not come are passed over in one step, and what came takes a difference each.
+//! not come are passed over in one step, and what came takes a difference each, or two bits where it is not said when.
 
 use super::write::{put, put_head, set_length};
 use super::{ARRIVALS, TRANSPORT_FEEDBACK};
@@ -73,6 +73,10 @@ impl<'a> TransportFeedback<'a> {
         let (mut left, mut bytes, mut end) = (usize::from(count), 0, 0);
         while left > 0 {
             let chunk = Chunk::read(rest.get(end..)?)?;
+            // Of the reserved status there are single ones; a run would be work without end for two bytes.
+            if matches!(chunk, Chunk::Run(Status::Untimed, _)) {
+                return None;
+            }
             let told = chunk.len().min(left);
             bytes += chunk.difference_bytes(told);
             left -= told;
@@ -261,7 +265,7 @@ impl Chunk {
         let first = statuses[0];
         let run = statuses.iter().take(RUN_MAX).take_while(|status| **status == first).count();
         let one = &statuses[..statuses.len().min(BITS_ONE)];
-        if run >= one.len() {
+        if run >= one.len() && first != Status::Untimed {
             return Self::Run(first, run);
         }
         if one.iter().all(|status| matches!(status, Status::Missing | Status::Small)) {
@@ -269,7 +273,7 @@ impl Chunk {
             return Self::One(bits.sum());
         }
         let two = &statuses[..statuses.len().min(BITS_TWO)];
-        if run >= two.len() {
+        if run >= two.len() && first != Status::Untimed {
             return Self::Run(first, run);
         }
         let bits = two.iter().enumerate().map(|(at, status)| (*status as u16) << (2 * (BITS_TWO - 1 - at)));

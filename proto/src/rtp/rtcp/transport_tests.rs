@@ -54,6 +54,11 @@ fn feedback_of_a_browser_about_one_packet_is_read() {
 fn a_reserved_status_says_that_a_packet_came_but_not_when() {
     // Two bits each: small, reserved, missing, small.
     assert_eq!(arrivals(&feedback(4, &[0xdc40], &[4, 4])), [(100, Some(65_000)), (101, None), (103, Some(66_000))]);
+    assert_eq!(read(&feedback(100, &[0x6064], &[])), None, "a run of them is nobody's");
+    let untimed = (1..100).map(|n| Arrival { sequence: HEAD.base.wrapping_add(n), at: None });
+    let all: Vec<_> = [Arrival { sequence: HEAD.base, at: Some(0) }].into_iter().chain(untimed).collect();
+    let written: Vec<_> = write(&all).iter().flat_map(|bytes| arrivals(bytes)).collect();
+    assert_eq!(written, all.iter().map(|arrival| (arrival.sequence, arrival.at)).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,0 +1,371 @@
+//! Whether something waits on the way, from when packets were sent and when they came (draft-ietf-rmcat-gcc-02 section 5).
+//!
+//! Two looks at the same times. The trend: packets are put into groups of 5 ms, and a line is laid through the delays of the last
+//! twenty; its slope is held against a threshold that learns. It sees little queues, but at 30 frames a second it takes 660 ms,
+//! in which a stream of twice what the way carries makes a queue as long. So there are steps beside it: the least delay in each
+//! 25 ms. Three steps that grow well above the least delay of all are a queue that is built up, whatever the trend says.
+
+use core::time::Duration;
+
+/// What goes on on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// Nothing changes.
+    #[default]
+    Normal,
+    /// A queue grows.
+    Over,
+    /// A queue shrinks.
+    Under,
+    /// What was taken for a queue was none.
+    Mistaken,
+}
+
+/// Packets that were sent within so many microseconds are one group (section 5.2).
+const GROUP_MICROS: i64 = 5_000;
+
+/// Groups through which the line is laid, how much of the delay before is kept when it is smoothed, and what the slope is
+/// multiplied with: the values that browsers have.
+const GROUPS: usize = 20;
+const KEPT: f64 = 0.9;
+const GAIN: f64 = 4.0;
+
+/// So many groups make the slope count in full.
+const CERTAIN: f64 = 60.0;
+
+/// The threshold in milliseconds: its first value, its bounds, how quickly it follows up and down (per millisecond), and how much
+/// larger a slope is not learned from (section 5.4).
+const THRESHOLD: f64 = 12.5;
+const THRESHOLD_LEAST: f64 = 6.0;
+const THRESHOLD_MOST: f64 = 600.0;
+const FOLLOW_UP: f64 = 0.0087;
+const FOLLOW_DOWN: f64 = 0.039;
+const OUTLIER: f64 = 15.0;
+
+/// For so many milliseconds the slope must be above the threshold.
+const OVER_MILLIS: f64 = 10.0;
+
+/// Microseconds of sending in a step.
+const STEP_MICROS: i64 = 25_000;
+
+/// A delay that is so much above the least one, in microseconds, is a queue's: jitter of a wired way stays below.
+const IDLE_MICROS: i64 = 10_000;
+
+/// Three steps above that, each with more delay than the one before, are a queue that grows: when the last one is so far above the
+/// least delay, in microseconds, and three fifths of that above the first. The last one is judged by its first packet: each frame
+/// that is waited for is sent meanwhile.
+const BUILT_UP_MICROS: f64 = 25_000.0;
+const BUILT_UP_MOST: f64 = 150_000.0;
+
+/// By so much that grows with each mistake, for then it was jitter; and what is left of the growth with each step: half of it is
+/// gone after half a minute.
+const MISTAKEN: f64 = 1.5;
+const STILL_MISTAKEN: f64 = 0.999;
+
+/// The least delay is that of ten to twenty seconds: clocks drift by one millisecond in twenty seconds at most, and whatever fits
+/// its rate to the way empties its queue within.
+const LEAST_MICROS: i64 = 10_000_000;
+
+/// Times of which the difference is more than that are those of another clock, or it was set anew.
+const CLOCK_LEAP_MICROS: i64 = 3_000_000;
+
+/// What was carried while something waits is measured for so long at least, and at most, in microseconds.
+const CARRIED_LEAST: i64 = 50_000;
+const CARRIED_MOST: i64 = 500_000;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Delay {
+    group: Option<Group>,
+    trend: Trend,
+    step: Option<Step>,
+    /// The delays of the last steps, newest first.
+    steps: [Option<i64>; 2],
+    least: Least,
+    /// When the first packet came after the last step in which nothing waited, and the bytes that came since.
+    busy: Option<(i64, u64)>,
+    last_arrival: i64,
+    /// Steps have told of this queue.
+    is_told: bool,
+    /// See [`BUILT_UP_MICROS`].
+    built_up: f64,
+    alarm: Option<Alarm>,
+    usage: Usage,
+}
+
+/// A queue that was told of, by the sender's clock.
+#[derive(Clone, Copy, Debug)]
+struct Alarm {
+    /// When the packet was sent that showed it.
+    sent: i64,
+    /// Since when less is sent because of it.
+    heeded: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    first_sent: i64,
+    last_sent: i64,
+    last_arrival: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    since: i64,
+    least: i64,
+}
+
+impl Delay {
+    pub(super) const fn new() -> Self {
+        Self {
+            group: None,
+            trend: Trend::new(),
+            step: None,
+            steps: [None; 2],
+            least: Least { now: None, before: None },
+            busy: None,
+            last_arrival: 0,
+            is_told: false,
+            built_up: BUILT_UP_MICROS,
+            alarm: None,
+            usage: Usage::Normal,
+        }
+    }
+
+    /// A packet was sent and came then, in microseconds of two clocks.
+    pub(super) fn push(&mut self, sent: i64, arrival: i64, bytes: u32) {
+        let delay = arrival - sent;
+        if self.least.get().is_some_and(|least| (delay - least).abs() > CLOCK_LEAP_MICROS) {
+            *self = Self { usage: self.usage, ..Self::new() };
+        }
+        self.last_arrival = self.last_arrival.max(arrival);
+        if let Some((since, carried)) = &mut self.busy
+            && arrival > *since
+        {
+            *carried += u64::from(bytes);
+        }
+        self.push_step(sent, arrival);
+        self.push_group(sent, arrival);
+    }
+
+    /// What the packets since the last call have shown; a queue that grows counts more than what came after.
+    pub(super) const fn take_usage(&mut self) -> Usage {
+        core::mem::replace(&mut self.usage, Usage::Normal)
+    }
+
+    /// Whether less is sent from now on because of the queue that was told of; else it may be told of again.
+    pub(super) fn heeded(&mut self, is_heeded: bool, now: i64) {
+        if is_heeded && let Some(alarm) = &mut self.alarm {
+            alarm.heeded = Some(now);
+        } else {
+            (self.alarm, self.is_told) = (None, false);
+        }
+    }
+
+    /// How long packets wait.
+    pub(super) fn waiting(&self) -> Duration {
+        let least_of_two = self.steps.iter().flatten().min();
+        let micros = least_of_two.zip(self.least.get()).map_or(0, |(delay, least)| delay - least);
+        Duration::from_micros(micros.max(0).cast_unsigned())
+    }
+
+    /// What was delivered while something waited, in bits per second: that is what the way carries. Nothing where that was too
+    /// short a time, or so long that what was delivered lately says it as well.
+    pub(super) fn carried(&self) -> Option<f64> {
+        let (since, bytes) = self.busy?;
+        let micros = self.last_arrival - since;
+        (CARRIED_LEAST..CARRIED_MOST).contains(&micros).then(|| bytes as f64 * 8e6 / micros as f64)
+    }
+
+    fn push_step(&mut self, sent: i64, arrival: i64) {
+        let fresh = Step { since: sent, least: arrival - sent };
+        let Some(step) = &mut self.step else {
+            self.step = Some(fresh);
+            return;
+        };
+        if sent - step.since < STEP_MICROS {
+            step.least = step.least.min(fresh.least);
+            return;
+        }
+        let ended = core::mem::replace(step, fresh);
+        let least = self.least.push(ended.least, sent);
+        self.steps = [Some(ended.least), self.steps[0]];
+        self.built_up = BUILT_UP_MICROS + (self.built_up - BUILT_UP_MICROS) * STILL_MISTAKEN;
+        if ended.least - least < IDLE_MICROS {
+            self.busy = Some((arrival, 0));
+            self.is_told = false;
+            self.reconsider(ended.since);
+        }
+        if self.is_built_up(fresh.least, least) && !core::mem::replace(&mut self.is_told, true) {
+            self.raise(sent);
+        }
+    }
+
+    /// Whether the first delay of a new step goes on where the last two rose to.
+    fn is_built_up(&self, third: i64, least: i64) -> bool {
+        let [Some(second), Some(first)] = self.steps else { return false };
+        let rises = first < second && second < third && (third - first) as f64 > 0.6 * self.built_up;
+        rises && first - least > IDLE_MICROS && (third - least) as f64 > self.built_up
+    }
+
+    /// A queue grows, as a packet shows that was sent then.
+    fn raise(&mut self, sent: i64) {
+        self.usage = Usage::Over;
+        self.alarm = self.alarm.filter(|alarm| alarm.heeded.is_none()).or(Some(Alarm { sent, heeded: None }));
+    }
+
+    /// Nothing waited when packets were sent then. Where that was after a queue was told of, but before less was sent, there was
+    /// none: it would have grown on.
+    fn reconsider(&mut self, sent: i64) {
+        let Some(alarm) = self.alarm.filter(|alarm| sent > alarm.sent) else { return };
+        self.alarm = None;
+        if alarm.heeded.is_none_or(|heeded| sent < heeded) {
+            self.built_up = (MISTAKEN * self.built_up).min(BUILT_UP_MOST);
+            self.usage = if alarm.heeded.is_some() { Usage::Mistaken } else { Usage::Normal };
+        }
+    }
+
+    fn push_group(&mut self, sent: i64, arrival: i64) {
+        let fresh = Group { first_sent: sent, last_sent: sent, last_arrival: arrival };
+        let Some(group) = &mut self.group else {
+            self.group = Some(fresh);
+            return;
+        };
+        if sent - group.first_sent <= GROUP_MICROS {
+            group.last_sent = group.last_sent.max(sent);
+            group.last_arrival = group.last_arrival.max(arrival);
+            return;
+        }
+        let ended = core::mem::replace(group, fresh);
+        let usage = self.trend.push(&ended);
+        // A slope without a queue is jitter.
+        let is_queue = self.waiting().as_micros() as i64 > IDLE_MICROS;
+        match usage {
+            Usage::Over if is_queue => self.raise(sent),
+            Usage::Normal | Usage::Under if matches!(self.usage, Usage::Normal | Usage::Under) => self.usage = usage,
+            _ => {}
+        }
+    }
+}
+
+/// The least delay of the last ten to twenty seconds.
+#[derive(Clone, Debug)]
+struct Least {
+    /// With the time since when it counts.
+    now: Option<(i64, i64)>,
+    before: Option<i64>,
+}
+
+impl Least {
+    fn push(&mut self, delay: i64, at: i64) -> i64 {
+        self.now = match self.now {
+            Some((since, least)) if at - since < LEAST_MICROS => Some((since, least.min(delay))),
+            ended => {
+                self.before = ended.map(|(_, least)| least);
+                Some((at, delay))
+            }
+        };
+        self.get().unwrap_or(delay)
+    }
+
+    fn get(&self) -> Option<i64> {
+        let now = self.now.map(|(_, least)| least);
+        now.into_iter().chain(self.before).min()
+    }
+}
+
+/// The line through the delays (sections 5.3 and 5.4, with a line in place of the filter, as browsers have it).
+#[derive(Clone, Debug)]
+struct Trend {
+    last: Option<Group>,
+    /// The delay that the line begins from.
+    first: i64,
+    first_arrival: i64,
+    smoothed: f64,
+    /// Arrival and smoothed delay in milliseconds, each at its number modulo the length.
+    points: [(f64, f64); GROUPS],
+    count: usize,
+    slope: f64,
+    threshold: f64,
+    /// For how long, and in how many groups, the slope was above the threshold.
+    over: Option<(f64, u32)>,
+}
+
+impl Trend {
+    const fn new() -> Self {
+        Self {
+            last: None,
+            first: 0,
+            first_arrival: 0,
+            smoothed: 0.0,
+            points: [(0.0, 0.0); GROUPS],
+            count: 0,
+            slope: 0.0,
+            threshold: THRESHOLD,
+            over: None,
+        }
+    }
+
+    fn push(&mut self, group: &Group) -> Usage {
+        let delay = group.last_arrival - group.last_sent;
+        let Some(last) = self.last.replace(*group) else {
+            (self.first, self.first_arrival) = (delay, group.last_arrival);
+            return Usage::Normal;
+        };
+        self.smoothed = KEPT * self.smoothed + (1.0 - KEPT) * millis(delay - self.first);
+        self.points[self.count % GROUPS] = (millis(group.last_arrival - self.first_arrival), self.smoothed);
+        self.count += 1;
+        if self.count < GROUPS {
+            return Usage::Normal;
+        }
+        let slope = slope(&self.points).unwrap_or(self.slope);
+        let usage = self.judge(slope, millis(group.last_sent - last.last_sent));
+        self.learn(self.certain(slope), millis(group.last_arrival - last.last_arrival));
+        self.slope = slope;
+        usage
+    }
+
+    fn judge(&mut self, slope: f64, sending: f64) -> Usage {
+        let certain = self.certain(slope);
+        if certain > self.threshold {
+            let (for_millis, groups) =
+                self.over.map_or((sending / 2.0, 1), |(time, groups)| (time + sending, groups + 1));
+            self.over = Some((for_millis, groups));
+            if for_millis > OVER_MILLIS && groups > 1 && slope >= self.slope {
+                self.over = None;
+                return Usage::Over;
+            }
+            return Usage::Normal;
+        }
+        self.over = None;
+        if certain < -self.threshold { Usage::Under } else { Usage::Normal }
+    }
+
+    fn learn(&mut self, certain: f64, millis: f64) {
+        let size = certain.abs();
+        if size <= self.threshold + OUTLIER {
+            let follow = if size < self.threshold { FOLLOW_DOWN } else { FOLLOW_UP };
+            self.threshold += follow * (size - self.threshold) * millis.clamp(0.0, 100.0);
+            self.threshold = self.threshold.clamp(THRESHOLD_LEAST, THRESHOLD_MOST);
+        }
+    }
+
+    fn certain(&self, slope: f64) -> f64 {
+        (self.count as f64).min(CERTAIN) * slope * GAIN
+    }
+}
+
+/// The slope of the line with the least squares; none where all came at once.
+fn slope(points: &[(f64, f64); GROUPS]) -> Option<f64> {
+    let count = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
+        let off = point.0 - x;
+        (above + off * (point.1 - y), below + off * off)
+    });
+    (below > 0.0).then(|| above / below)
+}
+
+fn millis(micros: i64) -> f64 {
+    micros as f64 / 1000.0
+}
