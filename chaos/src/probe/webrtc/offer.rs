@@ -35,14 +35,15 @@ pub(super) fn write(
         Direction::Receive => (false, None, Some(None)),
         Direction::Send { video, audio } => (true, Some(video), audio.map(Some)),
     };
-    let section = |mid: &str, kind, payload, ssrc: Option<u32>| {
+    let section = |mid: &str, kind, payloads, ssrc: Option<u32>| {
         let source = ssrc.map(|ssrc| Source { ssrc, repeat: None, cname: "weft-chaos".into(), track: mid.into() });
-        let media =
-            WrittenMedia { sends, receives: !sends, payloads: vec![payload], source, ..WrittenMedia::default() };
+        let media = WrittenMedia { sends, receives: !sends, payloads, source, ..WrittenMedia::default() };
         WrittenSection { mid: mid.into(), kind, media: Some(media) }
     };
-    let mut sections = vec![section("video", SectionKind::Video, h264(), video)];
-    sections.extend(audio.map(|ssrc| section("audio", SectionKind::Audio, opus(), ssrc)));
+    let mut sections = vec![section("video", SectionKind::Video, vec![h264()], video)];
+    // There are servers that refuse whoever does not take G.711, as every browser does (RFC 7874 section 3).
+    let sounds = if sends { vec![opus()] } else { vec![opus(), pcmu()] };
+    sections.extend(audio.map(|ssrc| section("audio", SectionKind::Audio, sounds, ssrc)));
     let written = Written {
         session: u64::from(rand::random::<u32>()),
         credentials,
@@ -73,6 +74,17 @@ fn opus() -> Payload {
         clock_rate: 48_000,
         channels: 2,
         fmtp: "minptime=10;useinbandfec=1".into(),
+        feedback: Vec::new(),
+    }
+}
+
+fn pcmu() -> Payload {
+    Payload {
+        payload_type: 0,
+        encoding: "PCMU".into(),
+        clock_rate: 8_000,
+        channels: 1,
+        fmtp: String::new(),
         feedback: Vec::new(),
     }
 }
@@ -154,7 +166,7 @@ mod tests {
         let answered = read(answer.as_bytes(), "127.0.0.1".parse().unwrap()).unwrap();
         let candidates: Vec<String> = answered.candidates.iter().map(SocketAddr::to_string).collect();
         assert_eq!(candidates, ["127.0.0.1:8189", "192.0.2.9:5000"]);
-        assert_eq!((answered.types(SectionKind::Video), answered.types(SectionKind::Audio)), (vec![96], vec![111]));
+        assert_eq!((answered.types(SectionKind::Video), answered.types(SectionKind::Audio)), (vec![96], vec![111, 0]));
         assert!(answered.is_client());
         assert!(read(answer.as_bytes(), "::1".parse().unwrap()).is_ok());
         let none = answer.replace("a=candidate", "a=x");
