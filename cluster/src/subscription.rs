@@ -10,7 +10,7 @@ use weft_proto::media::{TrackId, Tracks};
 
 use crate::fabric::Inner;
 use crate::path::{EndReason, PathShared, ReaderSlot};
-use crate::stream::{Cursor, Delivery, ReadState, Stream, StreamKey, WakeGate};
+use crate::stream::{Cursor, Delivery, Join, ReadState, Start, StartLimits, Stream, StreamKey, Times, WakeGate};
 
 /// A place among the readers of a path. Ends when dropped.
 #[derive(Debug)]
@@ -90,6 +90,18 @@ impl Subscription {
         let state = shared.stream.read(&mut self.cursor, inner.now(), out);
         slot.skipped.fetch_add(self.cursor.take_skipped(), Ordering::Relaxed);
         state
+    }
+
+    /// The beginning of what is kept, without moving this reader's place.
+    pub fn peek(&self, out: &mut Vec<Delivery>) {
+        let Attendance { inner, shared, .. } = &self.attendance;
+        let everything = Join { from: Start::Everything, times: Times::True, pace: None };
+        shared.stream.read(&mut Cursor::new(everything, StartLimits::default()), inner.now(), out);
+    }
+
+    /// This reader cannot decode what it gets: the publisher should make a random access point, if it can. Wishes are coalesced.
+    pub fn want_keyframe(&self) {
+        self.stream().want_keyframe();
     }
 
     /// Units skipped since the last call, because this reader was too slow.

@@ -73,3 +73,9 @@ pub const HTTP_IDLE: Duration = Duration::from_secs(30);
 
 /// Requests at a time of one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 64;
+
+/// WebRTC sessions of this node.
+pub const WEBRTC_SESSIONS_MAX: usize = 20_000;
+
+/// WebRTC sessions from one address that have found no way yet. Each holds some kilobytes for ten seconds.
+pub const WEBRTC_PENDING_MAX: usize = 256;

@@ -20,7 +20,7 @@ use super::drain::Drain;
 use crate::http::{
     ApiFuture, ApiSource, CodecProps, DrainView, DrainWish, HlsMuxerInfo, HlsSessionInfo, Info, PathInfo, PeerRef,
     ReaderRef, Readiness, RelayRef, RtmpConnInfo, RtmpServer, RtspConnInfo, RtspServer, RtspSessionInfo, RtspState,
-    StandbyRef, Timestamp, TrackInfo, Tunnel,
+    StandbyRef, Timestamp, TrackInfo, Tunnel, WebrtcSessionInfo,
 };
 use crate::rtmp::Connections;
 use crate::rtsp::{SessionRecord, Sessions};
@@ -33,6 +33,7 @@ pub(super) struct Source {
     rtsp: Arc<Sessions>,
     hls: Arc<crate::hls::Shared>,
     rtmp: Arc<Connections>,
+    webrtc: Arc<crate::webrtc::Sessions>,
     started: SystemTime,
     since: Instant,
 }
@@ -43,9 +44,10 @@ impl Source {
         rtsp: Arc<Sessions>,
         rtmp: Arc<Connections>,
         hls: Arc<crate::hls::Shared>,
+        webrtc: Arc<crate::webrtc::Sessions>,
     ) -> Self {
         let drain = Drain::new(fabric.clone(), cluster.clone());
-        Self { fabric, cluster, drain, rtsp, rtmp, hls, started: SystemTime::now(), since: Instant::now() }
+        Self { fabric, cluster, drain, rtsp, rtmp, hls, webrtc, started: SystemTime::now(), since: Instant::now() }
     }
 
     fn records(&self, server: RtspServer) -> impl Iterator<Item = Arc<SessionRecord>> {
@@ -165,6 +167,15 @@ impl ApiSource for Source {
         // Shown to another node next, its token must not be good there either.
         let known = self.hls.sessions.end(id);
         ready(Ok(known && self.fabric.kick(&id.to_string()))).boxed()
+    }
+
+    fn webrtc_sessions(&self) -> ApiFuture<'_, Vec<WebrtcSessionInfo>> {
+        let sessions = self.webrtc.list().into_iter();
+        ready(Ok(sessions.map(|record| super::webrtc::session_info(&record)).collect())).boxed()
+    }
+
+    fn kick_webrtc_session(&self, id: Uuid) -> ApiFuture<'_, bool> {
+        ready(Ok(self.webrtc.end(id))).boxed()
     }
 
     fn rtmp_conns(&self, server: RtmpServer) -> ApiFuture<'_, Vec<RtmpConnInfo>> {

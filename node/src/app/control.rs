@@ -80,6 +80,7 @@ fn serve(config: &Config, answers: &Answers, sockets: &mut Sockets) -> Generatio
         rtsp: config.rtsp.enabled && config.rtsp.encryption != Encryption::Strict,
         rtsps: config.rtsp.enabled && config.rtsp.encryption != Encryption::No,
         hls: config.hls.enabled,
+        webrtc: config.webrtc.enabled,
         rtmp: config.rtmp.enabled && config.rtmp.encryption != Encryption::Strict,
         rtmps: config.rtmp.enabled && config.rtmp.encryption != Encryption::No,
     };

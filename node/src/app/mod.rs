@@ -18,6 +18,7 @@ mod sources;
 mod system;
 mod tls;
 mod watch;
+mod webrtc;
 
 use std::io;
 use std::sync::Arc;
@@ -100,6 +101,7 @@ struct Node {
     pool: Pool,
     rtsp: rtsp::Service,
     hls: hls::Service,
+    webrtc: webrtc::Service,
     rtmp: rtmp::Service,
     control: control::Service,
     sources: sources::Service,
@@ -108,25 +110,26 @@ struct Node {
     ended: tokio::sync::oneshot::Receiver<Ended>,
 }
 
+/// What is listened on already, door by door.
+type Held<'a> = (&'a rtsp::Sockets, &'a rtmp::Sockets, &'a hls::Sockets, &'a webrtc::Sockets, &'a control::Sockets);
+
 /// What all doors listen on. To open it is all that can fail when a node starts or takes another configuration.
 #[derive(Default)]
 struct Sockets {
     rtsp: rtsp::Sockets,
     hls: hls::Sockets,
+    webrtc: webrtc::Sockets,
     rtmp: rtmp::Sockets,
     control: control::Sockets,
 }
 
 impl Sockets {
     /// Binds what is not bound in `old` already. When something cannot be had nothing has changed.
-    fn open(
-        config: &Config,
-        (rtsp, rtmp, hls, control): (&rtsp::Sockets, &rtmp::Sockets, &hls::Sockets, &control::Sockets),
-        workers: usize,
-    ) -> Result<Self, Failure> {
+    fn open(config: &Config, (rtsp, rtmp, hls, webrtc, control): Held<'_>, workers: usize) -> Result<Self, Failure> {
         Ok(Self {
             rtsp: rtsp::Sockets::open(config, rtsp, workers)?,
             hls: hls::Sockets::open(config, hls, workers)?,
+            webrtc: webrtc::Sockets::open(config, webrtc, workers)?,
             rtmp: rtmp::Sockets::open(config, rtmp, workers)?,
             control: control::Sockets::open(config, control)?,
         })
@@ -135,6 +138,7 @@ impl Sockets {
     fn announce(&self) {
         self.rtsp.announce();
         self.hls.announce();
+        self.webrtc.announce();
         self.rtmp.announce();
         self.control.announce();
     }
@@ -146,8 +150,8 @@ impl Node {
         let config = &loaded.config;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.unwrap_or_else(cores).max(1);
-        let Sockets { rtsp, rtmp, hls, control } = Sockets::default();
-        let sockets = Sockets::open(config, (&rtsp, &rtmp, &hls, &control), workers)?;
+        let Sockets { rtsp, rtmp, hls, webrtc, control } = Sockets::default();
+        let sockets = Sockets::open(config, (&rtsp, &rtmp, &hls, &webrtc, &control), workers)?;
         let clock = Clock::start();
         let (state, storage) = node_state(config, clock).await?;
         let node = cluster::name(config);
@@ -195,17 +199,20 @@ impl Node {
         ));
         let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
         hls::share_key(hls.clone(), cluster.clone());
+        let webrtc = webrtc::shared(&config, &sockets.webrtc, &fabric, &authenticator, &rtsp.admission)?;
         let connections = rtmp.connections.clone();
         let api = Arc::new(api::Source::new(
             (fabric.clone(), cluster.clone()),
             rtsp.sessions.clone(),
             connections,
             hls.clone(),
+            webrtc.sessions.clone(),
         ));
         let sources = sources::Service::start(&config, &fabric, &pool, crate::rtmp::Sources::of(&rtmp));
         let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
         let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
+        let webrtc = webrtc::Service::start(webrtc, sockets.webrtc, &pool);
         inquiry::answer(api.clone(), &cluster);
         let others = Arc::new(inquiry::Mesh::new(cluster.clone()));
         let (configuration, wishes) =
@@ -230,6 +237,7 @@ impl Node {
             rtsp,
             rtmp,
             hls,
+            webrtc,
             control,
             sources,
             cluster,

@@ -9,17 +9,18 @@ use std::path::PathBuf;
 use tracing::{error, info, warn};
 use weft_cluster::ownership::Claimant as _;
 
-use super::{Node, Sockets, control, hls, rtmp, rtsp};
+use super::{Held, Node, Sockets};
 use crate::config::{Changed, Config, Effective, keys::Reload};
 
 impl Node {
     /// The files that the configuration depends on.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let Config { rtsp, rtmp, hls, .. } = &self.effective.config;
+        let Config { rtsp, rtmp, hls, webrtc, .. } = &self.effective.config;
         let certificates = [
             [&rtsp.server_cert, &rtsp.server_key],
             [&rtmp.server_cert, &rtmp.server_key],
             [&hls.server_cert, &hls.server_key],
+            [&webrtc.server_cert, &webrtc.server_key],
         ];
         let file = &self.effective.local.file;
         let named = file.iter().chain(certificates.into_iter().flatten()).cloned();
@@ -65,8 +66,8 @@ impl Node {
     }
 
     /// What all doors listen on.
-    pub(super) const fn sockets(&self) -> (&rtsp::Sockets, &rtmp::Sockets, &hls::Sockets, &control::Sockets) {
-        (self.rtsp.sockets(), self.rtmp.sockets(), self.hls.sockets(), self.control.sockets())
+    pub(super) const fn sockets(&self) -> Held<'_> {
+        (self.rtsp.sockets(), self.rtmp.sockets(), self.hls.sockets(), self.webrtc.sockets(), self.control.sockets())
     }
 
     /// Nothing in here can fail.
@@ -81,6 +82,7 @@ impl Node {
     pub(super) fn change_doors(&mut self, config: &Config, sockets: Sockets) {
         self.rtsp.change(config, sockets.rtsp, &self.pool);
         self.hls.change(config, sockets.hls, &self.pool);
+        self.webrtc.change(config, sockets.webrtc, &self.pool);
         self.rtmp.change(config, sockets.rtmp, &self.pool);
         self.control.change(config, sockets.control);
         self.levels.set(config.log.level);

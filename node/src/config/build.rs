@@ -9,8 +9,9 @@ use super::error::Origin;
 use super::keys::{self, Key, Table};
 use super::layers::{Layers, Values};
 use super::model::{
-    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant, LogConfig,
-    LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
+    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant,
+    IceServerConfig, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports,
+    Source, StreamConfig, WebrtcConfig,
 };
 use super::network::IpRange;
 use super::paths::Paths;
@@ -40,6 +41,7 @@ pub(crate) fn build(layers: &Layers) -> Config {
         rtsp: rtsp(&view),
         hls: hls(&view),
         rtmp: rtmp(&view),
+        webrtc: webrtc(&view),
         stream: StreamConfig {
             group_max_bytes: view.size("groupMaxBytes"),
             group_max_age: view.duration("groupMaxAge"),
@@ -129,6 +131,34 @@ fn rtmp(view: &View<'_>) -> RtmpConfig {
         server_key: view.path("rtmpServerKey"),
         server_cert: view.path("rtmpServerCert"),
     }
+}
+
+fn webrtc(view: &View<'_>) -> WebrtcConfig {
+    WebrtcConfig {
+        enabled: view.bool("webrtc"),
+        address: view.address("webrtcAddress"),
+        encryption: view.bool("webrtcEncryption"),
+        server_key: view.path("webrtcServerKey"),
+        server_cert: view.path("webrtcServerCert"),
+        allow_origins: view.texts("webrtcAllowOrigins"),
+        trusted_proxies: proxies(view, "webrtcTrustedProxies"),
+        udp_address: view.optional_address("webrtcLocalUDPAddress"),
+        ips_from_interfaces: view.bool("webrtcIPsFromInterfaces"),
+        interfaces: view.texts("webrtcIPsFromInterfacesList"),
+        additional_hosts: view.texts("webrtcAdditionalHosts"),
+        ice_servers: view.records("webrtcICEServers2").iter().map(ice_server).collect(),
+        handshake_timeout: view.duration("webrtcHandshakeTimeout"),
+    }
+}
+
+fn ice_server(record: &serde_json::Value) -> IceServerConfig {
+    let text = |name: &str| record.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let client_only = match record.get("clientOnly") {
+        Some(serde_json::Value::Bool(only)) => *only,
+        Some(serde_json::Value::String(word)) => matches!(word.as_str(), "yes" | "true"),
+        _ => false,
+    };
+    IceServerConfig { url: text("url"), username: text("username"), password: text("password"), client_only }
 }
 
 /// A file with a `cluster` section means a cluster, unless it says otherwise.
@@ -332,6 +362,22 @@ impl View<'_> {
     fn numbers(&self, name: &str) -> Vec<f64> {
         let number = |value| if let Value::Float(number) = value { Some(number) } else { None };
         self.list(name).into_iter().filter_map(number).collect()
+    }
+
+    /// An address that may be empty: then there is none.
+    fn optional_address(&self, name: &str) -> Option<Address> {
+        match self.get(name) {
+            Some(Value::Address(address)) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// A list of maps.
+    fn records(&self, name: &str) -> Vec<serde_json::Value> {
+        match self.get(name) {
+            Some(Value::Records(serde_json::Value::Array(records))) => records,
+            _ => Vec::new(),
+        }
     }
 
     fn multicast(&self, name: &str) -> Ipv4Range {

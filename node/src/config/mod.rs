@@ -36,8 +36,9 @@ pub use effective::{Effective, Imported, Local, import};
 pub use error::{ConfigErrors, Origin, Problem, SourceFile, Spot};
 pub use load::{Change, Loaded, Override, Source as LoadSource};
 pub use model::{
-    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant, LogConfig,
-    LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports, Source, StreamConfig,
+    ApiConfig, BootstrapConfig, ClusterConfig, ClusterTimings, Config, Encryption, HlsConfig, HlsVariant,
+    IceServerConfig, LogConfig, LogLevel, Mode, PathConfig, RtmpConfig, RtspAuthMethods, RtspConfig, RtspTransports,
+    Source, StreamConfig, WebrtcConfig,
 };
 pub use paths::Paths;
 pub use settings::{Changed, Settings};

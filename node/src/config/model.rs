@@ -41,6 +41,8 @@ pub struct Config {
     pub hls: HlsConfig,
     /// The RTMP server.
     pub rtmp: RtmpConfig,
+    /// The WebRTC server.
+    pub webrtc: WebrtcConfig,
     /// Bounds of every stream.
     pub stream: StreamConfig,
     /// `paths`.
@@ -208,6 +210,50 @@ pub struct RtmpConfig {
     pub server_key: PathBuf,
     /// `rtmpServerCert`.
     pub server_cert: PathBuf,
+}
+
+/// The WebRTC server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebrtcConfig {
+    /// `webrtc`.
+    pub enabled: bool,
+    /// `webrtcAddress`.
+    pub address: Address,
+    /// `webrtcEncryption`: HTTPS.
+    pub encryption: bool,
+    /// `webrtcServerKey`.
+    pub server_key: PathBuf,
+    /// `webrtcServerCert`.
+    pub server_cert: PathBuf,
+    /// `webrtcAllowOrigins`.
+    pub allow_origins: Vec<String>,
+    /// `webrtcTrustedProxies`.
+    pub trusted_proxies: Vec<IpRange>,
+    /// `webrtcLocalUDPAddress`; none where it is empty.
+    pub udp_address: Option<Address>,
+    /// `webrtcIPsFromInterfaces`.
+    pub ips_from_interfaces: bool,
+    /// `webrtcIPsFromInterfacesList`; all where it is empty.
+    pub interfaces: Vec<String>,
+    /// `webrtcAdditionalHosts`.
+    pub additional_hosts: Vec<String>,
+    /// `webrtcICEServers2`.
+    pub ice_servers: Vec<IceServerConfig>,
+    /// `webrtcHandshakeTimeout`.
+    pub handshake_timeout: Duration,
+}
+
+/// A server that helps WebRTC clients to find a way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceServerConfig {
+    /// `stun:…`, `turn:…` or `turns:…`.
+    pub url: String,
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// Only clients use it.
+    pub client_only: bool,
 }
 
 /// What RTSP clients may ask for.

@@ -222,7 +222,7 @@ fn secrets_are_not_repeated() {
 #[test]
 fn what_has_no_effect_is_named() {
     let text = "
-webrtcAddress: :9000
+srtAddress: :9000
 rtmp: yes
 webrtcSTUNGatherTimeout: 5s
 protocols: [tcp]
@@ -236,7 +236,7 @@ paths:
     assert_eq!(
         case.warnings(),
         [
-            "weft.yml:2:1: `webrtcAddress` is accepted, but this version does not serve it yet: it has no effect",
+            "weft.yml:2:1: `srtAddress` is accepted, but this version does not serve it yet: it has no effect",
             "weft.yml:5:1: `protocols` is deprecated; write `rtspTransports`",
             "weft.yml:6:1: `rtspDisable` is deprecated; write `rtsp` with the opposite value",
             "weft.yml:9:7: `record` is accepted, but this version does not serve it yet: it has no effect (set 2 times)",
@@ -273,7 +273,6 @@ webrtcAllowOrigins: ['*']
         case(stock).warnings(),
         [
             "Authentication: not served yet, set to the defaults: authInternalUsers",
-            "WebRTC: not served yet, set to the defaults: webrtcAllowOrigins",
         ]
     );
     let closed = case(&stock.replace("pass:", "pass: secret")).warnings();

@@ -254,7 +254,7 @@ mod tests {
         for text in ["8554", "::1:8554", "host:", "host:70000", "[::1:80", "http://a:80"] {
             assert_eq!(Address::parse(text), None, "{text}");
         }
-        assert_eq!(Address::parse(":80").unwrap().resolve().unwrap(), "[::]:80".parse().unwrap());
+        assert_eq!(Address::parse(":80").unwrap().resolve().unwrap(), "[::]:80".parse::<SocketAddr>().unwrap());
     }
 
     #[test]

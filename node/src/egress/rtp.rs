@@ -31,7 +31,10 @@ const REMEMBERED_MAX: usize = 2560;
 const RECENT_MAX: usize = 64;
 
 /// Bytes of packed units that are kept for the other workers, who come a moment later.
-const WARM_BYTES_MAX: usize = 64 << 10;
+pub const WARM_BYTES: usize = 64 << 10;
+
+/// The same where readers may ask for packets again: a second of 16 Mbit/s.
+pub const HISTORY_BYTES: usize = 2 << 20;
 
 /// The packets of one unit.
 #[derive(Debug)]
@@ -113,6 +116,7 @@ struct State {
     recent: VecDeque<(Position, Weak<Packed>)>,
     warm: VecDeque<Arc<Packed>>,
     warm_bytes: usize,
+    warm_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -130,7 +134,8 @@ struct Remembered {
 
 impl RtpEgress {
     /// For a stream whose tracks are `tracks` now. `packet_bytes_max`: RTP packet with header.
-    pub fn new(tracks: &Tracks, packet_bytes_max: usize) -> Self {
+    /// `warm_bytes_max`: how much of what was sent is kept.
+    pub fn new(tracks: &Tracks, packet_bytes_max: usize, warm_bytes_max: usize) -> Self {
         let mut state = State {
             lines: Vec::new(),
             tracks: tracks.clone(),
@@ -140,6 +145,7 @@ impl RtpEgress {
             recent: VecDeque::new(),
             warm: VecDeque::new(),
             warm_bytes: 0,
+            warm_bytes_max,
         };
         tracks.iter().for_each(|(id, track)| state.add_line(id, track));
         state.map = tracks.iter().map(|(id, _)| id).collect();
@@ -274,7 +280,7 @@ impl State {
     fn keep_warm(&mut self, packed: &Arc<Packed>) {
         self.warm_bytes += packed.framed.len();
         self.warm.push_back(packed.clone());
-        while self.warm_bytes > WARM_BYTES_MAX && self.warm.len() > 1 {
+        while self.warm_bytes > self.warm_bytes_max && self.warm.len() > 1 {
             if let Some(cold) = self.warm.pop_front() {
                 self.warm_bytes -= cold.framed.len();
             }
@@ -317,12 +323,18 @@ impl PacketSink for Sink {
 }
 
 /// The egresses of a node's streams. One lives as long as a reader holds it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RtpEgresses {
     streams: Mutex<HashMap<StreamKey, Weak<RtpEgress>>>,
+    warm_bytes: usize,
 }
 
 impl RtpEgresses {
+    /// None yet. `warm_bytes`: how much of what was sent is kept of each, [`WARM_BYTES`] or [`HISTORY_BYTES`].
+    pub fn new(warm_bytes: usize) -> Self {
+        Self { streams: Mutex::default(), warm_bytes }
+    }
+
     /// The egress of a stream, made with its first reader.
     pub fn of(&self, stream: &Stream, tracks: &Tracks, packet_bytes_max: usize) -> Arc<RtpEgress> {
         let mut streams = self.streams.lock();
@@ -330,7 +342,7 @@ impl RtpEgresses {
             return egress;
         }
         streams.retain(|_, egress| egress.strong_count() > 0);
-        let egress = Arc::new(RtpEgress::new(tracks, packet_bytes_max));
+        let egress = Arc::new(RtpEgress::new(tracks, packet_bytes_max, self.warm_bytes));
         streams.insert(stream.key(), Arc::downgrade(&egress));
         egress
     }

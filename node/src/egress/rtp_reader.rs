@@ -43,6 +43,19 @@ pub enum Rewritten {
     Own(Bytes, Arc<Packed>),
 }
 
+/// What a reader calls the packets of a unit.
+#[derive(Debug)]
+pub struct Numbered {
+    /// The track, as the reader knows it.
+    pub track: TrackId,
+    /// The packets.
+    pub packed: Arc<Packed>,
+    /// The sequence number of the first.
+    pub sequence: u16,
+    /// What is added to their timestamps.
+    pub shift: u32,
+}
+
 /// One instant in path time and on the wall, both in microseconds.
 #[derive(Clone, Copy, Debug)]
 struct Reference {
@@ -93,6 +106,22 @@ impl RtpReader {
 
     /// The packets of a delivered unit; `None` when its track is not set up.
     pub fn rewrite(&mut self, delivery: &Delivery) -> Option<(TrackId, Rewritten)> {
+        let Numbered { track: id, packed, sequence, shift } = self.number(delivery)?;
+        let track = self.tracks.get(usize::from(id.0))?.as_ref()?;
+        let same = sequence == packed.first_sequence
+            && shift == 0
+            && track.channel == packed.line.0.wrapping_mul(2)
+            && packed.shared.ssrc == track.line.ssrc
+            && packed.shared.payload_type == track.payload_type;
+        if same {
+            return Some((id, Rewritten::Shared(packed)));
+        }
+        let own = patch(&packed, track, sequence, shift);
+        Some((id, Rewritten::Own(own, packed)))
+    }
+
+    /// The same for who writes the numbers by itself.
+    pub fn number(&mut self, delivery: &Delivery) -> Option<Numbered> {
         let entry = &delivery.entry;
         if entry.generation != self.generation {
             self.generation = entry.generation;
@@ -119,16 +148,7 @@ impl RtpReader {
             self.reference = Some(Reference { path_micros, wall_micros: wall, captured });
         }
         self.latest_micros = path_micros;
-        let same = sequence == packed.first_sequence
-            && shift == 0
-            && track.channel == packed.line.0.wrapping_mul(2)
-            && packed.shared.ssrc == track.line.ssrc
-            && packed.shared.payload_type == track.payload_type;
-        if same {
-            return Some((id, Rewritten::Shared(packed)));
-        }
-        let own = patch(&packed, track, sequence, shift);
-        Some((id, Rewritten::Own(own, packed)))
+        Some(Numbered { track: id, packed, sequence, shift })
     }
 
     /// What a sender report says of a track; `None` before the first unit.

@@ -1,19 +1,23 @@
 //! What all HLS viewers of a node share, and what those of one worker do.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use tokio_rustls::TlsAcceptor;
 use weft_cluster::Fabric;
 
+use super::request;
 use super::session::Sessions;
 use super::token::Seal;
 use crate::auth::Authenticator;
 use crate::config::network::IpRange;
 use crate::egress::segments::Muxers;
+use crate::web::{Body, Site};
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
 
@@ -78,18 +82,7 @@ impl Shared {
 
     /// The client that a proxy speaks for: the last address of `X-Forwarded-For` that is no trusted proxy's own.
     pub(super) fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
-        let Some(forwarded) = forwarded else { return peer };
-        let config = self.config();
-        let trusted = |address: IpAddr| config.trusted_proxies.iter().any(|range| range.contains(address));
-        let mut client = peer;
-        for hop in forwarded.rsplit(',') {
-            if !trusted(client) {
-                break;
-            }
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
-            client = address.to_canonical();
-        }
-        client
+        crate::web::client(peer, forwarded, &self.config().trusted_proxies)
     }
 }
 
@@ -101,4 +94,29 @@ pub struct Door {
     pub worker: Rc<Worker>,
     /// For encrypted connections.
     pub tls: Option<TlsAcceptor>,
+}
+
+impl Site for Door {
+    const NAME: &'static str = "HLS";
+
+    fn admission(&self) -> &Arc<Admission> {
+        &self.shared.admission
+    }
+
+    fn tls(&self) -> Option<&TlsAcceptor> {
+        self.tls.as_ref()
+    }
+
+    fn write_timeout(&self) -> Duration {
+        self.shared.config().write_timeout
+    }
+
+    fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        secure: bool,
+    ) -> impl Future<Output = Response<Body>> + 'static {
+        request::answer(self, request, peer, secure)
+    }
 }

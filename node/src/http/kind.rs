@@ -17,6 +17,7 @@ pub(super) enum Kind {
     RtmpsConns,
     HlsMuxers,
     HlsSessions,
+    WebrtcSessions,
 }
 
 impl Kind {
@@ -32,6 +33,7 @@ impl Kind {
             Self::RtmpsConns => "rtmpsconns",
             Self::HlsMuxers => "hlsmuxers",
             Self::HlsSessions => "hlssessions",
+            Self::WebrtcSessions => "webrtcsessions",
         }
     }
 
@@ -51,7 +53,7 @@ impl Kind {
             Self::Paths => "path",
             Self::HlsMuxers => "muxer",
             Self::RtspConns | Self::RtspsConns | Self::RtmpConns | Self::RtmpsConns => "connection",
-            Self::RtspSessions | Self::RtspsSessions | Self::HlsSessions => "session",
+            Self::RtspSessions | Self::RtspsSessions | Self::HlsSessions | Self::WebrtcSessions => "session",
         }
     }
 

@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod v3;
+mod webrtc;
 mod whole;
 #[cfg(test)]
 mod whole_test;
@@ -58,6 +59,7 @@ pub use shapes::{
     Timestamp, TrackInfo, Tunnel,
 };
 pub use source::{ApiError, ApiFuture, ApiSource, Info, Readiness, RtspServer};
+pub use webrtc::{WebrtcSessionInfo, WebrtcState};
 pub use whole::Others;
 
 /// Who may use the API, and which parts of it there are.
@@ -85,6 +87,8 @@ pub struct Access {
     pub rtmp: bool,
     /// Whether the RTMPS server runs.
     pub rtmps: bool,
+    /// Whether the WebRTC server runs.
+    pub webrtc: bool,
 }
 
 impl Default for Access {
@@ -102,6 +106,7 @@ impl Default for Access {
             hls: false,
             rtmp: true,
             rtmps: false,
+            webrtc: false,
         }
     }
 }

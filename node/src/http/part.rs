@@ -82,6 +82,7 @@ pub(super) async fn own(source: &dyn ApiSource, kind: Kind) -> Result<Vec<Own>, 
         Kind::RtmpsConns => listed(source.rtmp_conns(RtmpServer::Secure), |one| dated(one.created, one.id)).await?,
         Kind::HlsMuxers => listed(source.hls_muxers(), |one| (0, one.path.clone())).await?,
         Kind::HlsSessions => listed(source.hls_sessions(), |one| dated(one.created, one.id)).await?,
+        Kind::WebrtcSessions => listed(source.webrtc_sessions(), |one| dated(one.created, one.id)).await?,
     };
     all.sort_unstable_by(|a, b| a.place.cmp(&b.place));
     Ok(all)
@@ -143,6 +144,7 @@ pub(super) async fn kick(source: &dyn ApiSource, kind: Kind, name: &str) -> Resu
         Kind::RtmpConns => source.kick_rtmp_conn(RtmpServer::Plain, id).await,
         Kind::RtmpsConns => source.kick_rtmp_conn(RtmpServer::Secure, id).await,
         Kind::HlsSessions => source.kick_hls_session(id).await,
+        Kind::WebrtcSessions => source.kick_webrtc_session(id).await,
         Kind::Paths | Kind::RtspConns | Kind::RtspsConns | Kind::HlsMuxers => Ok(false),
     }
 }

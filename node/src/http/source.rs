@@ -10,6 +10,7 @@ use super::drain::{DrainView, DrainWish};
 use super::hls::{HlsMuxerInfo, HlsSessionInfo};
 use super::rtmp::{RtmpConnInfo, RtmpServer};
 use super::shapes::{PathInfo, RtspConnInfo, RtspSessionInfo, Timestamp};
+use super::webrtc::WebrtcSessionInfo;
 
 /// An answer that may come from another thread.
 pub type ApiFuture<'a, T> = BoxFuture<'a, Result<T, ApiError>>;
@@ -103,6 +104,16 @@ pub trait ApiSource: Send + Sync {
 
     /// Ends a viewer's session; `false` if there is none with this id.
     fn kick_hls_session(&self, _id: Uuid) -> ApiFuture<'_, bool> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    /// Sessions of WebRTC.
+    fn webrtc_sessions(&self) -> ApiFuture<'_, Vec<WebrtcSessionInfo>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Ends a session of WebRTC; `false` if there is none with this id.
+    fn kick_webrtc_session(&self, _id: Uuid) -> ApiFuture<'_, bool> {
         Box::pin(std::future::ready(Ok(false)))
     }
 

@@ -36,6 +36,7 @@ pub(super) fn routes(source: Arc<dyn ApiSource>, access: &Access) -> Router<Arc<
         (Kind::RtmpsConns, access.rtmps),
         (Kind::HlsMuxers, access.hls),
         (Kind::HlsSessions, access.hls),
+        (Kind::WebrtcSessions, access.webrtc),
     ];
     let first = Router::new().route("/v3/info", get(info)).route("/v3/paths/get/", get(no_name));
     let there = kinds.into_iter().filter_map(|(kind, is_there)| is_there.then_some(kind));

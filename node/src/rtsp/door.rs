@@ -18,7 +18,7 @@ use super::stats::Sessions;
 use crate::auth::{Action, AuthRequest, Authenticator, Credentials, Decision, Protocol};
 use crate::config::RtspAuthMethods;
 use crate::config::network::IpRange;
-use crate::egress::rtp::RtpEgresses;
+use crate::egress::rtp::{RtpEgresses, WARM_BYTES};
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
 use crate::worker::udp::{Routes, UdpPort};
@@ -77,7 +77,7 @@ impl Shared {
             fabric,
             authenticator,
             config: ArcSwap::from_pointee(config),
-            egresses: RtpEgresses::default(),
+            egresses: RtpEgresses::new(WARM_BYTES),
             routes: Routes::default(),
             sessions: Arc::default(),
             admission,

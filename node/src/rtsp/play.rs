@@ -20,14 +20,8 @@ use super::stats::SessionCounters;
 use crate::egress::rtp::FRAME_BYTES;
 use crate::egress::rtp_reader::{Rewritten, RtpReader};
 use crate::worker::tcp::Outbox;
-use crate::worker::udp::UdpPort;
+use crate::worker::udp::{UdpPort, gso_runs};
 use crate::worker::{Bell, Listening};
-
-/// Segments of one GSO send; the kernel takes 64 at most, and 64 KB together.
-const SEGMENTS_MAX: usize = 64;
-
-/// Bytes of one GSO send.
-const SEND_BYTES_MAX: usize = 64_000;
 
 /// Where a track's packets go over UDP.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +144,7 @@ impl Playing {
                     Rewritten::Shared(packed) => packed.plain().clone(),
                     Rewritten::Own(framed, _) => without_frames(framed),
                 };
-                for (range, segment) in batches(packed.packets().map(<[u8]>::len)) {
+                for (range, segment) in gso_runs(packed.packets().map(<[u8]>::len)) {
                     let bytes = plain.slice(range);
                     let send = UdpSend { rtcp: false, to: target.rtp, bytes, segment };
                     send_or_keep(sockets, pending, send)?;
@@ -240,29 +234,6 @@ fn send_or_keep(sockets: &UdpPair, pending: &mut VecDeque<UdpSend>, send: UdpSen
     Ok(())
 }
 
-/// Runs of packets that can leave in one GSO send: all of one size but the last, which may be shorter.
-fn batches(sizes: impl Iterator<Item = usize>) -> Vec<(std::ops::Range<usize>, Option<usize>)> {
-    let mut runs: Vec<(std::ops::Range<usize>, usize, usize)> = Vec::new();
-    let mut closed = true;
-    for size in sizes {
-        match runs.last_mut() {
-            Some((range, segment, count))
-                if !closed && size <= *segment && *count < SEGMENTS_MAX && range.len() + size <= SEND_BYTES_MAX =>
-            {
-                range.end += size;
-                *count += 1;
-                closed = size < *segment;
-            }
-            last => {
-                let start = last.map_or(0, |(range, ..)| range.end);
-                runs.push((start..start + size, size, 1));
-                closed = false;
-            }
-        }
-    }
-    runs.into_iter().map(|(range, segment, count)| (range, (count > 1).then_some(segment))).collect()
-}
-
 /// The packets of a framed buffer one behind the other.
 fn without_frames(framed: &[u8]) -> Bytes {
     let mut plain = Vec::with_capacity(framed.len());
@@ -278,19 +249,6 @@ fn without_frames(framed: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn equal_packets_and_one_shorter_leave_together() {
-        let runs = batches([30, 1400, 1400, 600, 1400, 1400].into_iter());
-        assert_eq!(runs, [(0..30, None), (30..3430, Some(1400)), (3430..6230, Some(1400))]);
-    }
-
-    #[test]
-    fn a_run_ends_at_what_the_kernel_takes() {
-        let runs = batches(std::iter::repeat_n(100, 130));
-        assert_eq!(runs.iter().map(|(range, _)| range.len()).collect::<Vec<_>>(), [6400, 6400, 200]);
-        assert!(batches(std::iter::repeat_n(1400, 100)).iter().all(|(range, _)| range.len() <= SEND_BYTES_MAX));
-    }
 
     #[test]
     fn frames_are_taken_off() {

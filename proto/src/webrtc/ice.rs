@@ -4,7 +4,7 @@
 //! Nothing is sent to an address from which no authentic check has come; what is sent before is never more than what came. A way
 //! on which nothing authentic has been heard for half a minute is not used any more (RFC 7675 section 5.1).
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::time::Now;
@@ -18,13 +18,22 @@ const WAYS_MAX: usize = 16;
 /// For so long a way is good after the last check on it (RFC 7675 section 5.1).
 const CONSENT: Duration = Duration::from_secs(30);
 
-/// A pair of addresses: one of this end's sockets, and where the other end is behind it.
+/// A pair of addresses: this end's and the other's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Way {
-    /// Which of this end's sockets.
-    pub socket: u16,
+    /// This end of it.
+    pub from: From,
     /// The other end's address.
     pub to: SocketAddr,
+}
+
+/// This machine's end of a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum From {
+    /// The UDP port, at this address where that is known.
+    Udp(Option<IpAddr>),
+    /// A TCP connection, by a number of its own.
+    Tcp(u64),
 }
 
 /// What came of a datagram.
@@ -156,7 +165,7 @@ mod tests {
     }
 
     fn way(port: u16) -> Way {
-        Way { socket: 0, to: SocketAddr::from(([192, 0, 2, 1], port)) }
+        Way { from: From::Udp(None), to: SocketAddr::from(([192, 0, 2, 1], port)) }
     }
 
     fn at(seconds: u64) -> Now {
@@ -211,7 +220,7 @@ mod tests {
     fn an_answer_is_no_longer_than_the_check() {
         let mut agent = agent();
         let check = check().signed(&password());
-        let v6 = Way { socket: 0, to: "[2001:db8::1]:5000".parse().unwrap() };
+        let v6 = Way { from: From::Udp(None), to: "[2001:db8::1]:5000".parse().unwrap() };
         for way in [way(1), v6] {
             let Heard::Answer(answer) = hear(&mut agent, &check, way, at(0)) else { panic!() };
             assert!(answer.len() <= check.len(), "{} for {}", answer.len(), check.len());

@@ -101,21 +101,22 @@ pub(super) static HLS: &[Key] = &[
 ];
 
 pub(super) static WEBRTC: &[Key] = &[
-    key("webrtc", Bool, "yes", "The WebRTC server."),
-    key("webrtcAddress", Address, ":8889", "Where its HTTP server listens."),
-    key("webrtcEncryption", Bool, "no", "Serve HTTPS."),
-    key("webrtcServerKey", Text, "server.key", "File with the private key, for HTTPS."),
-    key("webrtcServerCert", Text, "server.crt", "File with the certificate, for HTTPS."),
-    key("webrtcAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS)."),
-    key("webrtcTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken."),
-    key("webrtcLocalUDPAddress", OptionalAddress, ":8189", "ICE over UDP."),
+    key("webrtc", Bool, "yes", "The WebRTC server.").served(),
+    key("webrtcAddress", Address, ":8889", "Where its HTTP server listens.").served(),
+    key("webrtcEncryption", Bool, "no", "Serve HTTPS.").served(),
+    key("webrtcServerKey", Text, "server.key", "File with the private key, for HTTPS.").served(),
+    key("webrtcServerCert", Text, "server.crt", "File with the certificate, for HTTPS.").served(),
+    key("webrtcAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS).").served(),
+    key("webrtcTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken.").served(),
+    key("webrtcLocalUDPAddress", OptionalAddress, ":8189", "ICE over UDP.").served(),
     key("webrtcLocalTCPAddress", OptionalAddress, "", "ICE over TCP."),
-    key("webrtcIPsFromInterfaces", Bool, "yes", "Tell clients the addresses of the interfaces."),
-    key("webrtcIPsFromInterfacesList", Texts, "[]", "Only of these interfaces."),
-    key("webrtcAdditionalHosts", Texts, "[]", "More hosts and addresses to tell clients."),
-    key("webrtcICEServers2", Records(&["url", "username", "password", "clientOnly"]), "[]", "STUN and TURN servers."),
+    key("webrtcIPsFromInterfaces", Bool, "yes", "Tell clients the addresses of the interfaces.").served(),
+    key("webrtcIPsFromInterfacesList", Texts, "[]", "Only of these interfaces.").served(),
+    key("webrtcAdditionalHosts", Texts, "[]", "More hosts and addresses to tell clients.").served(),
+    key("webrtcICEServers2", Records(&["url", "username", "password", "clientOnly"]), "[]", "STUN and TURN servers.")
+        .served(),
     key("webrtcSTUNGatherTimeout", Duration(1, DAY), "5s", "How long STUN servers may take."),
-    key("webrtcHandshakeTimeout", Duration(1, DAY), "10s", "How long a handshake may take."),
+    key("webrtcHandshakeTimeout", Duration(1, DAY), "10s", "How long a handshake may take.").served(),
     key("webrtcTrackGatherTimeout", Duration(1, DAY), "2s", "How long to wait for all tracks."),
 ];
 

@@ -1,0 +1,21 @@
+//! The WebRTC door: WHIP and WHEP over HTTP, media over one UDP port.
+//!
+//! [`request`] says what an HTTP request comes to; [`session`] is one browser from its offer to its end: [`secure`] makes its
+//! packets its own, [`playing`] sends, [`publishing`] receives. [`mux`] finds a datagram's session.
+
+pub mod door;
+mod mux;
+mod offer;
+mod page;
+mod playing;
+mod publishing;
+mod request;
+mod respond;
+mod secure;
+mod session;
+mod stats;
+
+pub use door::{Door, DoorConfig, IceServer, Shared};
+pub use mux::Mux;
+pub use secure::Certificate;
+pub use stats::{Role, SessionCounters, SessionRecord, Sessions};

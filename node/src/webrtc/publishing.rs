@@ -1,0 +1,246 @@
+//! The publishing half of a session: plain packets in, units into the fabric, and what is asked of the publisher.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use weft_cluster::Publication;
+use weft_cluster::stream::Replaced;
+use weft_proto::media::TrackId;
+use weft_proto::rtp::extension::extensions;
+use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, Verdict, rtcp, rtx};
+use weft_proto::time::Now;
+use weft_proto::webrtc::negotiate::PublishLine;
+
+use super::secure::Secure;
+use super::session::Outgoing;
+use super::stats::SessionCounters;
+use crate::ingress::rtp::{Expected, RtpIngress};
+
+/// How long a packet that is missing is waited for: several round trips of asking for it again.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Keyframes are asked for no more often: a round trip to the other side of the world, and the time to make one.
+const KEYFRAME_EVERY_LEAST: Duration = Duration::from_millis(500);
+
+/// A group gets no longer than that: whoever joins begins at once, and HLS has segments. Browsers make keyframes only when asked.
+const KEYFRAME_EVERY_MOST: Duration = Duration::from_secs(2);
+
+/// How often it is looked what to say of packets.
+const FEEDBACK_EVERY: Duration = Duration::from_millis(50);
+
+/// The name that reports are sent under.
+const CNAME: &str = "weft";
+
+/// A session that publishes.
+pub(super) struct Publishing {
+    ingress: RtpIngress,
+    lines: Vec<Line>,
+    feedback_at: Now,
+}
+
+/// A track on its way in.
+struct Line {
+    agreed: PublishLine,
+    /// The source of its packets, once one was seen.
+    source: Option<u32>,
+    /// The source of its repetitions, once one was seen.
+    repeat: Option<u32>,
+    is_video: bool,
+    keyframe_asked: Option<Now>,
+    keyframe_came: Option<Now>,
+}
+
+impl Publishing {
+    pub(super) fn new(publication: Publication, agreed: Vec<PublishLine>, now: Now) -> Self {
+        let expected: Vec<Expected> = agreed
+            .iter()
+            .map(|line| Expected {
+                track: line.track.clone(),
+                payload_type: line.format.payload_type,
+                format: Packing::default(),
+            })
+            .collect();
+        let line = |agreed: PublishLine| Line {
+            source: agreed.source,
+            repeat: agreed.repeat,
+            is_video: agreed.track.codec.has_dependent_units(),
+            agreed,
+            keyframe_asked: None,
+            keyframe_came: None,
+        };
+        Self {
+            ingress: RtpIngress::new(publication, &expected, WAIT, now),
+            lines: agreed.into_iter().map(line).collect(),
+            feedback_at: now,
+        }
+    }
+
+    /// The handle into the fabric.
+    pub(super) const fn publication(&mut self) -> &mut Publication {
+        self.ingress.publication()
+    }
+
+    /// When the last packet came.
+    pub(super) const fn last_media(&self) -> Now {
+        self.ingress.last_media()
+    }
+
+    /// Takes a plain RTP packet. Units wait for [`Self::flush`].
+    pub(super) fn rtp(&mut self, packet: Bytes, now: Now, counters: &SessionCounters) {
+        SessionCounters::add(&counters.inbound_packets, 1);
+        let Some(head) = packet.first_chunk::<HEADER_BYTES>().map(Header::read) else { return };
+        let Some((index, repeats)) = self.line_of(&head, &packet) else { return };
+        let line = &mut self.lines[index];
+        let packet = if repeats {
+            line.repeat = Some(head.ssrc);
+            let Some(source) = line.source else { return };
+            let Some(original) = rtx::restore(packet, line.agreed.format.payload_type, source) else { return };
+            original
+        } else {
+            line.source = Some(head.ssrc);
+            packet
+        };
+        let track = TrackId(index as u8);
+        let before = self.ingress.dropped(track);
+        let verdict = self.ingress.rtp(track, packet, now);
+        if verdict == Verdict::Taken && self.ingress.dropped(track) > before {
+            self.ingress.skip(track);
+        }
+    }
+
+    /// Whose a packet is, and whether it repeats another one.
+    fn line_of(&mut self, head: &Header, packet: &[u8]) -> Option<(usize, bool)> {
+        let known = self.lines.iter().position(|line| line.source == Some(head.ssrc));
+        if let Some(index) = known.filter(|index| self.lines[*index].agreed.format.payload_type == head.payload_type) {
+            return Some((index, false));
+        }
+        if let Some(index) = self.lines.iter().position(|line| line.repeat == Some(head.ssrc)) {
+            return Some((index, true));
+        }
+        let named = |id: Option<u8>, name: &str| {
+            extensions(packet).any(|(known, value)| Some(known) == id && value == name.as_bytes())
+        };
+        let is_of = |line: &Line| match &line.agreed.layer {
+            Some(layer) => named(line.agreed.format.extensions.rid, layer),
+            None => true,
+        };
+        let repeats = |line: &Line| match &line.agreed.layer {
+            Some(layer) => named(line.agreed.format.extensions.repaired_rid, layer),
+            None => line.source.is_some(),
+        };
+        let mut lines = self.lines.iter().enumerate();
+        lines.find_map(|(index, line)| {
+            let format = &line.agreed.format;
+            if format.payload_type == head.payload_type && is_of(line) {
+                Some((index, false))
+            } else if format.repeat_type == Some(head.payload_type) && repeats(line) {
+                Some((index, true))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Takes plain RTCP.
+    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now, counters: &SessionCounters) {
+        SessionCounters::add(&counters.inbound_rtcp, 1);
+        for index in 0..self.lines.len() {
+            self.ingress.rtcp(TrackId(index as u8), datagram, now);
+        }
+    }
+
+    /// Hands what is ready to the readers.
+    pub(super) fn flush(&mut self, now: Now) -> Result<(), Replaced> {
+        self.note_keyframes(now);
+        self.ingress.flush(now)
+    }
+
+    fn note_keyframes(&mut self, now: Now) {
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            if self.ingress.take_random_access(TrackId(index as u8)) {
+                line.keyframe_came = Some(now);
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub(super) fn next_timeout(&self) -> Option<Now> {
+        self.ingress.next_timeout().into_iter().chain([self.feedback_at]).min()
+    }
+
+    /// Gives up waiting for what did not come, and says what is to be said of what did.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Now,
+        secure: &mut Secure,
+        out: &mut Outgoing,
+        counters: &SessionCounters,
+    ) -> Result<(), Replaced> {
+        if self.ingress.next_timeout().is_some_and(|at| at <= now) {
+            let before: Vec<u64> = self.tracks().map(|track| self.ingress.dropped(track)).collect();
+            self.ingress.handle_timeout(now)?;
+            for (track, before) in self.tracks().zip(before) {
+                if self.ingress.dropped(track) > before {
+                    self.ingress.skip(track);
+                }
+            }
+            self.note_keyframes(now);
+        }
+        if self.feedback_at <= now {
+            self.feedback_at = now.after(FEEDBACK_EVERY);
+            let mut packet = Vec::new();
+            self.ask_for_keyframes(now, &mut packet);
+            send(&packet, secure, out, counters);
+        }
+        Ok(())
+    }
+
+    fn tracks(&self) -> impl Iterator<Item = TrackId> + use<> {
+        (0..self.lines.len()).map(|index| TrackId(index as u8))
+    }
+
+    /// Writes a wish for a keyframe of each track that needs one.
+    fn ask_for_keyframes(&mut self, now: Now, out: &mut Vec<u8>) {
+        let wanted = self.ingress.publication().take_keyframe_wanted();
+        for (index, line) in self.lines.iter_mut().enumerate().filter(|(_, line)| line.is_video) {
+            let track = TrackId(index as u8);
+            let since = |at: Option<Now>| at.is_none_or(|at| now.since(at) >= KEYFRAME_EVERY_MOST);
+            let is_needed = wanted || self.ingress.skips(track) || since(line.keyframe_came);
+            let may = line.keyframe_asked.is_none_or(|at| now.since(at) >= KEYFRAME_EVERY_LEAST);
+            if let (true, true, Some(source)) = (is_needed, may, line.source) {
+                line.keyframe_asked = Some(now);
+                rtcp::write_picture_loss(out, self.ingress.report_ssrc(track), source);
+            }
+        }
+    }
+
+    /// Sends receiver reports.
+    pub(super) fn send_reports(
+        &mut self,
+        now: Now,
+        secure: &mut Secure,
+        out: &mut Outgoing,
+        counters: &SessionCounters,
+    ) {
+        for (_, packet) in self.ingress.reports(now, CNAME) {
+            send(&packet, secure, out, counters);
+        }
+    }
+
+    /// Brings the API's figures of reception up to date.
+    pub(super) fn count(&self, counters: &SessionCounters) {
+        counters.inbound_jitter.store(self.ingress.jitter().to_bits(), Ordering::Relaxed);
+        counters.inbound_lost.store(self.ingress.lost(), Ordering::Relaxed);
+    }
+}
+
+fn send(packet: &[u8], secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
+    if packet.is_empty() {
+        return;
+    }
+    if let Some(sealed) = secure.seal_rtcp(packet) {
+        SessionCounters::add(&counters.outbound_rtcp, 1);
+        out.push(&sealed);
+    }
+}
