@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::probe::door::{Transport, Url};
+use crate::probe::door::{Scheme, Transport, Url};
 
 /// Load, probes and experiments against a live-media server.
 #[derive(Debug, Parser)]
@@ -27,21 +27,22 @@ pub enum Command {
 /// `weft-chaos load`.
 #[derive(Clone, Debug, Args)]
 pub struct LoadArgs {
-    /// Where to publish, by RTSP or RTMP; with several publishers, paths are numbered: PATH-0, PATH-1, ...
+    /// Where to publish, by RTSP or RTMP, or whip://HOST:8889/PATH for WebRTC; with several publishers, paths are numbered:
+    /// PATH-0, PATH-1, ...
     #[arg(long, value_name = "URL", default_value = "rtsp://127.0.0.1:8554/load")]
     pub publish: Url,
     /// Number of publishers; 0 reads what somebody else publishes.
     #[arg(long, value_name = "P", default_value_t = 1)]
     pub publishers: u32,
-    /// Where to read [default: where we publish]; http://HOST:8888/PATH/index.m3u8 for HLS with parts, rtspu:// and rtspt://
-    /// for RTSP over UDP and TCP whatever --read-transport says. Several: readers are spread evenly over them, each is
+    /// Where to read [default: where we publish]; http://HOST:8888/PATH/index.m3u8 for HLS with parts, whep://HOST:8889/PATH for
+    /// WebRTC, rtspu:// and rtspt:// for RTSP over UDP and TCP whatever --read-transport says. Several: readers are spread evenly over them, each is
     /// reported by itself, and how much later units come than at the first one of the same protocol: name the owner's first.
     #[arg(long, value_name = "URL")]
     pub read: Vec<Url>,
     /// Number of readers, spread evenly over the places to read from, then over the paths.
     #[arg(long, value_name = "R", default_value_t = 200)]
     pub readers: u32,
-    /// How media travels to and from the server.
+    /// How media travels to and from the server; WebRTC knows one way only.
     #[arg(long, value_enum, default_value_t)]
     pub transport: Transport,
     /// How media travels from the server, if not the same way.
@@ -56,7 +57,7 @@ pub struct LoadArgs {
     /// Time between keyframes.
     #[arg(long, value_parser = duration, default_value = "2s")]
     pub gop: Duration,
-    /// Publish a silent AAC track too (the default).
+    /// Publish a silent track too, AAC or over WebRTC Opus (the default).
     #[arg(long, overrides_with = "no_audio")]
     pub audio: bool,
     /// Publish video only.
@@ -122,7 +123,9 @@ pub struct View {
 impl LoadArgs {
     /// How readers get their media.
     pub fn read_transport(&self) -> Transport {
-        self.read_transport.unwrap_or(self.transport)
+        // Nothing else is there to be chosen.
+        let is_webrtc = self.places().iter().all(|url| url.scheme == Scheme::Webrtc);
+        if is_webrtc { Transport::Udp } else { self.read_transport.unwrap_or(self.transport) }
     }
 
     /// Whether an audio track is published.

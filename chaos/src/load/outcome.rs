@@ -63,6 +63,10 @@ pub struct Total {
     pub blind: u64,
     /// Connections that ended early.
     pub ended: u64,
+    /// From request to being let in.
+    pub joined: Option<Spread>,
+    /// Readers let in each second, from the first request to the last one's being let in.
+    pub joins_per_second: Option<f64>,
     /// From request to first decodable frame.
     pub first_frame: Option<Spread>,
     /// Behind live two seconds after that.
@@ -98,6 +102,8 @@ impl Total {
         }
         let spread =
             |value: fn(&Gauge) -> Option<u64>| Spread::of(gauges.iter().filter_map(|one| value(one)).collect());
+        total.joined = spread(|gauge| Some(gauge.joined_ns.saturating_sub(gauge.asked_ns)));
+        total.joins_per_second = joins_per_second(&gauges);
         total.first_frame = spread(|gauge| Some(gauge.first_frame_ns?.saturating_sub(gauge.asked_ns)));
         total.behind = spread(|gauge| gauge.behind_ns);
         total.gap = spread(|gauge| (gauge.gap_ns > 0).then_some(gauge.gap_ns));
@@ -146,9 +152,26 @@ impl Total {
     }
 }
 
+fn joins_per_second(gauges: &[&Gauge]) -> Option<f64> {
+    let from = gauges.iter().map(|gauge| gauge.asked_ns).min()?;
+    let to = gauges.iter().map(|gauge| gauge.joined_ns).max()?;
+    (to > from).then(|| gauges.len() as f64 * 1e9 / (to - from) as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joins_are_counted_from_the_first_request_to_the_last_ones_end() {
+        let gauges: Vec<Gauge> =
+            (0..4).map(|n| Gauge::new(0, n * 100_000_000, n * 100_000_000 + 500_000, false)).collect();
+        let harvests = [Harvest { gauges, meters: vec![Meter::new(1)] }];
+        let total = Total::of(&harvests, &[]);
+        assert_eq!(total.joined, Some(Spread { p50: 0.5, p99: 0.5, max: 0.5 }));
+        assert!((total.joins_per_second.unwrap() - 13.31).abs() < 0.01);
+        assert_eq!(Total::of(&[], &[]).joins_per_second, None);
+    }
 
     #[test]
     fn spread_names_middle_and_edges() {

@@ -64,7 +64,7 @@ fn table(report: &Report) -> Table {
             asked.bitrate as f64 / 1e6,
             asked.fps,
             asked.gop_seconds,
-            if asked.audio { "with AAC" } else { "video only" }
+            if asked.audio { "with sound" } else { "video only" }
         ),
     );
     row(
@@ -104,6 +104,9 @@ fn table(report: &Report) -> Table {
             loss.readers_refused, loss.readers_ended, loss.readers_without_picture
         ),
     );
+    if let (Some(Spread { p50, p99, max }), Some(rate)) = (times_ms.joined, report.joins_per_second) {
+        row("let in", format!("p50 {p50:.2} ms"), format!("p99 {p99:.2} ms, max {max:.2} ms; {rate:.1} a second"));
+    }
     for (what, spread) in [
         ("first frame", times_ms.first_frame),
         ("behind live", times_ms.behind_live),

@@ -37,6 +37,8 @@ pub struct Report {
     pub times_ms: Latency,
     /// Where pictures or sound of a reader stood still in the window, the first beginning first.
     pub stalls: Vec<Standstill>,
+    /// Readers let in each second: at most what was asked for.
+    pub joins_per_second: Option<f64>,
     /// From each place that was read from.
     pub places: Vec<Place>,
     /// The server's process, if we know it.
@@ -98,6 +100,8 @@ pub struct Loss {
 /// Times in milliseconds, each over all readers.
 #[derive(Debug, Serialize)]
 pub struct Latency {
+    /// From the first request to being let in; over WebRTC, to keys and the first packet.
+    pub joined: Option<Spread>,
     /// From the first request to the first decodable frame.
     pub first_frame: Option<Spread>,
     /// How old the picture is two seconds after that.
@@ -174,6 +178,7 @@ pub(super) struct Outcome {
 impl Latency {
     pub(super) const fn of(total: &Total) -> Self {
         Self {
+            joined: total.joined,
             first_frame: total.first_frame,
             behind_live: total.behind,
             latency: total.latency,
@@ -220,6 +225,7 @@ impl Report {
             loss: Loss::of(total, refused.len() as u64),
             times_ms: Latency::of(total),
             stalls: Standstill::all(&total.stalls, marks.begin.at_ns),
+            joins_per_second: total.joins_per_second,
             places: Place::all(args, places, refused, seconds),
             server,
             generator: Generator {

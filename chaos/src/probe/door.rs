@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::ProbeError;
 use super::h264::Unit;
 use super::hls::{self, Viewing};
-use super::{rtmp, rtsp};
+use super::{aac, rtmp, rtsp, webrtc};
 
 /// How media travels below the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
@@ -36,11 +36,30 @@ pub trait Sink: Send {
     /// Sends one video unit; `pts` counts 90 kHz ticks.
     fn video(&mut self, unit: &Unit<'_>, pts: u64) -> io::Result<()>;
 
-    /// Sends one AAC frame; `pts` counts samples.
+    /// Sends one frame of [`Self::sound`]; `pts` counts samples.
     fn audio(&mut self, frame: &[u8], pts: u64) -> io::Result<()>;
+
+    /// What it takes for sound.
+    fn sound(&self) -> Sound {
+        Sound { frame: &aac::SILENCE, samples: aac::FRAME_SAMPLES }
+    }
+
+    /// Whether the next unit should be a random access point: readers have asked for one since this was last called.
+    fn wants_key(&mut self) -> bool {
+        false
+    }
 
     /// Called about once a second: reports, keepalives, and reading what the server says.
     fn tend(&mut self, now_ns: u64) -> io::Result<()>;
+}
+
+/// Silence at 48 kHz.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound {
+    /// One frame.
+    pub frame: &'static [u8],
+    /// Its samples.
+    pub samples: u32,
 }
 
 /// What [`publish`] needs to describe a stream.
@@ -50,7 +69,7 @@ pub struct Offer<'a> {
     pub sps: &'a [u8],
     /// H.264 picture parameter set.
     pub pps: &'a [u8],
-    /// Whether there is an AAC track.
+    /// Whether there is an audio track.
     pub audio: bool,
 }
 
@@ -90,6 +109,8 @@ pub enum Media {
         /// The same for audio.
         audio: Option<(UdpSocket, UdpSocket)>,
     },
+    /// Encrypted packets, reports and checks in the datagrams of one socket.
+    Sealed(Box<webrtc::Reading>),
     /// RTMP messages in the control connection.
     Messages {
         /// Where the connection stands.
@@ -127,6 +148,7 @@ pub fn publish(url: &Url, transport: Transport, offer: Offer<'_>) -> Result<Box<
         Scheme::Rtsp => Ok(Box::new(rtsp::record(&url.plain(), transport, offer)?)),
         Scheme::Http => Err(ProbeError::Url { url: url.to_string(), reason: "one cannot publish to a playlist" }),
         Scheme::Rtmp => Ok(Box::new(rtmp::record(url, offer)?)),
+        Scheme::Webrtc => Ok(Box::new(webrtc::record(url, offer)?)),
     }
 }
 
@@ -137,6 +159,7 @@ pub fn read(url: &Url, transport: Transport) -> Result<Seat, ProbeError> {
         Scheme::Rtsp => rtsp::play(&url.plain(), transport),
         Scheme::Http => hls::watch(url),
         Scheme::Rtmp => rtmp::play(url),
+        Scheme::Webrtc => webrtc::play(url),
     }
 }
 
@@ -149,10 +172,12 @@ pub enum Scheme {
     Rtmp,
     /// HLS with parts (RFC 8216bis), read only.
     Http,
+    /// WebRTC by WHEP and WHIP (RFC 9725), over HTTP.
+    Webrtc,
 }
 
 impl Scheme {
-    const ALL: [Self; 3] = [Self::Rtsp, Self::Rtmp, Self::Http];
+    const ALL: [Self; 4] = [Self::Rtsp, Self::Rtmp, Self::Http, Self::Webrtc];
 
     /// As it stands in a URL.
     const fn prefix(self) -> &'static str {
@@ -160,6 +185,7 @@ impl Scheme {
             Self::Rtsp => "rtsp://",
             Self::Rtmp => "rtmp://",
             Self::Http => "http://",
+            Self::Webrtc => "whep://",
         }
     }
 
@@ -168,7 +194,7 @@ impl Scheme {
         match self {
             Self::Rtsp => 554,
             Self::Rtmp => 1935,
-            Self::Http => 80,
+            Self::Http | Self::Webrtc => 80,
         }
     }
 }
@@ -226,9 +252,12 @@ impl FromStr for Url {
         // As GStreamer writes them.
         let told = [("rtspt://", Transport::Tcp), ("rtspu://", Transport::Udp)];
         let told = told.into_iter().map(|(prefix, transport)| (prefix, Scheme::Rtsp, Some(transport)));
-        let mut known = Scheme::ALL.into_iter().map(|scheme| (scheme.prefix(), scheme, None)).chain(told);
+        // Which of both is a matter of what is done with it.
+        let whip = std::iter::once(("whip://", Scheme::Webrtc, None));
+        let mut known = Scheme::ALL.into_iter().map(|scheme| (scheme.prefix(), scheme, None)).chain(told).chain(whip);
         let found = known.find_map(|(prefix, scheme, transport)| Some((scheme, transport, url.strip_prefix(prefix)?)));
-        let (scheme, transport, rest) = found.ok_or_else(|| wrong("only rtsp://, rtmp:// and http:// are known"))?;
+        let (scheme, transport, rest) =
+            found.ok_or_else(|| wrong("only rtsp://, rtmp://, whip://, whep:// and http:// are known"))?;
         let (authority, path) = rest.split_once('/').ok_or_else(|| wrong("a path is missing"))?;
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
@@ -236,7 +265,11 @@ impl FromStr for Url {
         };
         let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
         // Streams are numbered by their paths.
-        let path = if scheme == Scheme::Http { path.strip_suffix("/index.m3u8").unwrap_or(path) } else { path };
+        let path = match scheme {
+            Scheme::Http => path.strip_suffix("/index.m3u8").unwrap_or(path),
+            Scheme::Webrtc => path.strip_suffix("/whep").or(path.strip_suffix("/whip")).unwrap_or(path),
+            Scheme::Rtsp | Scheme::Rtmp => path,
+        };
         if host.is_empty() || path.is_empty() {
             return Err(wrong("host or path is missing"));
         }
@@ -272,6 +305,9 @@ mod tests {
         assert_eq!((url.authority.as_str(), url.numbered(1, 2).path.as_str()), ("a:8888", "cam/front-1"));
         let url: Url = "rtspu://a/b".parse().unwrap();
         assert_eq!((url.transport, url.to_string().as_str()), (Some(Transport::Udp), "rtspu://a:554/b"));
+        for url in ["whep://a:8889/cam/front", "whip://a:8889/cam/front/whip", "whep://a:8889/cam/front/whep"] {
+            assert_eq!(url.parse::<Url>().unwrap().to_string(), "whep://a:8889/cam/front");
+        }
         assert_eq!("rtmp://a/b/c".parse::<Url>().unwrap().to_string(), "rtmp://a:1935/b/c");
     }
 }

@@ -17,6 +17,9 @@ const FRAME_NUM_BITS: u32 = 8;
 pub struct Synth {
     path: u16,
     next: u32,
+    /// Of the next unit in its group, and how many groups have begun.
+    place: u32,
+    groups: u32,
     group_len: u32,
     sps: Vec<u8>,
     pps: Vec<u8>,
@@ -57,6 +60,8 @@ impl Synth {
         Self {
             path,
             next: 0,
+            place: 0,
+            groups: 0,
             group_len,
             key_pad: Stamp::pad_for((key_bytes as usize).saturating_sub(key_fixed)),
             other_pad: Stamp::pad_for((other as usize).saturating_sub(slice(false, 1, 0).len())),
@@ -73,11 +78,16 @@ impl Synth {
         (&self.sps, &self.pps)
     }
 
+    /// Makes the next unit a random access point, as an encoder does who is asked for one.
+    pub const fn begin_group(&mut self) {
+        self.place = 0;
+    }
+
     /// The next unit, stamped with `sent_ns`.
     pub fn unit(&mut self, sent_ns: u64) -> Unit<'_> {
-        let seq = self.next;
+        let (seq, place) = (self.next, self.place);
         self.next += 1;
-        let place = seq % self.group_len;
+        self.place = (place + 1) % self.group_len;
         let key = place == 0;
         let pad_len = if key { self.key_pad } else { self.other_pad };
         let stamp = Stamp { path: self.path, seq, key, sent_ns, pad_len };
@@ -85,7 +95,8 @@ impl Synth {
         stamp.write_sei(&mut self.sei);
         let slice = if key {
             // Two IDR pictures in a row must differ in idr_pic_id (section 7.4.3).
-            &self.key_slices[(seq / self.group_len % 2) as usize]
+            self.groups += 1;
+            &self.key_slices[(self.groups % 2) as usize]
         } else {
             self.slice = slice(false, place, 0);
             &self.slice
@@ -238,6 +249,21 @@ mod tests {
             assert_eq!((unit.stamp.key, unit.stamp.seq), (seq % 30 == 0, seq as u32));
             assert_eq!(unit.nals().len(), if unit.stamp.key { 4 } else { 2 });
         }
+    }
+
+    #[test]
+    fn a_key_that_was_asked_for_begins_a_group() {
+        let mut synth = Synth::new(0, 500_000, 30, 10);
+        let mut keys = Vec::new();
+        for seq in 0..30 {
+            if seq == 14 {
+                synth.begin_group();
+            }
+            let unit = synth.unit(1);
+            keys.extend(unit.stamp.key.then(|| (seq, unit.nals()[3].to_vec())));
+        }
+        assert_eq!(keys.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [0, 10, 14, 24]);
+        assert!(keys.windows(2).all(|two| two[0].1 != two[1].1), "two in a row differ");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod rtp;
 pub mod rtsp;
 pub mod stamp;
 mod sys;
+pub mod webrtc;
 
 use std::io;
 use std::net::SocketAddr;
@@ -59,6 +60,14 @@ pub enum ProbeError {
         peer: SocketAddr,
         /// What is wrong.
         what: &'static str,
+    },
+    /// A session did not come about.
+    #[error("{peer}: {what}")]
+    Session {
+        /// The server.
+        peer: SocketAddr,
+        /// What is wrong.
+        what: String,
     },
     /// A socket failed.
     #[error("{what}: {source}")]

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::clock::{now_ns, sleep_until};
-use super::door::{self, Offer, Sink, Transport, Url};
+use super::door::{self, Offer, Sink, Sound, Transport, Url};
 use super::h264::Synth;
 use super::{ProbeError, aac};
 
@@ -29,7 +29,7 @@ pub struct Config {
     pub fps: u32,
     /// From one random access point to the next.
     pub group: Duration,
-    /// Whether a silent AAC track goes along.
+    /// Whether a silent track goes along: AAC, over WebRTC Opus.
     pub audio: bool,
 }
 
@@ -112,7 +112,8 @@ fn connect(config: &Config, first: usize, stop: &AtomicBool) -> Result<Vec<Strea
         let synth = Synth::new(index as u16, config.bitrate, config.fps, frames);
         let (sps, pps) = synth.parameter_sets();
         let sink = door::publish(url, config.transport, Offer { sps, pps, audio: config.audio })?;
-        streams.push(Stream { index, url: url.to_string(), sink, synth, video: 0, audio: 0, start_ns: 0 });
+        let sound = sink.sound();
+        streams.push(Stream { index, url: url.to_string(), sink, synth, sound, video: 0, audio: 0, start_ns: 0 });
     }
     let (start_ns, count) = (now_ns(), config.urls.len() as u64);
     for stream in &mut streams {
@@ -126,6 +127,7 @@ struct Stream {
     url: String,
     sink: Box<dyn Sink>,
     synth: Synth,
+    sound: Sound,
     video: u64,
     audio: u64,
     start_ns: u64,
@@ -174,15 +176,19 @@ impl Stream {
         match what {
             Due::Video => {
                 let pts = self.video * 90_000 / u64::from(fps);
+                if self.sink.wants_key() {
+                    self.synth.begin_group();
+                }
                 let unit = self.synth.unit(now_ns());
                 self.sink.video(&unit, pts)?;
                 self.video += 1;
                 Ok(self.start_ns + self.video * SECOND_NS / u64::from(fps))
             }
             Due::Audio => {
-                self.sink.audio(&aac::SILENCE, self.audio * u64::from(aac::FRAME_SAMPLES))?;
+                let samples = u64::from(self.sound.samples);
+                self.sink.audio(self.sound.frame, self.audio * samples)?;
                 self.audio += 1;
-                Ok(self.start_ns + self.audio * u64::from(aac::FRAME_SAMPLES) * SECOND_NS / u64::from(aac::RATE))
+                Ok(self.start_ns + self.audio * samples * SECOND_NS / u64::from(aac::RATE))
             }
             Due::Tend => {
                 let now = now_ns();

@@ -60,6 +60,7 @@ pub struct Packer {
     payload_type: u8,
     ssrc: u32,
     seq: u16,
+    packet_max: usize,
     packets: u32,
     bytes: u32,
 }
@@ -67,7 +68,18 @@ pub struct Packer {
 impl Packer {
     /// A track that starts at sequence number `seq`.
     pub const fn new(payload_type: u8, ssrc: u32, seq: u16) -> Self {
-        Self { payload_type, ssrc, seq, packets: 0, bytes: 0 }
+        Self { payload_type, ssrc, seq, packet_max: PACKET_MAX, packets: 0, bytes: 0 }
+    }
+
+    /// The same with packets of at most so many bytes, header included.
+    #[must_use]
+    pub const fn with_packets_of(self, bytes: usize) -> Self {
+        Self { packet_max: bytes, ..self }
+    }
+
+    /// Its source, and how many packets and payload bytes it has sent, modulo 2^32.
+    pub const fn counts(&self) -> (u32, u32, u32) {
+        (self.ssrc, self.packets, self.bytes)
     }
 
     /// One access unit: leading parameter sets together in a STAP-A, large NAL units in FU-As, the marker on the last.
@@ -88,11 +100,11 @@ impl Packer {
     }
 
     fn nal(&mut self, nal: &[u8], last: bool, timestamp: u32, out: &mut PacketBuf) {
-        if HEADER_LEN + nal.len() <= PACKET_MAX {
+        if HEADER_LEN + nal.len() <= self.packet_max {
             return self.emit(last, timestamp, &[nal], out);
         }
         let indicator = nal[0] & 0x60 | NAL_FU_A;
-        let mut pieces = nal[1..].chunks(PACKET_MAX - HEADER_LEN - 2).peekable();
+        let mut pieces = nal[1..].chunks(self.packet_max - HEADER_LEN - 2).peekable();
         let mut start = 0x80;
         while let Some(piece) = pieces.next() {
             let end = if pieces.peek().is_none() { 0x40 } else { 0 };
@@ -107,6 +119,11 @@ impl Packer {
         let size = (frame.len() as u16) << 3;
         let [high, low] = size.to_be_bytes();
         self.emit(true, timestamp, &[&[0, 16, high, low], frame], out);
+    }
+
+    /// One frame of sound that needs nothing around it (RFC 7587).
+    pub fn frame(&mut self, frame: &[u8], timestamp: u32, out: &mut PacketBuf) {
+        self.emit(true, timestamp, &[frame], out);
     }
 
     /// A sender report (RFC 3550 section 6.4.1) that ties `timestamp` to the wall clock; 28 bytes.
@@ -149,6 +166,8 @@ pub struct Header {
     pub seq: u16,
     /// In the track's clock.
     pub timestamp: u32,
+    /// Who sends.
+    pub ssrc: u32,
     /// Where the payload begins.
     pub payload: usize,
 }
@@ -169,6 +188,7 @@ impl Header {
             marker: fixed[1] & 0x80 != 0,
             seq: u16::from_be_bytes([fixed[2], fixed[3]]),
             timestamp: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
             payload,
         })
     }

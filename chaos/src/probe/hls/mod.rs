@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+pub(super) use viewing::Head;
 pub use viewing::Viewing;
 
 use super::ProbeError;
@@ -69,7 +70,7 @@ fn ask(
     stream.write_all(viewing::request(host, path).as_bytes()).map_err(ProbeError::io("ask"))?;
     let (mut bytes, mut chunk) = (Vec::new(), [0; 16 << 10]);
     loop {
-        if let Some(head) = viewing::Head::parse(&bytes)
+        if let Some(head) = Head::parse(&bytes)
             && let Some(body) = head.body(&bytes).map(|body| body.into_owned())
         {
             return Ok(Answer { status: head.status, location: head.location, body });

@@ -40,18 +40,18 @@ enum Length {
 
 /// The head of an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) status: u16,
+pub(in crate::probe) struct Head {
+    pub(in crate::probe) status: u16,
     /// Bytes of the head itself.
-    pub(super) length: usize,
+    length: usize,
     /// How long the body is.
     length_of_body: Length,
-    pub(super) location: Option<String>,
+    pub(in crate::probe) location: Option<String>,
 }
 
 impl Head {
     /// Reads the head at the beginning of `bytes`, once it is complete.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::probe) fn parse(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).take(16 << 10).position(|four| four == b"\r\n\r\n")?;
         let text = std::str::from_utf8(&bytes[..end]).ok()?;
         let header = |name: &str| {
@@ -71,7 +71,7 @@ impl Head {
     }
 
     /// The body of the answer at the beginning of `bytes`, once it is complete.
-    pub(super) fn body<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    pub(in crate::probe) fn body<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         let rest = bytes.get(self.length..)?;
         match self.length_of_body {
             Length::Bytes(length) => rest.get(..length).map(Cow::Borrowed),

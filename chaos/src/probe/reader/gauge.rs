@@ -71,7 +71,7 @@ pub struct Gauge {
     pub audio: Order,
     /// Parts of HLS segments.
     pub parts: u64,
-    /// AAC frames that arrived.
+    /// Frames of sound that arrived.
     pub audio_frames: u64,
     /// AAC frames missing by their times.
     pub audio_holes: u64,
@@ -79,7 +79,7 @@ pub struct Gauge {
     pub incomplete: u64,
     /// Live units that came too late.
     pub late: u64,
-    /// Units whose bytes are not those that were sent, or of another stream.
+    /// Units whose bytes are not those that were sent, or of another stream; packets that cannot be decrypted.
     pub corrupt: u64,
     /// True once the connection has ended.
     pub ended: bool,
@@ -134,6 +134,11 @@ impl Gauge {
     pub const fn at(mut self, place: u16) -> Self {
         self.place = place;
         self
+    }
+
+    /// Whether the unit under way has said who it is.
+    pub const fn has_stamp(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Whether it compares bytes.
@@ -200,6 +205,16 @@ impl Gauge {
             self.audio_holes += u64::from((hole + aac::FRAME_SAMPLES / 2) / aac::FRAME_SAMPLES);
         }
         self.next_audio = Some(header.timestamp.wrapping_add(frames * aac::FRAME_SAMPLES));
+    }
+
+    /// An Opus packet arrived, which need not be decrypted.
+    pub fn opus_packet(&mut self, packet: &[u8], now_ns: u64, meter: &Meter) {
+        let Some(header) = Header::parse(packet) else { return };
+        if self.audio.note_u16(header.seq) == Arrival::Again {
+            return;
+        }
+        self.note_sound(now_ns, meter);
+        self.audio_frames += 1;
     }
 
     /// An RTMP message arrived in full, of which the end may be cut off.

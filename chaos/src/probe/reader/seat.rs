@@ -11,6 +11,7 @@ use crate::probe::clock::now_ns;
 use crate::probe::door::{Keepalive, Media, Seat};
 use crate::probe::rtmp;
 use crate::probe::sys::{self, Batch, Epoll};
+use crate::probe::webrtc::Reading;
 
 /// Low bits of a token that say which socket of a connection is ready.
 pub(super) const LANE_BITS: u32 = 2;
@@ -89,6 +90,9 @@ impl Connection {
             Media::Interleaved { early: bytes, .. } | Media::Messages { early: bytes, .. } => {
                 early = std::mem::take(bytes);
             }
+            Media::Sealed(reading) => {
+                added = added.and_then(|()| epoll.add(reading.socket().as_fd(), token | LANE_VIDEO));
+            }
             Media::Datagrams { video, audio } => {
                 added = added.and_then(|()| epoll.add(video.0.as_fd(), token | LANE_VIDEO));
                 if let Some((audio, _)) = audio {
@@ -104,7 +108,14 @@ impl Connection {
 
     /// Reads from the socket that `token` names. Returns how many bytes of media and messages came.
     pub(super) fn read(&mut self, token: u64, scratch: &mut Scratch, meter: &mut Meter) -> u64 {
-        let got = match (token & ((1 << LANE_BITS) - 1), &self.media) {
+        let got = match (token & ((1 << LANE_BITS) - 1), &mut self.media) {
+            (_, Media::Sealed(reading)) => match sealed(reading, &mut scratch.whole, &mut self.gauge, meter) {
+                Some(bytes) => return bytes,
+                None => {
+                    self.end();
+                    return 0;
+                }
+            },
             (LANE_VIDEO, Media::Datagrams { video, .. }) => {
                 datagrams(&video.0, scratch, &mut self.gauge, |gauge, packet, now| {
                     gauge.video_packet(packet, now, meter);
@@ -155,7 +166,7 @@ impl Connection {
         }
         let (video, audio) = match self.media {
             Media::Interleaved { video, audio, .. } => (Some(video), audio),
-            Media::Datagrams { .. } | Media::Messages { .. } | Media::Parts(_) => (None, None),
+            _ => (None, None),
         };
         let gauge = &mut self.gauge;
         let walked = self.wire.feed(bytes, |channel, packet, _| {
@@ -170,6 +181,12 @@ impl Connection {
 
     /// Keeps the session open.
     pub(super) fn tend(&mut self, now_ns: u64) {
+        if let Media::Sealed(reading) = &mut self.media
+            && !self.gauge.ended
+            && !reading.tend(now_ns, &self.gauge)
+        {
+            return self.end();
+        }
         if let (Media::Messages { .. }, Some(control)) = (&self.media, &self.control)
             && self.received.0 > self.received.1 + ACKNOWLEDGED_BYTES
         {
@@ -195,6 +212,21 @@ impl Connection {
         self.control = None;
         self.gauge.ended = true;
     }
+}
+
+/// Takes all that a session's socket has, but not for ever; `None` when the server has ended it.
+fn sealed(reading: &mut Reading, batch: &mut Batch, gauge: &mut Gauge, meter: &mut Meter) -> Option<u64> {
+    // An error is an ICMP message about something of ours.
+    let count = batch.recv(reading.socket().as_fd()).unwrap_or(0);
+    let (now, mut bytes) = (now_ns(), 0);
+    for index in 0..count {
+        let (datagram, len) = batch.datagram(index);
+        bytes += len as u64;
+        if !reading.datagram(datagram, now, gauge, meter) {
+            return None;
+        }
+    }
+    Some(bytes)
 }
 
 fn datagrams(

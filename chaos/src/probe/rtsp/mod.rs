@@ -7,3 +7,4 @@ mod sdp;
 
 pub use play::play;
 pub use record::{RecordSink, record};
+pub(super) use sdp::base64;

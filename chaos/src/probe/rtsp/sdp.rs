@@ -65,7 +65,7 @@ fn resolve(control: &str, base: &str) -> String {
 }
 
 /// RFC 4648 section 4.
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub(in crate::probe) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for three in bytes.chunks(3) {
