@@ -19,8 +19,9 @@ use super::tls::Certificate;
 use crate::auth::Authenticator;
 use crate::config::{Config, HlsVariant};
 use crate::egress::segments::{Muxer, MuxerConfig, Muxers, Windows};
-use crate::hls::{Door, DoorConfig, SessionRecord, Shared, listener};
+use crate::hls::{Door, DoorConfig, SessionRecord, Shared};
 use crate::http::{HlsMuxerInfo, HlsSessionInfo, Timestamp};
+use crate::web;
 use crate::worker::admission::Admission;
 use crate::worker::{Pool, Worker};
 
@@ -183,7 +184,7 @@ fn run(worker: &Rc<Worker>, listener: TcpListener, tls: Option<TlsAcceptor>, sha
         actix_rt::spawn(alive.clone().run(remux_always(door.clone())));
     }
     actix_rt::spawn(alive.clone().run(async move {
-        if let Err(error) = listener::accept(door, listener).await {
+        if let Err(error) = web::accept(door, listener).await {
             error!("HLS: {error}");
         }
     }));

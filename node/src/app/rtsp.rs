@@ -136,7 +136,7 @@ fn run(
     alive: &Alive,
 ) {
     let udp = match (part.rtp, part.rtcp) {
-        (Some(rtp), Some(rtcp)) => match (UdpPort::new(rtp, Port::Rtp), UdpPort::new(rtcp, Port::Rtcp)) {
+        (Some(rtp), Some(rtcp)) => match (UdpPort::new(rtp), UdpPort::new(rtcp)) {
             (Ok(rtp), Ok(rtcp)) => Some(Rc::new(UdpPair { rtp, rtcp })),
             (Err(error), _) | (_, Err(error)) => {
                 error!("RTP: {error}");
@@ -147,8 +147,8 @@ fn run(
     };
     let door = Rc::new(Door { shared: shared.clone(), worker, udp: udp.clone(), tls, trusted_proxies });
     if let Some(pair) = udp {
-        actix_rt::spawn(receive(|pair| &pair.rtp, pair.clone(), shared.clone(), alive.clone()));
-        actix_rt::spawn(receive(|pair| &pair.rtcp, pair, shared.clone(), alive.clone()));
+        actix_rt::spawn(receive(Port::Rtp, pair.clone(), shared.clone(), alive.clone()));
+        actix_rt::spawn(receive(Port::Rtcp, pair, shared.clone(), alive.clone()));
     }
     for (listener, secure) in [(part.plain, false), (part.secure, true)] {
         if let Some(listener) = listener {
@@ -164,10 +164,14 @@ fn run(
 
 /// Receives from one socket while its generation lasts, and after that while sessions hold it: as long as it is open the
 /// kernel may prefer it to that of the next generation.
-async fn receive(port: fn(&UdpPair) -> &UdpPort, pair: Rc<UdpPair>, shared: Arc<Shared>, alive: Alive) {
-    alive.run(port(&pair).receive(&shared.routes)).await;
+async fn receive(port: Port, pair: Rc<UdpPair>, shared: Arc<Shared>, alive: Alive) {
+    let socket = match port {
+        Port::Rtp => &pair.rtp,
+        Port::Rtcp => &pair.rtcp,
+    };
+    alive.run(socket.receive(port, &shared.routes)).await;
     // The tasks of both sockets have it themselves.
     while Rc::strong_count(&pair) > 2 {
-        let _ = tokio::time::timeout(HELD_ROUND, port(&pair).receive(&shared.routes)).await;
+        let _ = tokio::time::timeout(HELD_ROUND, socket.receive(port, &shared.routes)).await;
     }
 }

@@ -1,19 +1,23 @@
 //! What all HLS viewers of a node share, and what those of one worker do.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use tokio_rustls::TlsAcceptor;
 use weft_cluster::Fabric;
 
+use super::request;
 use super::session::Sessions;
 use super::token::Seal;
 use crate::auth::Authenticator;
 use crate::config::network::IpRange;
 use crate::egress::segments::Muxers;
+use crate::web::{Body, Site};
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
 
@@ -101,4 +105,29 @@ pub struct Door {
     pub worker: Rc<Worker>,
     /// For encrypted connections.
     pub tls: Option<TlsAcceptor>,
+}
+
+impl Site for Door {
+    const NAME: &'static str = "HLS";
+
+    fn admission(&self) -> &Arc<Admission> {
+        &self.shared.admission
+    }
+
+    fn tls(&self) -> Option<&TlsAcceptor> {
+        self.tls.as_ref()
+    }
+
+    fn write_timeout(&self) -> Duration {
+        self.shared.config().write_timeout
+    }
+
+    fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        secure: bool,
+    ) -> impl Future<Output = Response<Body>> + 'static {
+        request::answer(self, request, peer, secure)
+    }
 }

@@ -3,7 +3,7 @@
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_SECURITY_POLICY;
 
-use super::body::Body;
+use crate::web::Body;
 use super::respond::{Answer, NEVER_KEPT, ok};
 
 /// The page may run its own script and style and talk to this server; nothing else.

@@ -14,7 +14,7 @@ use weft_proto::id::PathName;
 use weft_proto::query::parameter;
 
 use super::asking::Asking;
-use super::body::Body;
+use crate::web::Body;
 use super::door::{Door, Shared};
 use super::page;
 use super::respond::{

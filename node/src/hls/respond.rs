@@ -9,7 +9,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use super::body::Body;
+use crate::web::Body;
 use crate::auth::web::allow_origin;
 
 pub(super) type Answer = Response<Body>;

@@ -1,8 +1,8 @@
 //! UDP ports that all sessions of a node share: packets in find their session by address, packets out go in GSO batches.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
-use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -115,17 +115,16 @@ impl Routes {
 pub struct UdpPort {
     socket: UdpSocket,
     state: UdpSocketState,
-    port: Port,
     /// Bound to an IPv6 address, so that IPv4 peers have mapped ones.
     is_ipv6: bool,
 }
 
 impl UdpPort {
     /// Takes a bound socket. Must be called on the worker's runtime.
-    pub fn new(socket: std::net::UdpSocket, port: Port) -> io::Result<Self> {
+    pub fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let is_ipv6 = socket.local_addr()?.is_ipv6();
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state, port, is_ipv6 })
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, is_ipv6 })
     }
 
     /// Where it is bound.
@@ -135,11 +134,22 @@ impl UdpPort {
 
     /// Sends one datagram, or several of `segment` bytes (the last may be shorter) in one call.
     pub fn try_send(&self, to: SocketAddr, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
+        self.try_send_from(None, to, contents, segment)
+    }
+
+    /// The same from one of the machine's addresses: a client that has asked another one does not take the answer.
+    pub fn try_send_from(
+        &self,
+        from: Option<IpAddr>,
+        to: SocketAddr,
+        contents: &[u8],
+        segment: Option<usize>,
+    ) -> io::Result<()> {
         let destination = match to {
             SocketAddr::V4(to) if self.is_ipv6 => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
             to => to,
         };
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: from };
         self.socket.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.socket), &transmit))
     }
 
@@ -150,7 +160,7 @@ impl UdpPort {
 
     /// Reads datagrams for ever and gives each to its session. Those of unknown senders are dropped: nobody is answered
     /// who has not set up a session.
-    pub async fn receive(&self, routes: &Routes) {
+    pub async fn receive(&self, port: Port, routes: &Routes) {
         let mut buffer = BytesMut::new();
         loop {
             if self.socket.readable().await.is_err() {
@@ -163,8 +173,8 @@ impl UdpPort {
                 match self.socket.try_recv_buf_from(&mut buffer) {
                     Ok((length, sender)) => {
                         let bytes = buffer.split_to(length).freeze();
-                        if let Some((inbox, tag)) = routes.find(self.port, sender) {
-                            inbox.deliver(Datagram { tag, port: self.port, bytes });
+                        if let Some((inbox, tag)) = routes.find(port, sender) {
+                            inbox.deliver(Datagram { tag, port, bytes });
                         }
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -175,9 +185,49 @@ impl UdpPort {
             tokio::task::yield_now().await;
         }
     }
+
+    /// Reads datagrams for ever, as many at once as the kernel has put together (GRO), and gives each to `take` with its
+    /// sender and the address of this machine that it was sent to. `turn` ends each turn.
+    pub async fn receive_all(
+        &self,
+        mut take: impl FnMut(SocketAddr, Option<IpAddr>, Bytes),
+        mut turn: impl FnMut(),
+    ) {
+        let mut buffer = vec![0; RECEIVE_BYTES];
+        loop {
+            if self.socket.readable().await.is_err() {
+                return;
+            }
+            for _ in 0..READS_PER_TURN {
+                let mut meta = [RecvMeta::default()];
+                let received = self.socket.try_io(Interest::READABLE, || {
+                    let mut slices = [IoSliceMut::new(&mut buffer)];
+                    self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta)
+                });
+                match received {
+                    Ok(_) => {
+                        let [RecvMeta { addr, len, stride, dst_ip, .. }] = meta;
+                        let whole = Bytes::copy_from_slice(&buffer[..len.min(RECEIVE_BYTES)]);
+                        let to = dst_ip.map(|to| to.to_canonical());
+                        (0..len).step_by(stride.max(1)).for_each(|at| {
+                            take(canonical(addr), to, whole.slice(at..(at + stride).min(whole.len())));
+                        });
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An earlier datagram could not be delivered (ICMP): says nothing about the next.
+                    Err(_) => {}
+                }
+            }
+            turn();
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
+/// Bytes of datagrams that the kernel may put together: what a length of UDP can say.
+const RECEIVE_BYTES: usize = 64 << 10;
+
 /// An IPv4 client of an IPv6 socket has a mapped address; sessions know it by its plain one.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -117,6 +117,16 @@ impl Header {
         header[8..12].copy_from_slice(&ssrc.to_be_bytes());
     }
 
+    /// Says of a written header that an extension follows it.
+    pub const fn set_extension(header: &mut [u8; HEADER_BYTES]) {
+        header[0] |= EXTENSION;
+    }
+
+    /// Says of a written header that no padding follows its payload.
+    pub(super) const fn clear_padding(header: &mut [u8; HEADER_BYTES]) {
+        header[0] &= !PADDING;
+    }
+
     /// The fields of a header's fixed part, whatever its version.
     pub fn read(fixed: &[u8; HEADER_BYTES]) -> Self {
         let [_, second, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3] = *fixed;
@@ -128,6 +138,30 @@ impl Header {
             ssrc: u32::from_be_bytes([i0, i1, i2, i3]),
         }
     }
+}
+
+/// A packet taken apart.
+pub(super) struct Parts<'a> {
+    /// Fixed header, CSRC list and extension: [`HEADER_BYTES`] at least.
+    pub(super) head: &'a [u8],
+    /// The payload without padding.
+    pub(super) payload: &'a [u8],
+}
+
+/// Takes a packet apart as [`Packet::parse`] does.
+pub(super) fn parts(datagram: &[u8]) -> Option<Parts<'_>> {
+    let first = *datagram.first().filter(|first| **first >> 6 == 2)?;
+    let (head, payload) = datagram.split_at(payload_start(datagram)?);
+    let padding = if first & PADDING != 0 { padding_bytes(payload) } else { 0 };
+    Some(Parts { head, payload: &payload[..payload.len() - padding] })
+}
+
+/// The extension of a packet that has one (RFC 3550 section 5.3.1): what its profile says, and its bytes.
+pub(super) fn extension(datagram: &[u8]) -> Option<(u16, &[u8])> {
+    let first = *datagram.first().filter(|first| **first & EXTENSION != 0)?;
+    let head = parts(datagram)?.head.get(HEADER_BYTES + 4 * usize::from(first & 0x0f)..)?;
+    let (fixed, rest) = head.split_first_chunk::<4>()?;
+    Some((u16::from_be_bytes([fixed[0], fixed[1]]), rest))
 }
 
 /// Where the payload begins: after the CSRC list and the extension (RFC 3550 section 5.3.1), if all of it is there.

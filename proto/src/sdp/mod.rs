@@ -14,7 +14,7 @@ pub(crate) use names::label_named;
 pub use parse::{SdpError, parse};
 pub use write::{WriteDelivery, WriteParams, is_described, payload_type, write};
 
-use crate::media::Track;
+use crate::media::{Kind, Track};
 
 /// What an SDP says, as far as we use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub struct Session {
     pub control: Option<String>,
     /// The media sections in order; one to [`crate::limits::TRACKS_MAX`].
     pub media: Vec<MediaDescription>,
+}
+
+/// The track that one format makes: of pictures or of sound, under this payload type, with the values of its `rtpmap` and `fmtp`.
+pub(crate) fn track_of(kind: Kind, payload_type: u8, rtpmap: &str, fmtp: Option<&str>) -> Track {
+    let media = if kind == Kind::Video { "video" } else { "audio" };
+    media::Format { media, payload_type, rtpmap: Some(rtpmap), fmtp }.track().0
 }
 
 /// One media section.

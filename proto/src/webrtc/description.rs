@@ -369,4 +369,4 @@ fn has(attributes: &[Attribute], name: &str) -> bool {
 
 #[cfg(test)]
 #[path = "description_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 use super::*;
 
 /// What Chromium offers to publish a camera and a microphone, with fewer codecs.
-const PUBLISHER: &str = "v=0\r\n\
+pub(crate) const PUBLISHER: &str = "v=0\r\n\
 o=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
 a=group:BUNDLE 0 1\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS stream\r\n\
 m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
@@ -25,7 +25,7 @@ a=fmtp:104 apt=103\r\na=ssrc-group:FID 2231627014 632943048\r\na=ssrc:2231627014
 a=ssrc:632943048 cname:4TOk42mSjXCkVIa6\r\n";
 
 /// What a reader offers that wants layers and data channels as well.
-const OTHERS: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v d\r\na=ice-lite\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\n\
+pub(crate) const OTHERS: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v d\r\na=ice-lite\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\n\
 a=setup:active\r\na=fingerprint:sha-1 AA:BB\r\n\
 a=fingerprint:SHA-256 00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:15:16:17:18:19:1a:1b:1c:1d:1e:1f\r\n\
 m=video 0 UDP/TLS/RTP/SAVPF 100\r\na=bundle-only\r\na=mid:v\r\na=rtcp-mux\r\na=rtpmap:100 AV1/90000\r\na=rtcp-fb:* nack\r\n\

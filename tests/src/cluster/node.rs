@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -138,7 +138,7 @@ impl Node {
             doors: setup.all_doors.then(Doors::free),
             workers: setup.workers,
             api: ports::tcp(),
-            mesh: tcp_and_udp(),
+            mesh: ports::tcp_and_udp(),
             folder,
             bootstrap: String::new(),
             program: tools::weft(),
@@ -399,16 +399,4 @@ impl Node {
 pub(super) fn get(api: SocketAddr, path: &str) -> Option<Value> {
     let answer = http::send("GET", api, path, "", ANSWER).ok().filter(|answer| answer.status == 200)?;
     serde_json::from_str(&answer.body).ok()
-}
-
-/// A port that is free for both, and the next one for UDP: relays listen there.
-fn tcp_and_udp() -> u16 {
-    for _ in 0..1000 {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("bind to any TCP port");
-        let port = tcp.local_addr().expect("a bound socket has an address").port();
-        if port < u16::MAX && [port, port + 1].iter().all(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok()) {
-            return port;
-        }
-    }
-    panic!("no port is free for TCP and UDP");
 }

@@ -1,4 +1,4 @@
-//! Bodies that are shared with other viewers: pieces that somebody made once.
+//! Bodies that are shared with other clients: pieces that somebody made once.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,22 +10,28 @@ use smallvec::SmallVec;
 
 /// The pieces that are still to be sent.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub struct Body {
     pieces: SmallVec<[Bytes; 1]>,
     next: usize,
     left: u64,
 }
 
 impl Body {
-    pub(super) fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+    /// A body of these pieces, in order.
+    pub fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         let pieces: SmallVec<[Bytes; 1]> = pieces.into_iter().collect();
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
         Self { pieces, next: 0, left }
     }
 
     /// Bytes that are still to be sent.
-    pub(super) const fn len(&self) -> u64 {
+    pub const fn len(&self) -> u64 {
         self.left
+    }
+
+    /// Whether nothing is left to be sent.
+    pub const fn is_empty(&self) -> bool {
+        self.left == 0
     }
 }
 

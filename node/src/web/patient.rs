@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Wraps a stream. Reading is bound by whoever reads; writing is bound here.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     limit: Duration,
     /// Runs while a write waits.
@@ -19,7 +19,7 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) const fn new(stream: S, limit: Duration) -> Self {
+    pub(crate) const fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 

@@ -1,9 +1,19 @@
 //! RTCP: compound packets read leniently and written strictly (RFC 3550 section 6, RFC 4585 section 6, RFC 5104).
 //!
 //! Reading borrows from the datagram and allocates nothing; what is malformed ends the walk, it is never an error, for
-//! media must not stop over a camera's bad report.
+//! media must not stop over a camera's bad report. [`write`] appends; [`transport`] is the feedback about all packets of a
+//! transport, both ways.
+
+pub mod transport;
+pub mod write;
 
 use crate::time::NtpTime;
+
+pub use transport::{Arrival, FeedbackHead, TransportFeedback, write_transport_feedback};
+pub use write::{
+    write_bye, write_full_intra_request, write_nack, write_picture_loss, write_receiver_estimate,
+    write_receiver_report, write_sender_report,
+};
 
 /// One RTCP packet of a compound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +74,15 @@ pub enum RtcpItem<'a> {
         media: u32,
         /// Which packets.
         lost: Nacks<'a>,
+    },
+    /// When each packet of a transport came (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
+    TransportFeedback(TransportFeedback<'a>),
+    /// What a receiver believes that the way carries (REMB, draft-alvestrand-rmcat-remb-03 section 2.2).
+    ReceiverEstimate {
+        /// Bits per second, everything above IP counted, of all the sources together.
+        bits: u64,
+        /// Whose media.
+        media: Sources<'a>,
     },
     /// Something else.
     Unknown {
@@ -134,6 +153,17 @@ impl Nacks<'_> {
     }
 }
 
+/// Synchronisation sources, at most 255.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources<'a>(&'a [u8]);
+
+impl Sources<'_> {
+    /// The sources in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.0.as_chunks().0.iter().map(|ssrc| u32::from_be_bytes(*ssrc))
+    }
+}
+
 /// Walks the packets of a compound. A length beyond the datagram is cut to it; the walk ends at what is not RTCP.
 pub const fn parse(datagram: &[u8]) -> RtcpItems<'_> {
     RtcpItems { rest: datagram }
@@ -191,12 +221,17 @@ fn read_item(packet_type: u8, count: u8, body: &[u8]) -> Option<RtcpItem<'_>> {
             let (name, data) = rest.split_first_chunk()?;
             Some(RtcpItem::App { ssrc, name: *name, data })
         }
-        (TRANSPORT_FEEDBACK, 1) => Some(RtcpItem::Nack { media: word(rest, 0)?, lost: Nacks(&rest[4..]) }),
-        (PAYLOAD_FEEDBACK, 1) => Some(RtcpItem::PictureLoss { media: word(rest, 0)? }),
-        (PAYLOAD_FEEDBACK, 4) => {
+        (TRANSPORT_FEEDBACK, NACK) => Some(RtcpItem::Nack { media: word(rest, 0)?, lost: Nacks(&rest[4..]) }),
+        (PAYLOAD_FEEDBACK, PLI) => Some(RtcpItem::PictureLoss { media: word(rest, 0)? }),
+        (PAYLOAD_FEEDBACK, FIR) => {
             // The media source stands in the entry, not in the head (RFC 5104 section 4.3.1.2).
             Some(RtcpItem::FullIntraRequest { media: word(rest, 4)?, sequence: *rest.get(8)? })
         }
+        (TRANSPORT_FEEDBACK, ARRIVALS) => {
+            let media = word(rest, 0)?;
+            Some(RtcpItem::TransportFeedback(TransportFeedback::read(ssrc, media, &rest[4..])?))
+        }
+        (PAYLOAD_FEEDBACK, AFB) => read_receiver_estimate(rest),
         _ => None,
     }
 }
@@ -229,6 +264,21 @@ fn read_sdes(count: u8, mut body: &[u8]) -> Option<RtcpItem<'_>> {
     None
 }
 
+/// ```text
+/// |         unused (0)            | "REMB" | n | exponent (6) mantissa (18) | n sources |
+/// ```
+fn read_receiver_estimate(rest: &[u8]) -> Option<RtcpItem<'_>> {
+    if word(rest, 4)? != REMB {
+        return None;
+    }
+    let rate = word(rest, 8)?;
+    let (exponent, mantissa) = (rate >> 18 & 0x3f, u64::from(rate & 0x3_ffff));
+    // What does not fit is more than any way carries.
+    let bits = if exponent > mantissa.leading_zeros() { u64::MAX } else { mantissa << exponent };
+    let whole = usize::from(rest[8]).min(rest.len() / 4 - 3);
+    Some(RtcpItem::ReceiverEstimate { bits, media: Sources(&rest[12..12 + 4 * whole]) })
+}
+
 /// A string behind a byte with its length.
 fn text(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first()?;
@@ -253,62 +303,6 @@ impl ReportBlock {
             delay: word(20),
         }
     }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        let lost = self.lost as u32 & 0x00ff_ffff | u32::from(self.fraction_lost) << 24;
-        put(out, &[self.ssrc, lost, self.highest_sequence, self.jitter, self.last_report, self.delay]);
-    }
-}
-
-/// Appends a sender report with a canonical name (RFC 3550 sections 6.4.1 and 6.5). The first 31 reports are written.
-pub fn write_sender_report(out: &mut Vec<u8>, info: &SenderInfo, reports: &[ReportBlock], cname: &str) {
-    let reports = &reports[..reports.len().min(REPORTS_MAX)];
-    put_head(out, reports.len(), SENDER_REPORT, 6 + 6 * reports.len());
-    let ntp = info.ntp.0;
-    put(out, &[info.ssrc, (ntp >> 32) as u32, ntp as u32, info.rtp_timestamp, info.packets, info.octets]);
-    reports.iter().for_each(|report| report.write(out));
-    put_sdes(out, info.ssrc, cname);
-}
-
-/// Appends a receiver report with a canonical name (RFC 3550 sections 6.4.2 and 6.5). The first 31 reports are written.
-pub fn write_receiver_report(out: &mut Vec<u8>, ssrc: u32, reports: &[ReportBlock], cname: &str) {
-    put_receiver_report(out, ssrc, reports);
-    put_sdes(out, ssrc, cname);
-}
-
-/// Appends a goodbye (RFC 3550 section 6.6), behind the empty receiver report that a compound has to begin with.
-pub fn write_bye(out: &mut Vec<u8>, ssrc: u32) {
-    put_receiver_report(out, ssrc, &[]);
-    put_head(out, 1, BYE, 1);
-    put(out, &[ssrc]);
-}
-
-fn put_receiver_report(out: &mut Vec<u8>, ssrc: u32, reports: &[ReportBlock]) {
-    let reports = &reports[..reports.len().min(REPORTS_MAX)];
-    put_head(out, reports.len(), RECEIVER_REPORT, 1 + 6 * reports.len());
-    put(out, &[ssrc]);
-    reports.iter().for_each(|report| report.write(out));
-}
-
-fn put_sdes(out: &mut Vec<u8>, ssrc: u32, cname: &str) {
-    let cname = &cname.as_bytes()[..cname.len().min(255)];
-    // The item, then at least one zero byte, up to a multiple of four.
-    let words = (2 + cname.len()) / 4 + 1;
-    put_head(out, 1, SDES, 1 + words);
-    put(out, &[ssrc]);
-    let end = out.len() + 4 * words;
-    out.extend_from_slice(&[CNAME, cname.len() as u8]);
-    out.extend_from_slice(cname);
-    out.resize(end, 0);
-}
-
-fn put_head(out: &mut Vec<u8>, count: usize, packet_type: u8, words: usize) {
-    let [high, low] = (words as u16).to_be_bytes();
-    out.extend_from_slice(&[2 << 6 | count as u8, packet_type, high, low]);
-}
-
-fn put(out: &mut Vec<u8>, words: &[u32]) {
-    words.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
 }
 
 const SENDER_REPORT: u8 = 200;
@@ -319,6 +313,18 @@ const APP: u8 = 204;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 
+/// Formats of feedback about the transport: lost packets, arrivals.
+const NACK: u8 = 1;
+const ARRIVALS: u8 = 15;
+
+/// Formats of feedback about payloads: lost pictures, requests for one, the application's own.
+const PLI: u8 = 1;
+const FIR: u8 = 4;
+const AFB: u8 = 15;
+
+/// The unique identifier of an estimate among the application's own feedback.
+const REMB: u32 = u32::from_be_bytes(*b"REMB");
+
 /// The SDES item of the canonical name (RFC 3550 section 6.5.1).
 const CNAME: u8 = 1;
 
@@ -328,5 +334,4 @@ const REPORT_BYTES: usize = 24;
 const REPORTS_MAX: usize = 31;
 
 #[cfg(test)]
-#[path = "rtcp_tests.rs"]
 mod tests;

@@ -109,6 +109,56 @@ fn the_name_is_found_behind_other_items_and_chunks() {
     assert_eq!(items(&bytes), [RtcpItem::Sdes { ssrc: 2, cname: b"me" }]);
 }
 
+#[test]
+fn lost_packets_are_asked_for_in_as_few_entries_as_possible() {
+    let mut bytes = Vec::new();
+    write_nack(&mut bytes, 1, 2, &[65_534, 65_535, 65_535, 0, 14, 15, 32]);
+    // 65534 and the 16 after it reach 14; 15 has an entry of its own, 32 is 17 behind it.
+    let expected = [0x81, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xfe, 0x80, 0x03, 0, 15, 0, 0, 0, 32, 0, 0];
+    assert_eq!(bytes, expected);
+    write_nack(&mut bytes, 1, 2, &[]);
+    assert_eq!(bytes, expected, "nothing to ask for");
+}
+
+#[test]
+fn pictures_are_asked_for_as_the_standards_draw_it() {
+    let mut bytes = Vec::new();
+    write_picture_loss(&mut bytes, 1, 2);
+    write_full_intra_request(&mut bytes, 1, 2, 9);
+    let pli = [0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 9, 0, 0, 0];
+    assert_eq!(bytes, [&pli[..], &fir].concat());
+}
+
+#[test]
+fn the_estimate_of_a_receiver_is_read() {
+    // As Chrome says it: 8,927,168 bits per second of one source.
+    let bytes = [0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 26, 32, 223, 72, 116, 237, 22];
+    let [RtcpItem::ReceiverEstimate { bits: 8_927_168, media }] = items(&bytes)[..] else {
+        panic!("{:?}", items(&bytes))
+    };
+    assert_eq!(media.iter().collect::<Vec<_>>(), [1_215_622_422]);
+    let mut written = Vec::new();
+    write_receiver_estimate(&mut written, 1, 8_927_168, &[1_215_622_422]);
+    assert_eq!(written, bytes);
+}
+
+#[test]
+fn hostile_estimates_are_read_for_what_they_are() {
+    let estimate = |count: u8, rate: [u8; 3], rest: &[u8]| {
+        let head = [0x8f, 206, 0, 255, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', count];
+        [&head[..], &rate, rest].concat()
+    };
+    let bytes = estimate(255, [0xff; 3], &[0, 0, 0, 7, 1]);
+    let [RtcpItem::ReceiverEstimate { bits: u64::MAX, media }] = items(&bytes)[..] else { panic!() };
+    assert_eq!(media.iter().collect::<Vec<_>>(), [7], "no more than there is");
+    let none = estimate(0, [0xfc, 0, 0], &[]);
+    assert!(matches!(items(&none)[..], [RtcpItem::ReceiverEstimate { bits: 0, .. }]));
+    let unknown = RtcpItem::Unknown { packet_type: 206, count: 15 };
+    assert_eq!(items(&none[..16]), [unknown]);
+    assert_eq!(items(&[&none[..12], b"APPL", &[0; 4]].concat()), [unknown], "of another application");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(mut bytes: Vec<u8>, packet_type in 199u8..208, count in 0u8..32, padding: bool) {
@@ -119,9 +169,33 @@ proptest! {
                 RtcpItem::SenderReport { reports, .. } | RtcpItem::ReceiverReport { reports, .. } => {
                     prop_assert!(reports.iter().count() <= REPORTS_MAX);
                 }
+                RtcpItem::ReceiverEstimate { media, .. } => prop_assert!(media.iter().len() <= bytes.len() / 4),
+                RtcpItem::TransportFeedback(feedback) => {
+                    prop_assert!(feedback.arrivals().count() <= 7 * bytes.len().max(usize::from(feedback.count)));
+                }
                 RtcpItem::Nack { lost, .. } => prop_assert!(lost.iter().count() <= bytes.len() * 17),
                 _ => {}
             }
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read_again(first: u16, steps in prop::collection::vec(1u16..40, 0..200)) {
+        let mut lost = vec![first];
+        steps.iter().for_each(|step| lost.push(lost[lost.len() - 1].wrapping_add(*step)));
+        let mut bytes = Vec::new();
+        write_nack(&mut bytes, 1, 2, &lost);
+        let items = items(&bytes);
+        let [RtcpItem::Nack { media: 2, lost: read }] = items[..] else { panic!("{items:?}") };
+        prop_assert_eq!(read.iter().collect::<Vec<_>>(), lost);
+    }
+
+    #[test]
+    fn an_estimate_is_said_to_18_bits(bits in 0u64..1 << 60) {
+        let mut bytes = Vec::new();
+        write_receiver_estimate(&mut bytes, 1, bits, &[2, 3]);
+        let items = items(&bytes);
+        let [RtcpItem::ReceiverEstimate { bits: read, .. }] = items[..] else { panic!("{items:?}") };
+        prop_assert!(read <= bits && bits - read <= bits >> 17);
     }
 }
