@@ -18,7 +18,14 @@ pub fn publish_rtsp(server: &Server, path: &str, gop_seconds: u32, transport: &s
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
-/// The same over RTMP.
+/// The same, over TCP, with a keyframe every second and Opus.
+pub fn publish_opus(server: &Server, path: &str) -> Process {
+    let mut ffmpeg = encoder(1);
+    ffmpeg.args(["-c:a", "libopus", "-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
+
+/// The same with AAC over RTMP.
 pub fn publish_rtmp(server: &Server, path: &str, gop_seconds: u32) -> Process {
     let mut ffmpeg = encoder(gop_seconds);
     ffmpeg.args(["-f", "flv"]).arg(server.rtmp(path));

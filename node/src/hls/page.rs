@@ -3,8 +3,8 @@
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_SECURITY_POLICY;
 
-use crate::web::Body;
 use super::respond::{Answer, NEVER_KEPT, ok};
+use crate::web::Body;
 
 /// The page may run its own script and style and talk to this server; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \

@@ -14,7 +14,6 @@ use weft_proto::id::PathName;
 use weft_proto::query::parameter;
 
 use super::asking::Asking;
-use crate::web::Body;
 use super::door::{Door, Shared};
 use super::page;
 use super::respond::{
@@ -24,6 +23,7 @@ use super::session::{Known, Newcomer, SessionRecord};
 use crate::auth::web::Shown;
 use crate::auth::{Action, AuthRequest, Decision, Protocol, same};
 use crate::egress::segments::{Answer as Made, Muxer, OpenError};
+use crate::web::Body;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 

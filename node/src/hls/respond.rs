@@ -9,8 +9,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::web::Body;
 use crate::auth::web::allow_origin;
+use crate::web::Body;
 
 pub(super) type Answer = Response<Body>;
 

@@ -101,11 +101,8 @@ impl Recording {
 
 fn expected(media: &MediaDescription) -> Expected {
     let lengths = media.au_headers;
-    let format = Format {
-        size_length: lengths.size,
-        index_length: lengths.index,
-        index_delta_length: lengths.index_delta,
-    };
+    let format =
+        Format { size_length: lengths.size, index_length: lengths.index, index_delta_length: lengths.index_delta };
     Expected { track: media.track.clone(), payload_type: media.payload_type, format }
 }
 

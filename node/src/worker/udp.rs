@@ -188,11 +188,7 @@ impl UdpPort {
 
     /// Reads datagrams for ever, as many at once as the kernel has put together (GRO), and gives each to `take` with its
     /// sender and the address of this machine that it was sent to. `turn` ends each turn.
-    pub async fn receive_all(
-        &self,
-        mut take: impl FnMut(SocketAddr, Option<IpAddr>, Bytes),
-        mut turn: impl FnMut(),
-    ) {
+    pub async fn receive_all(&self, mut take: impl FnMut(SocketAddr, Option<IpAddr>, Bytes), mut turn: impl FnMut()) {
         let mut buffer = vec![0; RECEIVE_BYTES];
         loop {
             if self.socket.readable().await.is_err() {

@@ -22,6 +22,8 @@
   /** Milliseconds that a node may take to answer when there is another one, and when there is none. */
   const ANSWER = 700;
   const ANSWER_ALONE = 3000;
+  /** The same while the browser may be asking a person for user and password. */
+  const PROMPT = 60000;
   /** Milliseconds that an offer may take: a node may wait for a path that it has just heard of. */
   const OFFER = 10000;
   /** Milliseconds from the answer until media can flow. */
@@ -273,6 +275,7 @@
     #state = 'closed';
     #words = '';
     #wake = () => {};
+    #wasMade = false;
     /** Odd while it runs; another number for each run. */
     #life = 0;
     #leave = () => this.#end({ keepalive: true });
@@ -352,13 +355,15 @@
     /** Makes one connection and looks after it until it ends. */
     async #attempt(isOver) {
       const patience = () => (this.#endpoints.length > 1 ? ANSWER : ANSWER_ALONE);
+      const mayAsk = !this.#wasMade && !this.#headers.Authorization && this.#endpoints[0].origin === location.origin;
       const say = (state, words) => { if (!isOver()) this.#say(state, words); };
       const connection = new Connection(this.#endpoints[0], this.#headers, this.#roles);
       this.#connection = connection;
       let wasMade = false;
       try {
-        await connection.open(patience(), (header) => this.#learn(header));
+        await connection.open(mayAsk ? PROMPT : patience(), (header) => this.#learn(header));
         wasMade = true;
+        this.#wasMade = true;
         say('connected', '');
         await connection.watch(patience, say);
       } catch (error) {
