@@ -132,6 +132,7 @@ async function state() {
     keyframes: picture.keyFramesDecoded || picture.keyFramesEncoded || 0,
     width: video ? video.videoWidth : 0,
     paused: video ? video.paused : true,
+    time: video ? video.currentTime : 0,
     video: codecs[picture.codecId] || '',
     audio: codecs[sound.codecId] || '',
     level: sound.audioLevel || 0,
