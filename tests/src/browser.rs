@@ -15,16 +15,41 @@ pub struct Browser {
     screenshot: PathBuf,
 }
 
+/// What a browser does on a page for WebRTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It plays.
+    Read,
+    /// It presses the button of a publisher page, and gives its own camera and microphone.
+    Publish,
+    /// A script in it publishes pictures that tell the time, and a tone.
+    Clock,
+}
+
 impl Browser {
-    /// Opens a page. `screenshot` is where [`Self::screenshot`] puts its picture.
+    /// Opens a page that plays HLS. `screenshot` is where [`Self::screenshot`] puts its picture.
     pub fn open(url: &str, screenshot: &Path) -> Self {
+        Self::start(&["watch.mjs", url], screenshot)
+    }
+
+    /// Opens a page for WebRTC.
+    pub fn open_webrtc(role: Role, url: &str, screenshot: &Path) -> Self {
+        let role = match role {
+            Role::Read => "read",
+            Role::Publish => "publish",
+            Role::Clock => "clock",
+        };
+        Self::start(&["webrtc.mjs", role, url], screenshot)
+    }
+
+    fn start(script: &[&str], screenshot: &Path) -> Self {
         let folder = rust_files::root().join("tests/browser");
         assert!(
             folder.join("node_modules/puppeteer-core").is_dir(),
             "puppeteer-core is missing: `npm ci` in tests/browser (`tests/run` does)"
         );
         let mut node = Command::new(tools::node());
-        node.arg("watch.mjs").arg(url).arg(screenshot).env("WEFT_CHROMIUM", tools::chromium()).current_dir(folder);
+        node.args(script).arg(screenshot).env("WEFT_CHROMIUM", tools::chromium()).current_dir(folder);
         Self { process: Process::start("Chromium", node), screenshot: screenshot.to_owned() }
     }
 

@@ -186,4 +186,8 @@ impl Urls for Container<'_> {
     fn hls(&self, path: &str) -> String {
         format!("http://{}/{path}/index.m3u8", self.port(8888))
     }
+
+    fn webrtc(&self) -> String {
+        format!("http://{}", self.port(8889))
+    }
 }

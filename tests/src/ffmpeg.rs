@@ -18,7 +18,23 @@ pub fn publish_rtsp(server: &Server, path: &str, gop_seconds: u32, transport: &s
     Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
 }
 
-/// The same over RTMP.
+/// The same, over TCP, with a keyframe every second and Opus.
+pub fn publish_opus(server: &Server, path: &str) -> Process {
+    let mut ffmpeg = encoder(1);
+    ffmpeg.args(["-c:a", "libopus", "-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
+
+/// Publishes a tone alone, on two channels, in this codec of ffmpeg's, over RTSP.
+pub fn publish_sound(server: &Server, path: &str, codec: &str) -> Process {
+    let mut ffmpeg = Command::new(tools::ffmpeg());
+    ffmpeg.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-re"]);
+    ffmpeg.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-ac", "2", "-c:a", codec]);
+    ffmpeg.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(server.rtsp(path));
+    Process::start(format!("ffmpeg publishing {path}"), ffmpeg)
+}
+
+/// A picture and AAC over RTMP.
 pub fn publish_rtmp(server: &Server, path: &str, gop_seconds: u32) -> Process {
     let mut ffmpeg = encoder(gop_seconds);
     ffmpeg.args(["-f", "flv"]).arg(server.rtmp(path));

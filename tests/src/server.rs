@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::process::Process;
 use crate::{http, ports, tools, wait};
 
-/// A running node with RTSP, RTMP, both encrypted too, HLS and the API on free ports. Dropped, it is killed.
+/// A running node with RTSP, RTMP, both encrypted too, HLS, WebRTC and the API on free ports. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Server {
     /// The process.
@@ -38,6 +38,10 @@ pub struct Ports {
     pub multicast: u16,
     /// HLS.
     pub hls: u16,
+    /// HTTP of WebRTC.
+    pub webrtc: u16,
+    /// Media of WebRTC.
+    pub ice: u16,
     /// RTMP.
     pub rtmp: u16,
     /// RTMPS.
@@ -59,6 +63,8 @@ impl Ports {
             srtp: ports::udp_pair(),
             multicast: ports::udp_pair(),
             hls: ports::tcp(),
+            webrtc: ports::tcp(),
+            ice: ports::udp(),
             rtmp: ports::tcp(),
             rtmps: ports::tcp(),
             api: ports::tcp(),
@@ -67,7 +73,7 @@ impl Ports {
 
     /// The configuration of a node on these ports, with `more` lines of YAML.
     pub fn configuration(&self, more: &str) -> String {
-        let Self { rtsp, rtsps, rtp, srtp, multicast, rtmp, rtmps, hls, api } = self;
+        let Self { rtsp, rtsps, rtp, srtp, multicast, rtmp, rtmps, hls, webrtc, ice, api } = self;
         format!(
             "logLevel: debug\napi: yes\napiAddress: 127.0.0.1:{api}\n\
              rtspEncryption: optional\nrtspServerKey: server.key\nrtspServerCert: server.crt\n\
@@ -78,7 +84,9 @@ impl Ports {
              rtmpEncryption: optional\nrtmpServerKey: server.key\nrtmpServerCert: server.crt\n\
              rtmpAddress: 127.0.0.1:{rtmp}\nrtmpsAddress: 127.0.0.1:{rtmps}\n\
              hlsAddress: 127.0.0.1:{hls}\nhlsServerKey: server.key\nhlsServerCert: server.crt\n\
-             webrtc: no\nsrt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
+             webrtcAddress: 127.0.0.1:{webrtc}\nwebrtcLocalUDPAddress: 127.0.0.1:{ice}\n\
+             webrtcIPsFromInterfaces: no\nwebrtcAdditionalHosts: [127.0.0.1]\n\
+             srt: no\nmoq: no\n{more}\npaths:\n  all_others:\n",
             rtp + 1,
             srtp + 1,
             multicast + 1
@@ -194,6 +202,11 @@ impl Server {
     /// The URL of a path's playlist.
     pub fn hls(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}/index.m3u8", self.ports.hls)
+    }
+
+    /// The root of its pages for WebRTC, without a slash at the end.
+    pub fn webrtc(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.webrtc)
     }
 
     /// What the API says.

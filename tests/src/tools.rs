@@ -62,6 +62,14 @@ pub fn node() -> PathBuf {
     named("WEFT_NODE", "node", "apt-get install nodejs npm")
 }
 
+/// Python with aiortc: `WEFT_PYTHON`, else the one that `tests/run` makes.
+pub fn python() -> PathBuf {
+    let found = std::env::var_os("WEFT_PYTHON")
+        .map_or_else(|| crate::rust_files::root().join("tests/.venv/bin/python"), PathBuf::from);
+    assert!(found.is_file(), "{} is missing: `tests/run` makes it and installs aiortc", found.display());
+    found
+}
+
 /// GStreamer's command line.
 pub fn gst_launch() -> PathBuf {
     named("WEFT_GST_LAUNCH", "gst-launch-1.0", "apt-get install gstreamer1.0-tools")

@@ -15,6 +15,16 @@ pub trait Urls {
     fn rtmps(&self, path: &str) -> String;
     /// The URL of a path's playlist.
     fn hls(&self, path: &str) -> String;
+    /// The root of the pages for WebRTC, without a slash at the end.
+    fn webrtc(&self) -> String;
+    /// Where a path is read over WebRTC.
+    fn whep(&self, path: &str) -> String {
+        format!("{}/{path}/whep", self.webrtc())
+    }
+    /// Where a path is published over WebRTC.
+    fn whip(&self, path: &str) -> String {
+        format!("{}/{path}/whip", self.webrtc())
+    }
 }
 
 impl Urls for Server {
@@ -36,6 +46,10 @@ impl Urls for Server {
 
     fn hls(&self, path: &str) -> String {
         self.hls(path)
+    }
+
+    fn webrtc(&self) -> String {
+        self.webrtc()
     }
 }
 
@@ -59,5 +73,9 @@ impl Urls for Node {
 
     fn hls(&self, path: &str) -> String {
         format!("http://{}/{path}/index.m3u8", self.hls_address())
+    }
+
+    fn webrtc(&self) -> String {
+        format!("http://{}", self.webrtc_address())
     }
 }

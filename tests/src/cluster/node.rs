@@ -50,7 +50,7 @@ impl Setup {
         self
     }
 
-    /// With HLS, and RTSP over UDP, too.
+    /// With HLS, WebRTC, and RTSP over UDP, too.
     #[must_use]
     pub const fn with_all_doors(mut self) -> Self {
         self.all_doors = true;
@@ -325,6 +325,11 @@ impl Node {
     /// The address of HLS, which it must have been given.
     pub fn hls_address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.doors.expect("the node has all doors").hls))
+    }
+
+    /// The address of WebRTC's HTTP server, which it must have been given.
+    pub fn webrtc_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.doors.expect("the node has all doors").webrtc))
     }
 
     /// The address of the API.

@@ -17,7 +17,7 @@
 //     </script>
 //
 // It begins anew by itself whatever happens, first after 200 ms and at last every 2 s, and tells the node when the page is
-// left. `onTracks` is called for each new connection. Only a refused user or token is final (`failed`).
+// left. `onTracks` is called for each new connection, when its first picture or sound comes; the rest joins the same stream. Only a refused user or token is final (`failed`).
 //
 // With the attribute `data-page` this script also runs the page /{path}/. The page's query: controls, muted, autoplay,
 // playsinline, disablepictureinpicture (true or false), nodes (separated by commas), user, pass, token.
@@ -112,10 +112,17 @@
           pc.addTransceiver('audio', { direction: 'recvonly' });
           // Without one of this end's there is no section for those of the other.
           pc.createDataChannel('');
-          pc.ontrack = (event) => {
-            stream.addTrack(event.track);
-            if (options.onTrack) options.onTrack(event);
+          const own = stream;
+          pc.ontrack = ({ track }) => {
+            // A stream with a picture that never comes would not be heard.
+            const come = () => {
+              own.addTrack(track);
+              if (own.getTracks().length === 1 && own === stream && options.onTracks) options.onTracks(own);
+            };
+            if (track.muted) track.addEventListener('unmute', come, { once: true });
+            else come();
           };
+          if (options.onTrack) pc.addEventListener('track', options.onTrack);
           pc.ondatachannel = (event) => {
             event.channel.binaryType = 'arraybuffer';
             event.channel.onmessage = ({ data }) => { if (options.onData) options.onData(data, event.channel.label); };
@@ -126,7 +133,7 @@
 
         editOffer: (sdp) => withCodecs(withStereo(sdp), codecs),
         editAnswer: (sdp) => sdp,
-        async answered() { if (options.onTracks) options.onTracks(stream); },
+        async answered() {},
         progress: (stats) => WeftSession.sum(stats, 'inbound-rtp', ['packetsReceived']),
       }, options);
     }
@@ -162,12 +169,13 @@
     }
 
     function show(stream) {
+      if (video.srcObject === stream) return;
       video.srcObject = stream;
       if (active) play();
     }
 
     function hear() {
-      const sounds = Boolean(video.srcObject && video.srcObject.getAudioTracks().some((track) => !track.muted));
+      const sounds = Boolean(video.srcObject && video.srcObject.getAudioTracks().length);
       soundButton.hidden = !(video.controls && video.muted && sounds && startButton.hidden);
     }
 
@@ -192,6 +200,8 @@
       sayElement.textContent = 'This browser has no WebRTC.';
       return;
     }
+    /** What is to be shown. */
+    let next = null;
     const endpoint = new URL('whep', location.href);
     endpoint.search = location.search;
     window.reader = new WeftReader({
@@ -201,10 +211,16 @@
       token: query.get('token'),
       nodes: (query.get('nodes') || '').split(',').filter(Boolean),
       onTracks(stream) {
-        for (const track of stream.getTracks()) track.addEventListener('unmute', hear);
-        // The last picture stays until there is a new one.
-        if (!video.srcObject || !video.videoWidth) show(stream);
-        else for (const track of stream.getTracks()) track.addEventListener('unmute', () => show(stream), { once: true });
+        next = stream;
+        // The last picture stays until there is a new one, or none is to be expected.
+        if (!video.videoWidth || stream.getVideoTracks().length) show(stream);
+        else setTimeout(() => { if (next === stream) show(stream); }, 1000);
+      },
+      onTrack({ track }) {
+        track.addEventListener('unmute', () => {
+          if (track.kind === 'video' && next && next.getTracks().includes(track)) show(next);
+          hear();
+        });
       },
       onState(state, words) {
         sayElement.textContent = words || (state === 'connecting' ? 'Connecting…' : '');
