@@ -204,6 +204,16 @@ impl Server {
         format!("http://127.0.0.1:{}/{path}/index.m3u8", self.ports.hls)
     }
 
+    /// Its HTTP server for WebRTC.
+    pub fn webrtc_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.webrtc))
+    }
+
+    /// Its UDP port for WebRTC's media.
+    pub fn webrtc_media_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.ice))
+    }
+
     /// The root of its pages for WebRTC, without a slash at the end.
     pub fn webrtc(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.webrtc)

@@ -147,6 +147,11 @@ impl Playing {
         self.subscription.ended()
     }
 
+    /// Whether the reader is to be sent away; once.
+    pub(super) fn take_drain(&self) -> bool {
+        self.subscription.take_drain()
+    }
+
     /// Takes the next batch from the log. Whether there is more at once; `None` when this receiver cannot show what comes.
     pub(super) fn pump(
         &mut self,

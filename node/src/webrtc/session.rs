@@ -396,6 +396,10 @@ impl Session {
         if let Some(reason) = playing.ended() {
             return Err(End::Fabric(reason));
         }
+        // There is no word for it: a browser that is sent away asks again, and is told where.
+        if playing.take_drain() {
+            return Err(End::Fabric(EndReason::Drained));
+        }
         if more {
             playing.bell.ring();
         }
@@ -405,7 +409,8 @@ impl Session {
     fn on_publisher(&mut self, event: PublisherEvent) -> Result<(), End> {
         match event {
             PublisherEvent::Ended(reason) => Err(End::Fabric(reason)),
-            PublisherEvent::Drain | PublisherEvent::KeyframeWanted | PublisherEvent::DemandGone => Ok(()),
+            PublisherEvent::Drain => Err(End::Fabric(EndReason::Drained)),
+            PublisherEvent::KeyframeWanted | PublisherEvent::DemandGone => Ok(()),
         }
     }
 
