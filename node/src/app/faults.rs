@@ -14,19 +14,29 @@ use crate::http::{
 
 /// The faults of this node.
 pub(super) struct Injected {
+    /// Between nodes.
     faults: Faults,
+    /// Between WebRTC's clients and this node.
+    webrtc: Faults,
     cluster: Cluster,
     clock: Clock,
 }
 
 impl Injected {
-    pub(super) const fn new(faults: Faults, cluster: Cluster, clock: Clock) -> Self {
-        Self { faults, cluster, clock }
+    pub(super) const fn new(faults: Faults, webrtc: Faults, cluster: Cluster, clock: Clock) -> Self {
+        Self { faults, webrtc, cluster, clock }
     }
 
-    fn view(&self, id: u64, lease: &FaultLease) -> FaultView {
+    const fn table(&self, plane: Plane) -> &Faults {
+        match plane {
+            Plane::Control => &self.faults,
+            Plane::Webrtc => &self.webrtc,
+        }
+    }
+
+    fn view(&self, plane: Plane, id: u64, lease: &FaultLease) -> FaultView {
         FaultView {
-            id,
+            id: id + first(plane),
             peer: match lease.target {
                 Target::Everyone => "*".to_owned(),
                 Target::Node(node) => node.to_string(),
@@ -38,7 +48,7 @@ impl Injected {
                 Some(Way::Out) => Direction::Out,
                 None => Direction::Both,
             },
-            plane: Plane::Control,
+            plane,
             kind: kind(&lease.fault),
             seed: lease.seed.to_string(),
             remaining_seconds: lease.until.since(self.clock.now()).as_secs_f64(),
@@ -53,13 +63,18 @@ impl Injected {
         };
         let lasts = time("durationSeconds", wish.duration_seconds)?;
         let seed = wish.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().1);
-        self.faults.add(*target, way, fault.clone(), seed, lasts).map_err(refused)
+        let id = self.table(wish.plane).add(*target, way, fault.clone(), seed, lasts).map_err(refused)?;
+        Ok(id + first(wish.plane))
     }
 }
 
 impl FaultSource for Injected {
     fn list(&self) -> Vec<FaultView> {
-        self.faults.list().iter().map(|(id, lease)| self.view(*id, lease)).collect()
+        let of = |plane| {
+            let list = self.table(plane).list().into_iter();
+            list.map(move |(id, lease)| self.view(plane, id, &lease))
+        };
+        PLANES.into_iter().flat_map(of).collect()
     }
 
     fn add(&self, wishes: Vec<FaultWish>) -> Result<Vec<FaultView>, FaultError> {
@@ -75,7 +90,7 @@ impl FaultSource for Injected {
                 Err(error) => {
                     // All or none. One that has ended by itself meanwhile is as gone as it should be.
                     for id in added {
-                        let _ = self.faults.remove(id);
+                        let _ = self.remove(id);
                     }
                     return Err(error);
                 }
@@ -85,11 +100,22 @@ impl FaultSource for Injected {
     }
 
     fn remove(&self, id: u64) -> Result<(), FaultError> {
-        self.faults.remove(id).map_err(refused)
+        let plane = if id < first(Plane::Webrtc) { Plane::Control } else { Plane::Webrtc };
+        self.table(plane).remove(id - first(plane)).map_err(refused)
     }
 
     fn clear(&self) {
-        self.faults.clear();
+        PLANES.into_iter().for_each(|plane| self.table(plane).clear());
+    }
+}
+
+const PLANES: [Plane; 2] = [Plane::Control, Plane::Webrtc];
+
+/// The id of a plane's first fault, less one: so that ids of all planes differ.
+const fn first(plane: Plane) -> u64 {
+    match plane {
+        Plane::Control => 0,
+        Plane::Webrtc => 1 << 32,
     }
 }
 

@@ -168,7 +168,10 @@ impl Node {
         let config = effective.config.clone();
         levels.set(config.log.level);
         let relay_faults = chaos.clone();
-        let faults = chaos.map(|faults| Arc::new(faults::Injected::new(faults, cluster.clone(), clock)));
+        let door_faults = chaos.is_some().then(|| Faults::new(clock));
+        let faults = chaos
+            .zip(door_faults.clone())
+            .map(|(faults, webrtc)| Arc::new(faults::Injected::new(faults, webrtc, cluster.clone(), clock)));
         let label = node.clone();
         sockets.announce();
         let policy = Arc::new(policy::Configured::new(config.clone()));
@@ -199,7 +202,8 @@ impl Node {
         ));
         let hls = hls::shared(&config, &fabric, &authenticator, &rtsp.admission);
         hls::share_key(hls.clone(), cluster.clone());
-        let webrtc = webrtc::shared(&config, &sockets.webrtc, &fabric, &authenticator, &rtsp.admission)?;
+        let webrtc =
+            webrtc::shared((&config, &sockets.webrtc), (&fabric, door_faults), &authenticator, &rtsp.admission)?;
         let connections = rtmp.connections.clone();
         let api = Arc::new(api::Source::new(
             (fabric.clone(), cluster.clone()),

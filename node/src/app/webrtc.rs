@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 use weft_cluster::Fabric;
+use weft_cluster::mesh::faults::Faults;
 use weft_proto::webrtc::answer::Candidate;
 
 use super::Failure;
@@ -91,16 +92,18 @@ impl Service {
 
 /// What all workers share.
 pub(super) fn shared(
-    config: &Config,
-    sockets: &Sockets,
-    fabric: &Fabric,
+    (config, sockets): (&Config, &Sockets),
+    (fabric, faults): (&Fabric, Option<Faults>),
     authenticator: &Arc<dyn Authenticator>,
     admission: &Arc<Admission>,
 ) -> Result<Arc<Shared>, Failure> {
     let certificate =
         webrtc::Certificate::generate().map_err(|error| Failure::Tls { what: "WebRTC certificate", error })?;
     let config = door_config(config, sockets);
-    Ok(Arc::new(Shared::new(fabric.clone(), authenticator.clone(), config, certificate, admission.clone())))
+    let (authenticator, admission) = (authenticator.clone(), admission.clone());
+    let mut shared = Shared::new(fabric.clone(), authenticator, config, certificate, admission);
+    shared.faults = faults;
+    Ok(Arc::new(shared))
 }
 
 fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
@@ -167,7 +170,11 @@ fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation
     let parts: Vec<_> = (0..pool.len()).map(|_| (listeners.pop(), media.pop())).collect();
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
     pool.run(parts, move |worker, (listener, media)| {
-        let udp = media.and_then(|socket| match UdpPort::new(socket) {
+        let open = |socket| match shared.faults.clone() {
+            Some(faults) => UdpPort::with_faults(socket, faults, shared.fabric.clock()),
+            None => UdpPort::new(socket),
+        };
+        let udp = media.and_then(|socket| match open(socket) {
             Ok(port) => Some(Rc::new(port)),
             Err(error) => {
                 error!("WebRTC media: {error}");

@@ -78,13 +78,15 @@ pub enum Direction {
     Both,
 }
 
-/// Which connections between nodes.
+/// Which connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Plane {
     /// Heartbeats, Raft, calls and lifelines.
     #[default]
     Control,
+    /// Media of WebRTC, from and to its clients.
+    Webrtc,
 }
 
 /// What happens to packets. All of it may be combined.

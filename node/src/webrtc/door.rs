@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio_rustls::TlsAcceptor;
 use weft_cluster::Fabric;
+use weft_cluster::mesh::faults::Faults;
 use weft_proto::webrtc::answer::Candidate;
 
 use super::mux::Mux;
@@ -71,6 +72,8 @@ pub struct Shared {
     pub egresses: RtpEgresses,
     /// Bounds on connections.
     pub admission: Arc<Admission>,
+    /// What experiments do to media's packets.
+    pub faults: Option<Faults>,
 }
 
 impl Shared {
@@ -91,6 +94,7 @@ impl Shared {
             sessions: Arc::default(),
             egresses: RtpEgresses::new(HISTORY_BYTES),
             admission,
+            faults: None,
         }
     }
 

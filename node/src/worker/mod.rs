@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admission;
 mod bell;
 pub mod bind;
+mod faulty;
 mod pool;
 pub mod proxied;
 pub mod tcp;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -14,6 +15,10 @@ use parking_lot::{Mutex, RwLock};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use weft_cluster::Clock;
+use weft_cluster::mesh::faults::Faults;
+
+use super::faulty::Faulty;
 
 /// Datagrams that wait for a session. A publisher of 50 Mbit/s sends 4,500 a second: 2,048 are half a second.
 const INBOX_MAX: usize = 2048;
@@ -114,10 +119,35 @@ impl Routes {
 /// One worker's socket of a port.
 #[derive(Debug)]
 pub struct UdpPort {
+    own: Rc<Own>,
+    /// What experiments do to its packets.
+    faulty: Option<Rc<Faulty>>,
+}
+
+/// The socket itself.
+#[derive(Debug)]
+struct Own {
     socket: UdpSocket,
     state: UdpSocketState,
     /// Bound to an IPv6 address, so that IPv4 peers have mapped ones.
     is_ipv6: bool,
+}
+
+impl Own {
+    fn try_send(
+        &self,
+        from: Option<IpAddr>,
+        to: SocketAddr,
+        contents: &[u8],
+        segment: Option<usize>,
+    ) -> io::Result<()> {
+        let destination = match to {
+            SocketAddr::V4(to) if self.is_ipv6 => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
+            to => to,
+        };
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: from };
+        self.socket.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.socket), &transmit))
+    }
 }
 
 impl UdpPort {
@@ -125,12 +155,18 @@ impl UdpPort {
     pub fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let is_ipv6 = socket.local_addr()?.is_ipv6();
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state, is_ipv6 })
+        Ok(Self { own: Rc::new(Own { socket: UdpSocket::from_std(socket)?, state, is_ipv6 }), faulty: None })
+    }
+
+    /// The same, with whatever these faults do to its packets.
+    pub fn with_faults(socket: std::net::UdpSocket, faults: Faults, clock: Clock) -> io::Result<Self> {
+        let faulty = Some(Rc::new(Faulty::new(faults, clock)));
+        Ok(Self { faulty, ..Self::new(socket)? })
     }
 
     /// Where it is bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.own.socket.local_addr()
     }
 
     /// Sends one datagram, or several of `segment` bytes (the last may be shorter) in one call.
@@ -146,17 +182,19 @@ impl UdpPort {
         contents: &[u8],
         segment: Option<usize>,
     ) -> io::Result<()> {
-        let destination = match to {
-            SocketAddr::V4(to) if self.is_ipv6 => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
-            to => to,
+        let Some(faulty) = self.faulty.as_ref().filter(|faulty| faulty.is_any()) else {
+            return self.own.try_send(from, to, contents, segment);
         };
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: from };
-        self.socket.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.socket), &transmit))
+        for packet in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
+            let own = self.own.clone();
+            faulty.send(to, packet, move |packet| drop(own.try_send(from, to, packet, None)));
+        }
+        Ok(())
     }
 
     /// Waits until sending may work again.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_send_ready(cx)
+        self.own.socket.poll_send_ready(cx)
     }
 
     /// Reads datagrams for ever and gives each to its session. Those of unknown senders are dropped: nobody is answered
@@ -164,14 +202,14 @@ impl UdpPort {
     pub async fn receive(&self, port: Port, routes: &Routes) {
         let mut buffer = BytesMut::new();
         loop {
-            if self.socket.readable().await.is_err() {
+            if self.own.socket.readable().await.is_err() {
                 return;
             }
             for _ in 0..READS_PER_TURN {
                 if buffer.capacity() < DATAGRAM_BYTES_MAX {
                     buffer = BytesMut::with_capacity(CHUNK_BYTES);
                 }
-                match self.socket.try_recv_buf_from(&mut buffer) {
+                match self.own.socket.try_recv_buf_from(&mut buffer) {
                     Ok((length, sender)) => {
                         let bytes = buffer.split_to(length).freeze();
                         if let Some((inbox, tag)) = routes.find(port, sender) {
@@ -192,14 +230,28 @@ impl UdpPort {
     pub async fn receive_all(&self, mut take: impl FnMut(SocketAddr, Option<IpAddr>, Bytes), mut turn: impl FnMut()) {
         let mut buffer = vec![0; RECEIVE_BYTES];
         loop {
-            if self.socket.readable().await.is_err() {
-                return;
+            let arrival = async {
+                match &self.faulty {
+                    Some(faulty) => faulty.clone().arrival().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                readable = self.own.socket.readable() => if readable.is_err() {
+                    return;
+                },
+                (from, to, bytes) = arrival => {
+                    take(from, to, bytes);
+                    turn();
+                    continue;
+                }
             }
+            let faulty = self.faulty.as_ref().filter(|faulty| faulty.is_any());
             for _ in 0..READS_PER_TURN {
                 let mut meta = [RecvMeta::default()];
-                let received = self.socket.try_io(Interest::READABLE, || {
+                let received = self.own.socket.try_io(Interest::READABLE, || {
                     let mut slices = [IoSliceMut::new(&mut buffer)];
-                    self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta)
+                    self.own.state.recv(UdpSockRef::from(&self.own.socket), &mut slices, &mut meta)
                 });
                 match received {
                     Ok(_) => {
@@ -207,7 +259,11 @@ impl UdpPort {
                         let whole = Bytes::copy_from_slice(&buffer[..len.min(RECEIVE_BYTES)]);
                         let to = dst_ip.map(|to| to.to_canonical());
                         (0..len).step_by(stride.max(1)).for_each(|at| {
-                            take(canonical(addr), to, whole.slice(at..(at + stride).min(whole.len())));
+                            let bytes = whole.slice(at..(at + stride).min(whole.len()));
+                            match faulty {
+                                Some(faulty) => faulty.receive((canonical(addr), to, bytes), &mut take),
+                                None => take(canonical(addr), to, bytes),
+                            }
                         });
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
