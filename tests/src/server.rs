@@ -134,6 +134,15 @@ impl Server {
         })
     }
 
+    /// Kills it, and starts it again where it was.
+    pub fn kill_and_start(&mut self) {
+        self.process.signal(libc::SIGKILL);
+        self.process.wait(10);
+        let configuration = std::fs::read_to_string(self.folder().join("weft.yml")).expect("read the configuration");
+        self.process = launch(self.folder(), &configuration);
+        assert!(self.is_up(), "the server did not start again; it said:\n{}", self.process.log());
+    }
+
     /// Replaces its configuration, as an editor does: the new file takes the old one's name.
     pub fn rewrite(&self, configuration: &str) {
         let (new, file) = (self.folder.path().join("weft.yml.new"), self.folder.path().join("weft.yml"));

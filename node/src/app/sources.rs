@@ -13,7 +13,7 @@ use weft_proto::id::PathName;
 use crate::config::{Config, Source, SourceConfig, SourceProtocol};
 use crate::source::{Pull, Stop, Stopper, keep};
 use crate::worker::Pool;
-use crate::{hls, rtmp, rtsp};
+use crate::{hls, rtmp, rtsp, webrtc};
 
 /// A source that follows another one for the same path waits so long for its connection to be closed.
 const FOLLOW_AFTER: Duration = Duration::from_millis(500);
@@ -162,6 +162,7 @@ impl Pulling {
                         keep(pull, async |pull: &Pull| rtmp::source::pull(pull, &rtmp).await).await;
                     }
                     SourceProtocol::Hls => keep(pull, hls::source::pull).await,
+                    SourceProtocol::Whep | SourceProtocol::Wheps => keep(pull, webrtc::source::pull).await,
                 }
                 // Nobody may want to know.
                 let _ = tell.send(());

@@ -15,7 +15,7 @@ use super::model::{
 };
 use super::network::IpRange;
 use super::paths::Paths;
-use super::sources::{self, OnDemandConfig, RtspSourceTransport, SourceConfig, SourceProtocol};
+use super::sources::{self, OnDemandConfig, RtspSourceTransport, SourceConfig, SourceProtocol, WhepSourceConfig};
 use super::tree::Node;
 use super::value::{Address, Budget, Ipv4Range, Value};
 
@@ -265,6 +265,12 @@ fn source(view: &View<'_>, url: String, protocol: SourceProtocol) -> SourceConfi
         rtsp_range: sources::range(&view.text("rtspRangeType"), &view.text("rtspRangeStart")).ok().flatten(),
         rtsp_scale: some(view.text("rtspScale")),
         rtsp_udp_ports: (ports.first().copied().unwrap_or(0), ports.get(1).copied().unwrap_or(0)),
+        whep: WhepSourceConfig {
+            bearer_token: view.text("whepBearerToken"),
+            gather_timeout: view.duration("whepSTUNGatherTimeout"),
+            handshake_timeout: view.duration("whepHandshakeTimeout"),
+            track_timeout: view.duration("whepTrackGatherTimeout"),
+        },
     }
 }
 

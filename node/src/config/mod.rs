@@ -43,4 +43,4 @@ pub use model::{
 pub use paths::Paths;
 pub use settings::{Changed, Settings};
 pub use shared::{Difference, KeyValues, Shared};
-pub use sources::{OnDemandConfig, RtspSourceTransport, SourceConfig, SourceProtocol};
+pub use sources::{OnDemandConfig, RtspSourceTransport, SourceConfig, SourceProtocol, WhepSourceConfig};

@@ -27,6 +27,21 @@ pub struct SourceConfig {
     pub rtsp_scale: Option<String>,
     /// `rtspUDPSourcePortRange`: the first and the last local port for media over UDP.
     pub rtsp_udp_ports: (u16, u16),
+    /// What is particular to WHEP.
+    pub whep: WhepSourceConfig,
+}
+
+/// How a WHEP source is pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhepSourceConfig {
+    /// `whepBearerToken`: shown to the server; empty for none.
+    pub bearer_token: String,
+    /// `whepSTUNGatherTimeout`: STUN servers may take so long to say this node's addresses.
+    pub gather_timeout: Duration,
+    /// `whepHandshakeTimeout`: from the answer until keys are agreed.
+    pub handshake_timeout: Duration,
+    /// `whepTrackGatherTimeout`: from there until every track has sent something; what has not is left out.
+    pub track_timeout: Duration,
 }
 
 /// When a source that is pulled on demand comes and goes.
@@ -51,6 +66,10 @@ pub enum SourceProtocol {
     Rtmps,
     /// HLS over `http://` or `https://`.
     Hls,
+    /// `whep://`: WebRTC, asked for over HTTP.
+    Whep,
+    /// `wheps://`: WebRTC, asked for over HTTPS.
+    Wheps,
 }
 
 /// What RTP comes over.
@@ -75,6 +94,8 @@ impl SourceProtocol {
             "rtmp" => Some(Self::Rtmp),
             "rtmps" => Some(Self::Rtmps),
             "http" | "https" => Some(Self::Hls),
+            "whep" => Some(Self::Whep),
+            "wheps" => Some(Self::Wheps),
             _ => None,
         }
     }
@@ -85,6 +106,7 @@ impl SourceProtocol {
             Self::Rtsp | Self::Rtsps => "rtspSource",
             Self::Rtmp | Self::Rtmps => "rtmpSource",
             Self::Hls => "hlsSource",
+            Self::Whep | Self::Wheps => "webRTCSource",
         }
     }
 }
@@ -156,6 +178,12 @@ mod tests {
             rtsp_range: None,
             rtsp_scale: None,
             rtsp_udp_ports: (1, 2),
+            whep: WhepSourceConfig {
+                bearer_token: String::new(),
+                gather_timeout: Duration::ZERO,
+                handshake_timeout: Duration::ZERO,
+                track_timeout: Duration::ZERO,
+            },
         };
         let groups: Vec<String> = "abcdefghij".chars().map(String::from).collect();
         assert_eq!(config.url_for("x/y", &groups), "rtsp://host/a/jb?path=x/y");

@@ -230,7 +230,7 @@ rtspDisable: yes
 cluster: {node: a, bootstrap: {expect: 3, peers: [\"a:8700\"]}}
 paths:
   a: {record: yes}
-  b: {record: yes, source: 'whep://host/x', publishUser: joe}
+  b: {record: yes, source: 'srt://host:12', publishUser: joe}
 ";
     let case = case(text).env(&[("MTX_AUTHINTERNALUSERS_0_USER", "joe"), ("MTX_LOGLEVLE", "x")]);
     assert_eq!(
@@ -240,7 +240,7 @@ paths:
             "weft.yml:5:1: `protocols` is deprecated; write `rtspTransports`",
             "weft.yml:6:1: `rtspDisable` is deprecated; write `rtsp` with the opposite value",
             "weft.yml:9:7: `record` is accepted, but this version does not serve it yet: it has no effect (set 2 times)",
-            "weft.yml:10:20: path `b`: this version does not pull `whep` sources yet; it stays empty",
+            "weft.yml:10:20: path `b`: this version does not pull `srt` sources yet; it stays empty",
             "weft.yml:10:45: `publishUser` has no effect any more and protects nothing; write `authInternalUsers`",
             "environment variable MTX_AUTHINTERNALUSERS_0_USER: `authInternalUsers` is accepted, but this version does not \
              serve it yet: it has no effect",

@@ -4,6 +4,7 @@
 //! protocol's; [`keep`] is the loop around that. It is not here that is decided what is pulled: that is the cluster's, and
 //! `app` starts and ends the tasks.
 
+pub mod line;
 mod retry;
 pub mod tls;
 mod wire;

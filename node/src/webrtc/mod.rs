@@ -1,7 +1,8 @@
 //! The WebRTC door: WHIP and WHEP over HTTP, media over one UDP port.
 //!
 //! [`request`] says what an HTTP request comes to; [`session`] is one browser from its offer to its end: [`secure`] makes its
-//! packets its own, [`playing`] sends, [`publishing`] receives. [`mux`] finds a datagram's session.
+//! packets its own, [`playing`] sends, [`publishing`] receives. [`mux`] finds a datagram's session. [`source`] is the other end:
+//! streams that this node pulls by WHEP.
 
 pub mod door;
 mod mux;
@@ -13,6 +14,7 @@ mod request;
 mod respond;
 mod secure;
 mod session;
+pub mod source;
 mod stats;
 
 pub use door::{Door, DoorConfig, IceServer, Shared};

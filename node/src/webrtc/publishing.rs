@@ -1,4 +1,4 @@
-//! The publishing half of a session: plain packets in, units into the fabric, and what is asked of the publisher.
+//! Media that comes, from a publisher or a source: plain packets in, units into the fabric, and what is asked of the sender.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,8 +14,6 @@ use weft_proto::webrtc::arrivals::Arrivals;
 use weft_proto::webrtc::missing::{Missing, WAIT};
 use weft_proto::webrtc::negotiate::PublishLine;
 
-use super::secure::Secure;
-use super::session::Outgoing;
 use super::stats::SessionCounters;
 use crate::ingress::rtp::{Expected, RtpIngress};
 
@@ -165,12 +163,13 @@ impl Publishing {
         })
     }
 
-    /// Takes plain RTCP.
-    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now, counters: &SessionCounters) {
-        SessionCounters::add(&counters.inbound_rtcp, 1);
-        for index in 0..self.lines.len() {
-            self.ingress.rtcp(TrackId(index as u8), datagram, now);
+    /// Takes plain RTCP; says whether a track's source left.
+    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now) -> bool {
+        let mut left = false;
+        for track in self.tracks() {
+            left |= self.ingress.rtcp(track, datagram, now);
         }
+        left
     }
 
     /// Hands what is ready to the readers.
@@ -194,14 +193,8 @@ impl Publishing {
         self.ingress.next_timeout().into_iter().chain(missing).chain(arrivals).chain([self.look_at]).min()
     }
 
-    /// Gives up waiting for what did not come, and says what is to be said of what did.
-    pub(super) fn handle_timeout(
-        &mut self,
-        now: Now,
-        secure: &mut Secure,
-        out: &mut Outgoing,
-        counters: &SessionCounters,
-    ) -> Result<(), Replaced> {
+    /// Gives up waiting for what did not come, and says what is to be said of what did: plain RTCP, to be sealed and sent.
+    pub(super) fn handle_timeout(&mut self, now: Now, send: &mut dyn FnMut(&[u8])) -> Result<(), Replaced> {
         if self.ingress.next_timeout().is_some_and(|at| at <= now) {
             let before: Vec<u64> = self.tracks().map(|track| self.ingress.dropped(track)).collect();
             self.ingress.handle_timeout(now)?;
@@ -218,8 +211,10 @@ impl Publishing {
             self.look_at = now.after(LOOK_EVERY);
             self.ask_for_keyframes(now, &mut packet);
         }
-        send(&packet, secure, out, counters);
-        self.report_arrivals(now, secure, out, counters);
+        if !packet.is_empty() {
+            send(&packet);
+        }
+        self.report_arrivals(now, send);
         Ok(())
     }
 
@@ -239,13 +234,13 @@ impl Publishing {
     }
 
     /// Says when packets came.
-    fn report_arrivals(&mut self, now: Now, secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
+    fn report_arrivals(&mut self, now: Now, send: &mut dyn FnMut(&[u8])) {
         let (Some(arrivals), Some(source)) = (&mut self.arrivals, self.lines.iter().find_map(|line| line.source))
         else {
             return;
         };
         for packet in arrivals.feedback(now, source, self.ingress.report_ssrc(TrackId(0))) {
-            send(&packet, secure, out, counters);
+            send(&packet);
         }
     }
 
@@ -269,15 +264,9 @@ impl Publishing {
     }
 
     /// Sends receiver reports.
-    pub(super) fn send_reports(
-        &mut self,
-        now: Now,
-        secure: &mut Secure,
-        out: &mut Outgoing,
-        counters: &SessionCounters,
-    ) {
+    pub(super) fn send_reports(&mut self, now: Now, send: &mut dyn FnMut(&[u8])) {
         for (_, packet) in self.ingress.reports(now, CNAME) {
-            send(&packet, secure, out, counters);
+            send(&packet);
         }
     }
 
@@ -285,15 +274,5 @@ impl Publishing {
     pub(super) fn count(&self, counters: &SessionCounters) {
         counters.inbound_jitter.store(self.ingress.jitter().to_bits(), Ordering::Relaxed);
         counters.inbound_lost.store(self.ingress.lost(), Ordering::Relaxed);
-    }
-}
-
-fn send(packet: &[u8], secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
-    if packet.is_empty() {
-        return;
-    }
-    if let Some(sealed) = secure.seal_rtcp(packet) {
-        SessionCounters::add(&counters.outbound_rtcp, 1);
-        out.push(&sealed);
     }
 }

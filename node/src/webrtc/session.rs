@@ -34,7 +34,7 @@ use super::stats::{Registered, Role, SessionCounters};
 use crate::worker::udp::{UdpPort, gso_runs};
 
 /// How often sender and receiver reports go out. Browsers send theirs so often.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// When the first reports follow the burst of a join, which takes 100 ms or a little more.
 const FIRST_REPORT: Duration = Duration::from_millis(250);
@@ -377,7 +377,9 @@ impl Session {
             let Some(plain) = self.secure.open_rtcp(bytes) else { return };
             match &mut self.activity {
                 Activity::Playing(playing) => playing.hear(&plain, &mut self.secure, &mut self.out, &counters, now),
-                Activity::Publishing(publishing) => publishing.rtcp(&plain, now, &counters),
+                Activity::Publishing(publishing) => {
+                    publishing.rtcp(&plain, now);
+                }
                 Activity::Waiting(_) => {}
             }
             SessionCounters::add(&counters.inbound_rtcp, 1);
@@ -424,7 +426,8 @@ impl Session {
         let counters = self.registered.record.counters.clone();
         match &mut self.activity {
             Activity::Publishing(publishing) => {
-                let spoken = publishing.handle_timeout(now, &mut self.secure, &mut self.out, &counters);
+                let (secure, out) = (&mut self.secure, &mut self.out);
+                let spoken = publishing.handle_timeout(now, &mut |packet| send_rtcp(packet, secure, out, &counters));
                 spoken.map_err(|_| End::Fabric(EndReason::Replaced))?;
             }
             Activity::Playing(playing) if playing.resume_at.is_some_and(|at| at <= now) => {
@@ -453,7 +456,8 @@ impl Session {
                 playing.send_reports(&mut self.secure, &mut self.out, &counters);
             }
             Activity::Publishing(publishing) => {
-                publishing.send_reports(now, &mut self.secure, &mut self.out, &counters);
+                let (secure, out) = (&mut self.secure, &mut self.out);
+                publishing.send_reports(now, &mut |packet| send_rtcp(packet, secure, out, &counters));
                 publishing.count(&counters);
             }
             _ => {}
@@ -548,6 +552,13 @@ impl Session {
 
     fn instant(&self, now: Now) -> std::time::Instant {
         self.door.shared.fabric.clock().instant(now)
+    }
+}
+
+fn send_rtcp(packet: &[u8], secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
+    if let Some(sealed) = secure.seal_rtcp(packet) {
+        SessionCounters::add(&counters.outbound_rtcp, 1);
+        out.push(&sealed);
     }
 }
 

@@ -94,10 +94,10 @@ pub(super) static PARTICULAR: &[Key] = &[
     key("rtspUDPSourcePortRange", Numbers(2), "[32768, 60999]", "Local ports for pulling over UDP.").shared().served(),
     key("rtpSDP", Text, "", "The SDP of a plain RTP source.").shared(),
     key("moqTransport", Choice(&["quic", "webtransport"]), "quic", "How to pull MoQ.").shared(),
-    key("whepBearerToken", Secret, "", "Token for a WHEP source.").shared(),
-    key("whepSTUNGatherTimeout", Duration(1, DAY), "5s", "How long STUN servers may take.").shared(),
-    key("whepHandshakeTimeout", Duration(1, DAY), "10s", "How long a handshake may take.").shared(),
-    key("whepTrackGatherTimeout", Duration(1, DAY), "2s", "How long to wait for all tracks.").shared(),
+    key("whepBearerToken", Secret, "", "Token for a WHEP source.").shared().served(),
+    key("whepSTUNGatherTimeout", Duration(1, DAY), "5s", "How long STUN servers may take.").shared().served(),
+    key("whepHandshakeTimeout", Duration(1, DAY), "10s", "How long a handshake may take.").shared().served(),
+    key("whepTrackGatherTimeout", Duration(1, DAY), "2s", "How long to wait for all tracks.").shared().served(),
     key("sourceRedirect", Text, "", "Where readers are sent when `source` is `redirect`.").shared(),
 ];
 

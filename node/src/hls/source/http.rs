@@ -1,26 +1,19 @@
-//! An HTTP client over the way that all sources have to their servers: hyper on top of [`connect`], one kept connection a
-//! client.
+//! An HTTP client over the way that all sources have to their servers: one kept connection a client.
 
 use std::pin::Pin;
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, LOCATION, RANGE, SET_COOKIE, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::task::JoinHandle;
 use tracing::debug;
 use url::{Origin, Url};
 
 use super::cookies::Cookies;
-use crate::limits::HTTP_HEAD_BYTES_MAX;
-use crate::source::{Pull, SourceEnd, connect, login};
-use crate::worker::tcp::Wire;
+use crate::source::line::{AGENT, Line, basic, broken, host};
+use crate::source::{Pull, SourceEnd};
 
 /// Redirects that are followed for one resource, as Go's client of MediaMTX does it.
 const REDIRECTS_MAX: usize = 10;
@@ -36,12 +29,7 @@ pub(super) struct Session {
 impl Session {
     /// The session of a source with this URL.
     pub(super) fn of(url: &Url) -> Self {
-        let login = login(url).and_then(|(user, password)| {
-            let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-            let mut value = HeaderValue::try_from(value).ok()?;
-            value.set_sensitive(true);
-            Some((url.origin(), value))
-        });
+        let login = basic(url).map(|value| (url.origin(), value));
         Self { login, cookies: Cookies::default() }
     }
 }
@@ -50,19 +38,6 @@ impl Session {
 pub(super) struct Client {
     session: Rc<Session>,
     line: Option<Line>,
-}
-
-/// A connection.
-struct Line {
-    origin: Origin,
-    sender: SendRequest<String>,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 /// An answer whose body is still to be read.
@@ -157,39 +132,17 @@ impl Client {
             debug!(path = %pull.path, "a kept connection is gone");
         }
         self.line = None;
-        let is_encrypted = url.scheme() == "https";
-        let wire = connect(pull, url, if is_encrypted { 443 } else { 80 }, is_encrypted).await?;
-        let line = self.line.insert(Line::over(wire, origin).await?);
+        let line = self.line.insert(Line::to(pull, url).await?);
         let request = self.session.request(url, range)?;
         line.sender.send_request(request).await.map_err(broken)
     }
 }
 
-impl Line {
-    async fn over(wire: Wire, origin: Origin) -> Result<Self, SourceEnd> {
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(HTTP_HEAD_BYTES_MAX * 4);
-        let (sender, driver) = match wire {
-            Wire::Plain(stream) => {
-                let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
-                (sender, actix_rt::spawn(async move { drop(connection.await) }))
-            }
-            Wire::Tls(stream) => {
-                let (sender, connection) = builder.handshake(TokioIo::new(*stream)).await.map_err(broken)?;
-                (sender, actix_rt::spawn(async move { drop(connection.await) }))
-            }
-        };
-        Ok(Self { origin, sender, driver })
-    }
-}
-
 impl Session {
     fn request(&self, url: &Url, range: Option<Range>) -> Result<Request<String>, SourceEnd> {
-        let host = url.host_str().unwrap_or_default();
-        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let mut builder = Request::get(format!("{}{query}", url.path())).header(HOST, host);
-        builder = builder.header(USER_AGENT, concat!("weft/", env!("CARGO_PKG_VERSION")));
+        let mut builder = Request::get(format!("{}{query}", url.path())).header(HOST, host(url));
+        builder = builder.header(USER_AGENT, AGENT);
         if let Some((start, length)) = range {
             let end = start.saturating_add(length).saturating_sub(1);
             builder = builder.header(RANGE, format!("bytes={start}-{end}"));
@@ -225,10 +178,6 @@ impl Answer {
         };
         pull.step("the server stops in the middle of an answer", next).await
     }
-}
-
-fn broken(error: hyper::Error) -> SourceEnd {
-    SourceEnd::Broken(std::io::Error::other(error))
 }
 
 fn refused(what: &str, status: StatusCode) -> SourceEnd {
