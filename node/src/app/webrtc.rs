@@ -31,6 +31,8 @@ const HELD_ROUND: Duration = Duration::from_secs(1);
 pub(super) struct Sockets {
     listener: Option<Bound<TcpListener>>,
     media: Option<Bound<UdpSocket>>,
+    /// Media over TCP.
+    connections: Option<Bound<TcpListener>>,
     certificate: Option<Certificate>,
 }
 
@@ -51,10 +53,12 @@ impl Sockets {
             encrypted.then(|| Certificate::load("WebRTC", &webrtc.server_cert, &webrtc.server_key)).transpose()?;
         let address = webrtc.enabled.then_some(&webrtc.address);
         let media = webrtc.udp_address.as_ref().filter(|_| webrtc.enabled);
+        let connections = webrtc.tcp_address.as_ref().filter(|_| webrtc.enabled);
         let buffer = config.udp_read_buffer_size;
         Ok(Self {
             listener: sockets::tcp("WebRTC", address, old.listener.as_ref(), workers)?,
             media: sockets::udp("WebRTC media", media, old.media.as_ref(), workers, buffer)?,
+            connections: sockets::tcp("WebRTC media", connections, old.connections.as_ref(), workers)?,
             certificate,
         })
     }
@@ -63,10 +67,14 @@ impl Sockets {
     pub(super) fn announce(&self) {
         self.listener.iter().for_each(Bound::announce);
         self.media.iter().for_each(Bound::announce);
+        self.connections.iter().for_each(Bound::announce);
     }
 
-    fn media_address(&self) -> Option<SocketAddr> {
-        self.media.as_ref().and_then(Bound::local)
+    /// Where clients reach media, UDP first.
+    fn candidates(&self, config: &WebrtcConfig) -> Vec<Candidate> {
+        let (udp, tcp) = (self.media.as_ref().and_then(Bound::local), self.connections.as_ref().and_then(Bound::local));
+        let udp = udp.into_iter().flat_map(|bound| addresses(config, bound).into_iter().map(Candidate::udp));
+        udp.chain(tcp.into_iter().flat_map(|bound| addresses(config, bound).into_iter().map(Candidate::tcp))).collect()
     }
 }
 
@@ -116,7 +124,7 @@ fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
     DoorConfig {
         allow_origins: webrtc.allow_origins.clone().into(),
         trusted_proxies: webrtc.trusted_proxies.clone(),
-        candidates: sockets.media_address().map_or_else(Vec::new, |bound| candidates(webrtc, bound)).into(),
+        candidates: sockets.candidates(webrtc).into(),
         ice_servers: servers.collect(),
         handshake_timeout: webrtc.handshake_timeout,
         read_timeout: config.read_timeout,
@@ -124,8 +132,8 @@ fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
     }
 }
 
-/// Where clients reach the UDP port: what the operator names first, then the machine's own addresses, its loopback last.
-fn candidates(config: &WebrtcConfig, bound: SocketAddr) -> Vec<Candidate> {
+/// Where clients reach a port: what the operator names first, then the machine's own addresses, its loopback last.
+fn addresses(config: &WebrtcConfig, bound: SocketAddr) -> Vec<SocketAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for host in &config.additional_hosts {
         match (host.as_str(), bound.port()).to_socket_addrs() {
@@ -145,7 +153,7 @@ fn candidates(config: &WebrtcConfig, bound: SocketAddr) -> Vec<Candidate> {
             told.push(address);
         }
     }
-    told.into_iter().map(|ip| Candidate::udp(SocketAddr::new(ip, bound.port()))).collect()
+    told.into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
 /// Addresses of these interfaces, or of all; those that are good on one link only are left out.
@@ -167,9 +175,10 @@ fn interfaces(wanted: &[String]) -> Vec<IpAddr> {
 fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
     let (mut listeners, mut media) = (sockets::take(&mut sockets.listener), sockets::take(&mut sockets.media));
-    let parts: Vec<_> = (0..pool.len()).map(|_| (listeners.pop(), media.pop())).collect();
+    let mut connections = sockets::take(&mut sockets.connections);
+    let parts: Vec<_> = (0..pool.len()).map(|_| (listeners.pop(), media.pop(), connections.pop())).collect();
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
-    pool.run(parts, move |worker, (listener, media)| {
+    pool.run(parts, move |worker, (listener, media, connections)| {
         let open = |socket| match shared.faults.clone() {
             Some(faults) => UdpPort::with_faults(socket, faults, shared.fabric.clock()),
             None => UdpPort::new(socket),
@@ -182,15 +191,23 @@ fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation
             }
         });
         let door = Rc::new(Door { shared: shared.clone(), worker, tls: tls.clone(), udp });
-        run(&door, listener, &alive);
+        run(&door, listener, connections, &alive);
     });
     generation
 }
 
 /// Serves on one worker.
-fn run(door: &Rc<Door>, listener: Option<TcpListener>, alive: &Alive) {
+fn run(door: &Rc<Door>, listener: Option<TcpListener>, connections: Option<TcpListener>, alive: &Alive) {
     if let Some(port) = door.udp.clone() {
         actix_rt::spawn(receive(port, door.shared.clone(), alive.clone()));
+    }
+    if let Some(listener) = connections {
+        let door = door.clone();
+        actix_rt::spawn(alive.clone().run(async move {
+            if let Err(error) = webrtc::tcp::accept(door, listener).await {
+                error!("WebRTC media: {error}");
+            }
+        }));
     }
     if let Some(listener) = listener {
         let door = door.clone();

@@ -14,6 +14,7 @@ mod respond;
 mod secure;
 mod session;
 mod stats;
+pub mod tcp;
 
 pub use door::{Door, DoorConfig, IceServer, Shared};
 pub use mux::Mux;

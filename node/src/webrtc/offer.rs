@@ -190,8 +190,10 @@ fn open_as(
     begin: impl FnOnce(&SessionRecord) -> Begin,
 ) -> Result<(Arc<SessionRecord>, String), Failure> {
     let shared = &door.shared;
-    let port = door.udp.clone().ok_or_else(|| Failure::Later("the node has no UDP port for WebRTC".into()))?;
     let config = shared.config();
+    if config.candidates.is_empty() {
+        return Err(Failure::Later("the node has no address for WebRTC's media".into()));
+    }
     let (local, remote) = (new_credentials(), offer.transport.credentials.clone());
     let is_client = offer.transport.setup == Setup::Passive;
     let answer = Written {
@@ -224,7 +226,7 @@ fn open_as(
     let record = registered.record.clone();
     let session = Session::new(Parts {
         door: door.clone(),
-        port,
+        port: door.udp.clone(),
         begin: begin(&record),
         registered,
         ice: LiteAgent::new(local, Some(remote)),

@@ -25,7 +25,7 @@ use weft_proto::webrtc::ice::{From as Local, Heard, LiteAgent, Way};
 use weft_proto::webrtc::stun;
 
 use super::door::Door;
-use super::mux::{Datagram, Inbox};
+use super::mux::{Datagram, Inbox, Mux};
 use super::offer::Wanted;
 use super::playing::Playing;
 use super::publishing::Publishing;
@@ -151,7 +151,8 @@ pub(super) struct Session {
 /// What a session is made of.
 pub(super) struct Parts {
     pub(super) door: Rc<Door>,
-    pub(super) port: Rc<UdpPort>,
+    /// None where media goes over TCP only.
+    pub(super) port: Option<Rc<UdpPort>>,
     pub(super) registered: Registered,
     pub(super) ice: LiteAgent,
     pub(super) secure: Secure,
@@ -165,6 +166,7 @@ impl Session {
         let Parts { door, port, registered, ice, secure, begin, orders } = parts;
         let now = door.shared.fabric.clock().now();
         let inbox = Arc::<Inbox>::default();
+        let door_mux = door.shared.mux.clone();
         door.shared.mux.add_name(&ice.local().ufrag, &inbox);
         let activity = match begin {
             Begin::Reading(playing) => Activity::Playing(playing),
@@ -179,7 +181,7 @@ impl Session {
             inbox,
             datagrams: Vec::new(),
             orders,
-            out: Outgoing::new(port),
+            out: Outgoing::new(port, door_mux),
             known: Vec::new(),
             timer: Box::pin(tokio::time::sleep(TICK)),
             timer_at: now.after(TICK),
@@ -271,9 +273,8 @@ impl Session {
     async fn on_datagrams(&mut self) -> Result<(), End> {
         let now = self.now();
         let mut datagrams = core::mem::take(&mut self.datagrams);
-        for Datagram { to, from, bytes } in datagrams.drain(..) {
+        for Datagram { way, bytes } in datagrams.drain(..) {
             SessionCounters::add(&self.counters().inbound_bytes, bytes.len());
-            let way = Way { from: Local::Udp(to), to: from };
             match bytes.first() {
                 Some(0..=3) => self.on_check(&bytes, way, now)?,
                 Some(20..=63) if self.ice.is_proven(way) => self.on_dtls(&bytes, now).await?,
@@ -301,7 +302,9 @@ impl Session {
             self.heard_at = now;
             if !self.known.contains(&way) {
                 self.known.push(way);
-                self.door.shared.mux.add_address(way.to, &self.inbox);
+                if matches!(way.from, Local::Udp(_)) {
+                    self.door.shared.mux.add_address(way.to, &self.inbox);
+                }
             }
         }
         if is_selected {
@@ -320,7 +323,7 @@ impl Session {
             Local::Udp(None) | Local::Tcp(_) => String::new(),
         };
         let transport = if matches!(way.from, Local::Tcp(_)) { "tcp" } else { "udp" };
-        let port = self.out.port.local_addr().map_or(0, |address| address.port());
+        let port = self.out.port.as_ref().and_then(|port| port.local_addr().ok()).map_or(0, |address| address.port());
         let local = format!("host/{transport}/{ip}/{port}");
         let remote = format!("prflx/{transport}/{}/{}", way.to.ip(), way.to.port());
         *self.registered.record.way.lock() = Some((local, remote));
@@ -569,7 +572,9 @@ pub(super) fn new_credentials() -> Credentials {
 
 /// What a session sends: the packets of a turn one behind the other, so that those of one size leave together.
 pub(super) struct Outgoing {
-    port: Rc<UdpPort>,
+    port: Option<Rc<UdpPort>>,
+    /// Knows connections by TCP.
+    mux: Arc<Mux>,
     buffer: Vec<u8>,
     sizes: Vec<usize>,
     /// What the socket did not take yet.
@@ -586,8 +591,8 @@ struct Pending {
 const BUFFER_KEPT: usize = 4 << 10;
 
 impl Outgoing {
-    const fn new(port: Rc<UdpPort>) -> Self {
-        Self { port, buffer: Vec::new(), sizes: Vec::new(), pending: VecDeque::new() }
+    const fn new(port: Option<Rc<UdpPort>>, mux: Arc<Mux>) -> Self {
+        Self { port, mux, buffer: Vec::new(), sizes: Vec::new(), pending: VecDeque::new() }
     }
 
     /// A packet for the way that media takes.
@@ -598,9 +603,7 @@ impl Outgoing {
 
     /// Sends one datagram at once. What does not leave now is lost, as on any network: its protocol says it again.
     fn send(&self, way: Way, datagram: &[u8]) {
-        if let Local::Udp(from) = way.from {
-            let _ = self.port.try_send_from(from, way.to, datagram, None);
-        }
+        self.try_send(way, datagram, None);
     }
 
     /// Sends what was pushed; says how many bytes that were.
@@ -625,19 +628,25 @@ impl Outgoing {
 
     /// Whether nothing is left to be done about it: an error says that the other end is gone, which its session notices by itself.
     fn try_send(&self, way: Way, bytes: &[u8], segment: Option<usize>) -> bool {
-        let Local::Udp(from) = way.from else { return true };
-        match self.port.try_send_from(from, way.to, bytes, segment) {
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-            Ok(()) => true,
+        let from = match way.from {
+            Local::Udp(from) => from,
+            Local::Tcp(id) => {
+                let packets = bytes.chunks(segment.unwrap_or(bytes.len()).max(1));
+                packets.for_each(|packet| self.mux.write(id, packet));
+                return true;
+            }
+        };
+        match self.port.as_ref().map(|port| port.try_send_from(from, way.to, bytes, segment)) {
+            Some(Err(error)) => error.kind() != io::ErrorKind::WouldBlock,
+            Some(Ok(())) | None => true,
         }
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(Pending { way, bytes, segment }) = self.pending.front() {
-            if self.try_send(*way, bytes, *segment) {
-                self.pending.pop_front();
-            } else {
-                ready!(self.port.poll_writable(cx))?;
+            match &self.port {
+                Some(port) if !self.try_send(*way, bytes, *segment) => ready!(port.poll_writable(cx))?,
+                _ => drop(self.pending.pop_front()),
             }
         }
         Poll::Ready(Ok(()))
