@@ -48,8 +48,13 @@ const OVER_MILLIS: f64 = 10.0;
 /// Microseconds of sending in a step.
 const STEP_MICROS: i64 = 25_000;
 
-/// A delay that is so much above the least one, in microseconds, is a queue's: jitter of a wired way stays below.
-const IDLE_MICROS: i64 = 10_000;
+/// A delay that is so much above the least one, in microseconds, is a queue's: jitter of a wired way stays below. Where there is
+/// more, twice of it.
+const IDLE_MICROS: f64 = 10_000.0;
+
+/// What a step counts for the jitter, and how much of its difference from the one before in microseconds: a queue is no jitter.
+const JITTER_FRESH: f64 = 1.0 / 16.0;
+const JITTER_MOST: f64 = 30_000.0;
 
 /// Three steps above that, each with more delay than the one before, are a queue that grows: when the last one is so far above the
 /// least delay, in microseconds, and three fifths of that above the first. The last one is judged by its first packet: each frame
@@ -89,6 +94,8 @@ pub(super) struct Delay {
     is_told: bool,
     /// See [`BUILT_UP_MICROS`].
     built_up: f64,
+    /// How much the delays of steps differ from one to the next, in microseconds.
+    jitter: f64,
     alarm: Option<Alarm>,
     usage: Usage,
 }
@@ -127,6 +134,7 @@ impl Delay {
             last_arrival: 0,
             is_told: false,
             built_up: BUILT_UP_MICROS,
+            jitter: 0.0,
             alarm: None,
             usage: Usage::Normal,
         }
@@ -189,9 +197,13 @@ impl Delay {
         }
         let ended = core::mem::replace(step, fresh);
         let least = self.least.push(ended.least, sent);
+        if let [Some(before), _] = self.steps {
+            let differs = ((ended.least - before).abs() as f64).min(JITTER_MOST);
+            self.jitter += JITTER_FRESH * (differs - self.jitter);
+        }
         self.steps = [Some(ended.least), self.steps[0]];
         self.built_up = BUILT_UP_MICROS + (self.built_up - BUILT_UP_MICROS) * STILL_MISTAKEN;
-        if ended.least - least < IDLE_MICROS {
+        if !self.waits(ended.least - least) {
             self.busy = Some((arrival, 0));
             self.is_told = false;
             self.reconsider(ended.since);
@@ -205,7 +217,12 @@ impl Delay {
     fn is_built_up(&self, third: i64, least: i64) -> bool {
         let [Some(second), Some(first)] = self.steps else { return false };
         let rises = first < second && second < third && (third - first) as f64 > 0.6 * self.built_up;
-        rises && first - least > IDLE_MICROS && (third - least) as f64 > self.built_up
+        rises && self.waits(first - least) && (third - least) as f64 > self.built_up
+    }
+
+    /// Whether a delay that is so much above the least one is a queue's.
+    fn waits(&self, more: i64) -> bool {
+        more as f64 > IDLE_MICROS.max(2.0 * self.jitter)
     }
 
     /// A queue grows, as a packet shows that was sent then.
@@ -238,8 +255,10 @@ impl Delay {
         }
         let ended = core::mem::replace(group, fresh);
         let usage = self.trend.push(&ended);
-        // A slope without a queue is jitter.
-        let is_queue = self.waiting().as_micros() as i64 > IDLE_MICROS;
+        // A slope without a queue is jitter; where steps fall by more than that, what the line remembers is over, as behind a large
+        // frame.
+        let falls = matches!(self.steps, [Some(last), Some(before)] if (before - last) as f64 > self.jitter);
+        let is_queue = !falls && self.waits(self.waiting().as_micros() as i64);
         match usage {
             Usage::Over if is_queue => self.raise(sent),
             Usage::Normal | Usage::Under if matches!(self.usage, Usage::Normal | Usage::Under) => self.usage = usage,

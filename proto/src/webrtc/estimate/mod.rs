@@ -2,8 +2,8 @@
 //! as in draft-ietf-rmcat-gcc-02. Pure.
 //!
 //! Driving: [`Estimator::sent`] each packet that got a transport sequence number, [`Estimator::feedback`] whatever comes of it,
-//! and send no more than [`Estimator::estimate`]. [`delay`] sees from the times of arrival whether something waits on the way,
-//! [`rate`] makes bits per second of it, [`loss`] caps them where much is lost.
+//! and send no more than [`Estimator::estimate`]. `delay` sees from the times of arrival whether something waits on the way,
+//! `rate` makes bits per second of it, `loss` caps them where much is lost.
 //!
 //! This end does not pad: often it sends less than the way carries. So the estimate begins high, it is never raised beyond one
 //! and a half times of what was delivered, and it falls only where packets wait or are lost, never because little is sent.

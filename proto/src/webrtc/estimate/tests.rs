@@ -34,9 +34,11 @@ struct Stream {
     rate: u64,
     group: u64,
     key: u64,
+    /// Packets in a millisecond; the rest of a frame follows in the next ones.
+    pace: usize,
 }
 
-const STREAM: Stream = Stream { rate: 2 * MBIT, group: 60, key: 1 };
+const STREAM: Stream = Stream { rate: 2 * MBIT, group: 60, key: 1, pace: usize::MAX };
 
 struct World {
     way: Way,
@@ -52,6 +54,8 @@ struct World {
     feedback: BTreeMap<u64, Vec<Vec<u8>>>,
     sequence: u16,
     frames: u64,
+    /// Bytes of frames that are still to be sent.
+    left: usize,
     chance: u64,
     /// How far the receiver's clock is ahead, and by how many microseconds more each second.
     clock: u64,
@@ -72,6 +76,7 @@ impl World {
             feedback: BTreeMap::new(),
             sequence: 65_000,
             frames: 0,
+            left: 0,
             chance: 0x9e37_79b9_7f4a_7c15,
             clock: 777_000_000,
             drift: 0,
@@ -102,24 +107,26 @@ impl World {
             self.now += 1000;
             if self.now / 33_333 > self.frames {
                 self.frames = self.now / 33_333;
-                self.send_frame();
+                self.add_frame();
+            }
+            let mut packets = 0;
+            while self.left > 0 && packets < self.stream.pace {
+                let bytes = self.left.min(PACKET);
+                self.left -= bytes;
+                packets += 1;
+                self.send(bytes);
             }
             self.receive();
             each(self);
         }
     }
 
-    fn send_frame(&mut self) {
-        let Stream { rate, group, key } = self.stream;
+    fn add_frame(&mut self) {
+        let Stream { rate, group, key, .. } = self.stream;
         let times = if self.frames.is_multiple_of(group) { key } else { 1 };
         // So that all frames together have the rate of the stream.
         let usual = rate.min(self.estimator.estimate()) / 30 / 8 * group / (group + key - 1);
-        let mut left = (usual * times) as usize;
-        while left > 0 {
-            let bytes = left.min(PACKET);
-            left -= bytes;
-            self.send(bytes);
-        }
+        self.left += (usual * times) as usize;
     }
 
     fn send(&mut self, bytes: usize) {
@@ -167,14 +174,19 @@ fn watch(world: &mut World, millis: u64) -> (u64, u64, u64) {
 
 #[test]
 fn a_stream_that_fits_is_never_throttled() {
-    for jitter in [0, 1_000, 5_000, 15_000] {
-        for key in [1, 5, 15] {
-            let mut world = World::new(Way { jitter, lost: 20, ..WIDE }, Stream { key, ..STREAM });
-            let (least, ..) = watch(&mut world, 120_000);
-            assert!(least >= 2 * MBIT, "{least} with jitter of {jitter} us and key frames of {key}");
+    for rate in [10 * MBIT, 3 * MBIT] {
+        for jitter in [0, 1_000, 5_000, 15_000, 30_000] {
+            for (pace, key) in [(usize::MAX, 1), (usize::MAX, 5), (usize::MAX, 15), (1, 1), (1, 15)] {
+                let mut world = World::new(Way { jitter, lost: 20, rate, ..WIDE }, Stream { key, pace, ..STREAM });
+                let (found, ..) = watch(&mut world, 60_000);
+                // Where a frame takes as long as the next one is away, much jitter may cost a step down.
+                let part = if rate < 10 * MBIT && jitter >= 15_000 { 80 } else { 100 };
+                let what = format!("{found} over {rate}, jitter of {jitter} us, key frames of {key}, paced by {pace}");
+                assert!(found >= 2 * MBIT / 100 * part, "{what}");
+            }
         }
     }
-    let sound = Stream { rate: 64_000, group: 1, key: 1 };
+    let sound = Stream { rate: 64_000, group: 1, ..STREAM };
     let (least, ..) = watch(&mut World::new(Way { rate: 100_000, ..WIDE }, sound), 60_000);
     assert!(least >= 64_000, "{least}");
 }
@@ -328,14 +340,14 @@ fn what_rises_like_a_queue_and_is_none_is_found_out() {
     // Nothing waited for the packet that was sent next, before less was sent.
     assert_eq!(take(&mut delay, 6, &[5, 5]), Usage::Mistaken);
     assert_eq!(take(&mut delay, 8, &[5, 20, 30, 38, 5]), Usage::Normal, "it has learned");
-    assert_eq!(take(&mut delay, 13, &[5, 20, 40, 60]), Usage::Over);
+    assert_eq!(take(&mut delay, 13, &[5, 40, 80, 120]), Usage::Over);
     delay.heeded(true, 17 * 40_000);
-    assert_eq!(take(&mut delay, 17, &[50, 30, 5, 5]), Usage::Normal, "a queue that was emptied");
-    assert_eq!(take(&mut delay, 21, &[5, 20, 40, 60]), Usage::Over);
+    assert_eq!(take(&mut delay, 17, &[80, 40, 5, 5]), Usage::Normal, "a queue that was emptied");
+    assert_eq!(take(&mut delay, 21, &[5, 60, 120, 180]), Usage::Over);
     delay.heeded(false, 25 * 40_000);
-    assert_eq!(take(&mut delay, 25, &[80]), Usage::Over, "nothing was done about it");
+    assert_eq!(take(&mut delay, 25, &[240]), Usage::Over, "nothing was done about it");
     delay.heeded(true, 26 * 40_000);
-    assert_eq!(take(&mut delay, 26, &[90, 100]), Usage::Normal, "it is told of once");
+    assert_eq!(take(&mut delay, 26, &[300, 360]), Usage::Normal, "it is told of once");
 }
 
 #[test]
