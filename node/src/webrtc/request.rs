@@ -66,21 +66,14 @@ pub(super) struct Asking {
 }
 
 /// Answers a request.
-pub(super) fn answer<B>(
-    door: Rc<Door>,
-    request: Request<B>,
-    peer: SocketAddr,
-    secure: bool,
-) -> impl Future<Output = Answer>
+pub(super) async fn answer<B>(door: Rc<Door>, request: Request<B>, peer: SocketAddr, secure: bool) -> Answer
 where
     B: http_body::Body + Unpin,
 {
-    async move {
-        let asking = Asking::new(&door.shared, &request, peer, secure);
-        let mut response = asking.serve(&door, request.into_body()).await.unwrap_or_else(Answer::from);
-        finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
-        response
-    }
+    let asking = Asking::new(&door.shared, &request, peer, secure);
+    let mut response = asking.serve(&door, request.into_body()).await.unwrap_or_else(Answer::from);
+    finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
+    response
 }
 
 impl Target {

@@ -223,10 +223,10 @@ impl Session {
         }
         let drained = self.poll_drained(cx)?;
         match &mut self.activity {
-            Activity::Playing(playing) if drained && self.secure.is_established() && playing.resume_at.is_none() => {
-                if playing.bell.poll(cx) {
-                    return Poll::Ready(Ok(Wake::Pump));
-                }
+            Activity::Playing(playing)
+                if drained && self.secure.is_established() && playing.resume_at.is_none() && playing.bell.poll(cx) =>
+            {
+                return Poll::Ready(Ok(Wake::Pump));
             }
             Activity::Publishing(publishing) => {
                 if let Poll::Ready(event) = publishing.publication().poll_event(cx) {
