@@ -3,9 +3,12 @@
 //! [`request`] says what an HTTP request comes to; [`session`] is one browser from its offer to its end: [`secure`] makes its
 //! packets its own, [`playing`] sends, [`publishing`] receives. [`mux`] finds a datagram's session.
 
+mod data;
 pub mod door;
+mod end;
 mod mux;
 mod offer;
+mod outgoing;
 mod page;
 mod playing;
 mod publishing;

@@ -96,7 +96,7 @@ pub(super) async fn read(
     let subscription = subscribed.map_err(refuse_reader)?;
     let tracks = subscription.tracks().clone();
     let mut agreed = negotiate::reading(offer, &tracks);
-    if agreed.lines.is_empty() {
+    if agreed.lines.is_empty() && agreed.data.is_empty() {
         return Err(Failure::Unusable(format!(
             "the client offers no codec that the stream has: {}",
             labels(&tracks, tracks.iter().map(|(id, _)| id))
@@ -111,9 +111,11 @@ pub(super) async fn read(
     name_sources(&mut agreed.sections, &agreed.lines, &reader);
     let bell = Bell::new();
     let listening = door.worker.listen(subscription.key(), &bell);
-    let playing = Playing::new(subscription, listening, bell, reader, &agreed.lines, reordered);
-    let (lines, playing) = (agreed.sections, Box::new(playing));
-    open_as(door, asking, (id, path, user, Role::Reader), offer, &lines, |_| Begin::Reading(playing))
+    let playing = Playing::new(subscription, listening, bell, reader, (&agreed.lines, &agreed.data), reordered);
+    let label = |id: &TrackId| Some((*id, tracks.get(*id)?.codec.label().to_lowercase()));
+    let data = agreed.data.iter().filter_map(label).collect();
+    let (sections, playing) = (agreed.sections, Box::new(playing));
+    open_as(door, asking, (id, path, user, Role::Reader), offer, &sections, |_| Begin::Reading(playing, data))
 }
 
 fn labels(tracks: &Tracks, ids: impl Iterator<Item = TrackId>) -> String {

@@ -5,18 +5,19 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use weft_cluster::Subscription;
 use weft_cluster::path::EndReason;
 use weft_cluster::stream::Delivery;
-use weft_proto::media::Codec;
+use weft_proto::media::{Codec, TrackId};
 use weft_proto::rtp::extension::Block;
 use weft_proto::rtp::{HEADER_BYTES, Header, RtcpItem, rtcp, rtx};
 use weft_proto::time::Now;
 use weft_proto::webrtc::estimate::{Estimator, START};
 use weft_proto::webrtc::negotiate::{Format, ReadLine};
 
+use super::outgoing::Outgoing;
 use super::secure::Secure;
-use super::session::Outgoing;
 use super::stats::SessionCounters;
 use crate::egress::rtp::Packed;
 use crate::egress::rtp_reader::{Numbered, RtpReader};
@@ -30,6 +31,9 @@ const REPEAT_BYTES_MAX: usize = 256 << 10;
 
 /// How long a player may keep a picture: it is to show it as soon as it can, and never to fall far behind.
 const PLAYOUT_MOST: Duration = Duration::from_millis(300);
+
+/// Bytes of a message of metadata; browsers take 256 KB.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 /// How much may be under way at the estimated rate: a large picture of a stream that fits, and what jitter adds.
 const AHEAD_MAX: Duration = Duration::from_millis(300);
@@ -45,6 +49,10 @@ pub(super) struct Playing {
     reader: RtpReader,
     /// By joined track.
     lines: Vec<Option<Line>>,
+    /// Tracks that go over data channels, each with what has come of its next message.
+    data: Vec<(TrackId, BytesMut)>,
+    /// Messages that are to go there.
+    messages: Vec<(TrackId, Bytes)>,
     /// Numbers of packets over all tracks.
     transport_sequence: u16,
     batch: Vec<Delivery>,
@@ -107,7 +115,7 @@ impl Playing {
         listening: Listening,
         bell: Rc<Bell>,
         reader: RtpReader,
-        agreed: &[ReadLine],
+        (agreed, data): (&[ReadLine], &[TrackId]),
         reordered: Reordered,
     ) -> Self {
         let mut lines: Vec<Option<Line>> = (0..subscription.tracks().len()).map(|_| None).collect();
@@ -128,6 +136,8 @@ impl Playing {
             bell,
             reader,
             lines,
+            data: data.iter().map(|track| (*track, BytesMut::new())).collect(),
+            messages: Vec::new(),
             transport_sequence: 0,
             batch: Vec::new(),
             packet: Vec::new(),
@@ -165,6 +175,9 @@ impl Playing {
         self.skipped += self.subscription.take_skipped();
         for delivery in batch.drain(..) {
             self.reordered = self.reordered.after(&delivery)?;
+            if !self.data.is_empty() && self.take_data(&delivery) {
+                continue;
+            }
             let Some(numbered) = self.reader.number(&delivery) else { continue };
             if !core::mem::replace(&mut self.started, true) {
                 // Players need both clocks before the first packet, or lips go out of sync.
@@ -178,6 +191,28 @@ impl Playing {
         self.batch = if batch.capacity() > BATCH_KEPT { Vec::new() } else { batch };
         self.resume_at = state.resume_at.max(self.held_until(now));
         Some(state.more)
+    }
+
+    /// Puts a unit of metadata into its message, which ends with the marker (RFC 6597 section 4.2). Whether it is one.
+    fn take_data(&mut self, delivery: &Delivery) -> bool {
+        let unit = &delivery.entry.unit;
+        let current = self.subscription.map_tracks(&delivery.entry.tracks);
+        let joined = current.get(usize::from(unit.track.0)).copied().flatten();
+        let Some((track, message)) = self.data.iter_mut().find(|(track, _)| Some(*track) == joined) else {
+            return false;
+        };
+        for frame in unit.payload.frames() {
+            frame.slices().iter().for_each(|slice| message.extend_from_slice(slice));
+        }
+        if unit.marker || message.len() > MESSAGE_BYTES_MAX {
+            self.messages.push((*track, message.split().freeze()));
+        }
+        true
+    }
+
+    /// Messages for data channels, since the last call.
+    pub(super) fn take_messages(&mut self) -> Vec<(TrackId, Bytes)> {
+        core::mem::take(&mut self.messages)
     }
 
     /// When more may be sent, where the way is known to be full. What waits too long in the log meanwhile is skipped there, up to

@@ -14,8 +14,8 @@ use weft_proto::webrtc::arrivals::Arrivals;
 use weft_proto::webrtc::missing::{Missing, WAIT};
 use weft_proto::webrtc::negotiate::PublishLine;
 
+use super::outgoing::Outgoing;
 use super::secure::Secure;
-use super::session::Outgoing;
 use super::stats::SessionCounters;
 use crate::ingress::rtp::{Expected, RtpIngress};
 

@@ -77,6 +77,8 @@ impl Certificate {
 pub(super) enum Heard {
     /// The other end is who it said it was, and keys are agreed.
     Established,
+    /// What the transport of data channels says.
+    Application(Bytes),
 }
 
 /// Why a session cannot be trusted, or is over.
@@ -118,6 +120,11 @@ impl Secure {
         Self { endpoint, certificate, expected, is_client, keys: None }
     }
 
+    /// Whether this end began.
+    pub(super) const fn is_client(&self) -> bool {
+        self.is_client
+    }
+
     /// Whether keys are agreed.
     pub(super) const fn is_established(&self) -> bool {
         self.keys.is_some()
@@ -140,6 +147,7 @@ impl Secure {
                     self.establish()?;
                     heard.push(Heard::Established);
                 }
+                EndpointEvent::ApplicationData(data) => heard.push(Heard::Application(data.freeze())),
                 EndpointEvent::PeerClosed => return Err(Broken::Closed),
                 _ => {}
             }
@@ -189,6 +197,11 @@ impl Secure {
     /// Sends again what was not answered.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), Broken> {
         Ok(self.endpoint.handle_timeout(PEER, now)?)
+    }
+
+    /// Sends what the transport of data channels says.
+    pub(super) fn write(&mut self, data: &[u8], now: Instant) -> Result<(), Broken> {
+        Ok(self.endpoint.write(now, PEER, data)?)
     }
 
     /// Says goodbye.

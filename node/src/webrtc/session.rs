@@ -1,15 +1,13 @@
 //! One browser from its offer to its end: finds the way, agrees on keys, and acts on what comes.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -17,21 +15,24 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info, warn};
 use weft_cluster::path::{EndReason, PublisherEvent};
-use weft_proto::media::{Track, Tracks};
+use weft_proto::media::{Track, TrackId, Tracks};
 use weft_proto::rtp::header::is_rtcp;
 use weft_proto::time::Now;
 use weft_proto::webrtc::description::Credentials;
 use weft_proto::webrtc::ice::{From as Local, Heard, LiteAgent, Way};
 use weft_proto::webrtc::stun;
 
+use super::data::Channels;
 use super::door::Door;
-use super::mux::{Datagram, Inbox, Mux};
+use super::end::End;
+use super::mux::{Datagram, Inbox};
 use super::offer::Wanted;
+use super::outgoing::Outgoing;
 use super::playing::Playing;
 use super::publishing::Publishing;
-use super::secure::{self, Broken, Secure};
+use super::secure::{self, Secure};
 use super::stats::{Registered, Role, SessionCounters};
-use crate::worker::udp::{UdpPort, gso_runs};
+use crate::worker::udp::UdpPort;
 
 /// How often sender and receiver reports go out. Browsers send theirs so often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,55 +66,10 @@ enum Activity {
 
 /// What a session begins with.
 pub(super) enum Begin {
-    /// It reads.
-    Reading(Box<Playing>),
+    /// It reads; which of the tracks go over data channels, under which names.
+    Reading(Box<Playing>, Vec<(TrackId, String)>),
     /// It is to publish.
     Publishing(Box<Wanted>),
-}
-
-/// Why a session ended.
-#[derive(Debug)]
-enum End {
-    /// The browser said so over HTTP.
-    Deleted,
-    /// It cannot be trusted, or said so by itself.
-    Secure(Broken),
-    /// No way was found.
-    NoWay,
-    /// The way was found, and no keys.
-    NoKeys,
-    /// Nothing comes any more.
-    TimedOut(&'static str),
-    /// The fabric ended it.
-    Fabric(EndReason),
-    /// The fabric did not take the publisher.
-    Refused(String),
-    /// It cannot show what comes.
-    Reordered,
-    /// The socket failed.
-    Broken(io::Error),
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Deleted => f.write_str("ended by the client"),
-            Self::Secure(error) => write!(f, "{error}"),
-            Self::NoWay => f.write_str("the client found no way to the UDP port (a firewall, or a missing address)"),
-            Self::NoKeys => f.write_str("the client found a way, and did not agree on keys"),
-            Self::TimedOut(what) => write!(f, "timed out: {what}"),
-            Self::Fabric(reason) => f.write_str(reason.as_str()),
-            Self::Refused(why) => write!(f, "publisher refused: {why}"),
-            Self::Reordered => f.write_str("the stream has B-frames, which browsers cannot play over WebRTC"),
-            Self::Broken(error) => write!(f, "the socket failed: {error}"),
-        }
-    }
-}
-
-impl From<Broken> for End {
-    fn from(broken: Broken) -> Self {
-        Self::Secure(broken)
-    }
 }
 
 /// What a session woke for.
@@ -135,6 +91,8 @@ pub(super) struct Session {
     inbox: Arc<Inbox>,
     datagrams: Vec<Datagram>,
     orders: UnboundedReceiver<Order>,
+    /// Data channels, where there is something for them.
+    channels: Option<Box<Channels>>,
     out: Outgoing,
     /// Addresses under which the mux knows it.
     known: Vec<Way>,
@@ -168,10 +126,11 @@ impl Session {
         let inbox = Arc::<Inbox>::default();
         let door_mux = door.shared.mux.clone();
         door.shared.mux.add_name(&ice.local().ufrag, &inbox);
-        let activity = match begin {
-            Begin::Reading(playing) => Activity::Playing(playing),
-            Begin::Publishing(wanted) => Activity::Waiting(wanted),
+        let (activity, data) = match begin {
+            Begin::Reading(playing, data) => (Activity::Playing(playing), data),
+            Begin::Publishing(wanted) => (Activity::Waiting(wanted), Vec::new()),
         };
+        let channels = (!data.is_empty()).then(|| Box::new(Channels::new(data, secure.is_client())));
         Self {
             door,
             registered,
@@ -181,6 +140,7 @@ impl Session {
             inbox,
             datagrams: Vec::new(),
             orders,
+            channels,
             out: Outgoing::new(port, door_mux),
             known: Vec::new(),
             timer: Box::pin(tokio::time::sleep(TICK)),
@@ -335,9 +295,34 @@ impl Session {
         for heard in heard? {
             match heard {
                 secure::Heard::Established => self.on_established(now).await?,
+                secure::Heard::Application(data) => self.with_channels(now, |channels, at| channels.hear(data, at)),
             }
         }
         Ok(())
+    }
+
+    /// Does something with the data channels, and sends what they say. What goes wrong there ends them only.
+    fn with_channels(
+        &mut self,
+        now: Now,
+        work: impl FnOnce(&mut Channels, Instant) -> Result<(), rtc::shared::error::Error>,
+    ) {
+        let instant = self.instant(now);
+        let Some(channels) = &mut self.channels else { return };
+        let mut done = work(channels, instant);
+        while let Some(packets) = channels.poll_transmit(instant) {
+            for packet in packets {
+                done = done.and(self.secure.write(&packet, instant).map_err(|error| {
+                    debug!(%error, "data channels: nothing can be sent");
+                    rtc::shared::error::Error::ErrConnClosed
+                }));
+            }
+        }
+        if let Err(error) = done {
+            debug!(peer = %self.registered.record.peer, %error, "data channels ended");
+            self.channels = None;
+        }
+        self.send_dtls();
     }
 
     fn send_dtls(&mut self) {
@@ -406,6 +391,12 @@ impl Session {
         if more {
             playing.bell.ring();
         }
+        let messages = playing.take_messages();
+        if !messages.is_empty() {
+            self.with_channels(now, |channels, at| {
+                messages.iter().try_for_each(|(track, message)| channels.send(*track, message, at))
+            });
+        }
         Ok(())
     }
 
@@ -423,6 +414,9 @@ impl Session {
         if self.secure.next_timeout().is_some_and(|at| at <= instant) {
             self.secure.handle_timeout(instant)?;
             self.send_dtls();
+        }
+        if self.channels.as_ref().and_then(|channels| channels.next_timeout()).is_some_and(|at| at <= instant) {
+            self.with_channels(now, Channels::handle_timeout);
         }
         let counters = self.registered.record.counters.clone();
         match &mut self.activity {
@@ -491,7 +485,8 @@ impl Session {
             Activity::Waiting(_) => None,
         };
         let now = clock.now();
-        let handshake = self.secure.next_timeout().map(|at| {
+        let channels = self.channels.as_ref().and_then(|channels| channels.next_timeout());
+        let handshake = self.secure.next_timeout().into_iter().chain(channels).map(|at| {
             let left = at.saturating_duration_since(clock.instant(now));
             now.after(left)
         });
@@ -549,7 +544,7 @@ impl Session {
         self.door.shared.fabric.clock().now()
     }
 
-    fn instant(&self, now: Now) -> std::time::Instant {
+    fn instant(&self, now: Now) -> Instant {
         self.door.shared.fabric.clock().instant(now)
     }
 }
@@ -568,87 +563,4 @@ pub(super) fn tracks_of<'a>(tracks: impl Iterator<Item = &'a Track>) -> Option<T
 pub(super) fn new_credentials() -> Credentials {
     let word = || uuid::Uuid::new_v4().simple().to_string();
     Credentials { ufrag: word()[..16].to_owned(), password: word() }
-}
-
-/// What a session sends: the packets of a turn one behind the other, so that those of one size leave together.
-pub(super) struct Outgoing {
-    port: Option<Rc<UdpPort>>,
-    /// Knows connections by TCP.
-    mux: Arc<Mux>,
-    buffer: Vec<u8>,
-    sizes: Vec<usize>,
-    /// What the socket did not take yet.
-    pending: VecDeque<Pending>,
-}
-
-struct Pending {
-    way: Way,
-    bytes: Bytes,
-    segment: Option<usize>,
-}
-
-/// Room that a session keeps between turns: thousands of readers must not keep what a burst took.
-const BUFFER_KEPT: usize = 4 << 10;
-
-impl Outgoing {
-    const fn new(port: Option<Rc<UdpPort>>, mux: Arc<Mux>) -> Self {
-        Self { port, mux, buffer: Vec::new(), sizes: Vec::new(), pending: VecDeque::new() }
-    }
-
-    /// A packet for the way that media takes.
-    pub(super) fn push(&mut self, packet: &[u8]) {
-        self.buffer.extend_from_slice(packet);
-        self.sizes.push(packet.len());
-    }
-
-    /// Sends one datagram at once. What does not leave now is lost, as on any network: its protocol says it again.
-    fn send(&self, way: Way, datagram: &[u8]) {
-        self.try_send(way, datagram, None);
-    }
-
-    /// Sends what was pushed; says how many bytes that were.
-    fn flush(&mut self, way: Way) -> usize {
-        if self.sizes.is_empty() {
-            return 0;
-        }
-        for (range, segment) in gso_runs(self.sizes.iter().copied()) {
-            if self.pending.is_empty() && self.try_send(way, &self.buffer[range.clone()], segment) {
-                continue;
-            }
-            let bytes = Bytes::copy_from_slice(&self.buffer[range]);
-            self.pending.push_back(Pending { way, bytes, segment });
-        }
-        let sent = self.buffer.len();
-        self.sizes.clear();
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_KEPT);
-        self.sizes.shrink_to(BUFFER_KEPT / 512);
-        sent
-    }
-
-    /// Whether nothing is left to be done about it: an error says that the other end is gone, which its session notices by itself.
-    fn try_send(&self, way: Way, bytes: &[u8], segment: Option<usize>) -> bool {
-        let from = match way.from {
-            Local::Udp(from) => from,
-            Local::Tcp(id) => {
-                let packets = bytes.chunks(segment.unwrap_or(bytes.len()).max(1));
-                packets.for_each(|packet| self.mux.write(id, packet));
-                return true;
-            }
-        };
-        match self.port.as_ref().map(|port| port.try_send_from(from, way.to, bytes, segment)) {
-            Some(Err(error)) => error.kind() != io::ErrorKind::WouldBlock,
-            Some(Ok(())) | None => true,
-        }
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(Pending { way, bytes, segment }) = self.pending.front() {
-            match &self.port {
-                Some(port) if !self.try_send(*way, bytes, *segment) => ready!(port.poll_writable(cx))?,
-                _ => drop(self.pending.pop_front()),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
 }

@@ -110,3 +110,15 @@ fn layers_are_tracks_of_their_own() {
     assert_eq!(agreed.sections[0].media.as_ref().unwrap().layers, ["h", "l"]);
     assert!(agreed.sections[1].media.is_none() && agreed.sections[2].media.is_none());
 }
+
+#[test]
+fn metadata_goes_over_data_channels() {
+    let klv = crate::sdp::track_of(Kind::Data, 97, "smpte336m/90000", None);
+    let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sctp-port:5000\r\n";
+    let agreed = read(&[VIDEO, AUDIO, data], vec![klv.clone(), h264(0x42)]);
+    assert_eq!((agreed.data, agreed.left_out.len()), (vec![TrackId(0)], 0));
+    assert!(agreed.sections[2].media.is_some());
+    let without = read(&[VIDEO, AUDIO, data], vec![h264(0x42)]);
+    assert!(without.sections[2].media.is_none(), "nobody needs it");
+    assert_eq!(read(&[VIDEO], vec![klv, h264(0x42)]).left_out, [TrackId(0)]);
+}
