@@ -2,7 +2,7 @@
 //! as in draft-ietf-rmcat-gcc-02. Pure.
 //!
 //! Driving: [`Estimator::sent`] each packet that got a transport sequence number, [`Estimator::feedback`] whatever comes of it,
-//! and send no more than [`Estimator::estimate`]. `delay` sees from the times of arrival whether something waits on the way,
+//! and send no more than [`Estimator::estimate`]. `delay` and `trend` see from the times of arrival whether something waits on the way,
 //! `rate` makes bits per second of it, `loss` caps them where much is lost.
 //!
 //! This end does not pad: often it sends less than the way carries. So the estimate begins high, it is never raised beyond one
@@ -12,6 +12,7 @@ mod delay;
 mod delivered;
 mod loss;
 mod rate;
+mod trend;
 
 use core::time::Duration;
 
@@ -124,10 +125,11 @@ impl Estimator {
         self.lose(next, feedback.base.wrapping_add(feedback.count));
         let Some(age) = newest else { return };
         self.measure(Duration::from_micros(age.cast_unsigned()));
+        let delivered = self.delivered.rate();
         let seen = Seen {
             usage: self.delay.take_usage(),
-            delivered: self.delivered.rate(),
-            carried: self.delay.carried().or(self.delivered.rate()),
+            delivered,
+            carried: self.delay.carried(delivered),
             round_trip: self.round_trip.unwrap_or_default(),
         };
         let is_less = self.rate.update(&seen, now);

@@ -293,6 +293,24 @@ fn clocks_that_drift_and_begin_anew_change_nothing() {
 }
 
 #[test]
+fn neither_a_pause_nor_a_clock_that_is_set_throttles() {
+    for rate in [MBIT, 10 * MBIT] {
+        let mut world = World::new(Way { rate, ..WIDE }, STREAM);
+        watch(&mut world, 10_000);
+        for pause in [200, 700, 3_000, 30_000] {
+            world.stream.rate = 0;
+            watch(&mut world, pause);
+            world.stream.rate = 2 * MBIT;
+            let (least, _, queue) = watch(&mut world, 5_000);
+            assert!(least >= MBIT / 2 * rate / MBIT && queue < 400, "{least} and {queue} ms after {pause} ms");
+        }
+        world.clock += 3_600_000_000;
+        let (least, _, queue) = watch(&mut world, 5_000);
+        assert!(least >= MBIT / 2 * rate / MBIT && queue < 400, "{least} and {queue} ms");
+    }
+}
+
+#[test]
 fn a_receiver_may_say_that_less_is_carried() {
     let mut estimator = Estimator::default();
     assert_eq!(estimator.estimate(), START);
