@@ -43,6 +43,9 @@ const JITTER_MOST: f64 = 30_000.0;
 const BUILT_UP_MICROS: f64 = 25_000.0;
 const BUILT_UP_MOST: f64 = 150_000.0;
 
+/// A packet that waits so many times as long is enough: where the way has become much narrower, three steps take seconds.
+const BUILT_UP_AT_ONCE: f64 = 4.0;
+
 /// By so much that grows with each mistake, for then it was jitter; and what is left of the growth with each step: half of it is
 /// gone after half a minute.
 const MISTAKEN: f64 = 1.5;
@@ -53,7 +56,7 @@ const STILL_MISTAKEN: f64 = 0.999;
 const LEAST_MICROS: i64 = 10_000_000;
 
 /// Times of which the difference is more than that are those of another clock, or it was set anew.
-const CLOCK_LEAP_MICROS: i64 = 3_000_000;
+const CLOCK_LEAP_MICROS: i64 = 10_000_000;
 
 /// What was carried while something waits is measured for so long at least, and at most, in microseconds.
 const CARRIED_LEAST: i64 = 50_000;
@@ -127,6 +130,10 @@ impl Delay {
             *carried += u64::from(bytes);
         }
         self.push_step(sent, arrival);
+        let waits = self.least.get().map_or(0, |least| delay - least);
+        if waits as f64 > BUILT_UP_AT_ONCE * self.built_up && !core::mem::replace(&mut self.is_told, true) {
+            self.raise(sent);
+        }
         self.push_group(sent, arrival);
     }
 
