@@ -56,6 +56,7 @@ struct World {
     frames: u64,
     /// Bytes of frames that are still to be sent.
     left: usize,
+    sent_bytes: u64,
     chance: u64,
     /// How far the receiver's clock is ahead, and by how many microseconds more each second.
     clock: u64,
@@ -77,6 +78,7 @@ impl World {
             sequence: 65_000,
             frames: 0,
             left: 0,
+            sent_bytes: 0,
             chance: 0x9e37_79b9_7f4a_7c15,
             clock: 777_000_000,
             drift: 0,
@@ -138,6 +140,7 @@ impl World {
         }
         self.busy = self.busy.max(self.now) + bytes as u64 * 8_000_000 / self.way.rate;
         let jitter = self.draw(self.way.jitter);
+        self.sent_bytes += bytes as u64;
         self.last = (self.busy + self.way.delay + jitter).max(self.last + 1);
         self.packets.insert((self.last, self.sequence.wrapping_sub(1)), ());
     }
@@ -293,6 +296,24 @@ fn clocks_that_drift_and_begin_anew_change_nothing() {
 }
 
 #[test]
+fn neither_a_pause_nor_a_clock_that_is_set_throttles() {
+    for rate in [MBIT, 10 * MBIT] {
+        let mut world = World::new(Way { rate, ..WIDE }, STREAM);
+        watch(&mut world, 10_000);
+        for pause in [200, 700, 3_000, 30_000] {
+            world.stream.rate = 0;
+            watch(&mut world, pause);
+            world.stream.rate = 2 * MBIT;
+            let (least, _, queue) = watch(&mut world, 5_000);
+            assert!(least >= MBIT / 2 * rate / MBIT && queue < 400, "{least} and {queue} ms after {pause} ms");
+        }
+        world.clock += 3_600_000_000;
+        let (least, _, queue) = watch(&mut world, 5_000);
+        assert!(least >= MBIT / 2 * rate / MBIT && queue < 400, "{least} and {queue} ms");
+    }
+}
+
+#[test]
 fn a_receiver_may_say_that_less_is_carried() {
     let mut estimator = Estimator::default();
     assert_eq!(estimator.estimate(), START);
@@ -385,6 +406,25 @@ fn losses_are_counted_once_and_only_of_what_was_sent() {
         let Some(RtcpItem::TransportFeedback(feedback)) = parse(&packet).next() else { panic!() };
         estimator.feedback(&feedback, at(200));
         assert_eq!(estimator.loss.counted(), if count == 40 { (40, 40) } else { (100, 100) });
+    }
+}
+
+#[test]
+fn a_way_that_changes_all_the_time_is_followed() {
+    for (pace, jitter) in [(1, 0), (1, 10_000), (usize::MAX, 0), (usize::MAX, 10_000)] {
+        let mut world = World::new(Way { jitter, ..WIDE }, Stream { rate: 4 * MBIT, pace, key: 4, ..STREAM });
+        let (mut room, mut queues) = (0, Vec::new());
+        for _ in 0..200 {
+            // From half a Mbit/s to eight.
+            world.way.rate = (MBIT / 2) << world.draw(5);
+            queues.push(watch(&mut world, 3_000).2);
+            room += world.way.rate.min(4 * MBIT) * 3;
+        }
+        queues.sort_unstable();
+        let used = world.sent_bytes * 8 * 100 / room;
+        let what = format!("{used} %, {} {} {} ms", queues[100], queues[180], queues[199]);
+        // From eight to a half the queue grows by seven milliseconds in each, until the first feedback tells of it.
+        assert!(used >= 30 && queues[100] < 150 && queues[180] < 400 && queues[199] < 3_000, "{what}");
     }
 }
 
