@@ -57,10 +57,12 @@ struct Line {
 }
 
 impl RtpIngress {
-    /// Begins. `wait`: how long packets that come out of order are waited for.
-    pub fn new(publication: Publication, tracks: &[Expected], wait: Duration, now: Now) -> Self {
+    /// Begins. `wait`: how long packets that come out of order are waited for, and how many may come meanwhile
+    /// (see [`TrackReceiver::holding`]).
+    pub fn new(publication: Publication, tracks: &[Expected], (wait, packets): (Duration, usize), now: Now) -> Self {
         let line = |expected: &Expected| Line {
-            receiver: TrackReceiver::new(&expected.track, expected.payload_type, &expected.format, wait),
+            receiver: TrackReceiver::new(&expected.track, expected.payload_type, &expected.format, wait)
+                .holding(packets),
             dts: DtsEstimator::new(&expected.track.codec),
             report_ssrc: uuid::Uuid::new_v4().as_u128() as u32,
             skips: false,

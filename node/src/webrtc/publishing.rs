@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use weft_cluster::Publication;
 use weft_cluster::stream::Replaced;
+use weft_proto::limits::REPAIR_PACKETS_MAX;
 use weft_proto::media::TrackId;
 use weft_proto::rtp::extension::{extensions, transport_sequence};
 use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, Verdict, rtcp, rtx};
@@ -75,7 +76,7 @@ impl Publishing {
         };
         let reports = agreed.iter().any(|line| line.format.transport_cc);
         Self {
-            ingress: RtpIngress::new(publication, &expected, WAIT, now),
+            ingress: RtpIngress::new(publication, &expected, (WAIT, REPAIR_PACKETS_MAX), now),
             lines: agreed.into_iter().map(line).collect(),
             arrivals: reports.then(Arrivals::new),
             look_at: now,

@@ -75,6 +75,13 @@ impl TrackReceiver {
         }
     }
 
+    /// The same, holding so many packets behind one that is missing; see [`Reorder::holding`].
+    #[must_use]
+    pub fn holding(mut self, packets: usize) -> Self {
+        self.reorder = self.reorder.holding(packets);
+        self
+    }
+
     /// Takes an RTP packet; complete units go to `out`.
     pub fn rtp(&mut self, datagram: Bytes, now: Now, out: &mut impl FnMut(Received)) -> Verdict {
         let Ok(packet) = Packet::parse(datagram) else {
