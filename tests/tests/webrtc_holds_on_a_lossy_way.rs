@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use weft_tests::browser::{Browser, Role};
 use weft_tests::deadline::Deadline;
 use weft_tests::server::Server;
-use weft_tests::urls::Urls;
 use weft_tests::{ffmpeg, http, tools};
 
 const PATH: &str = "live/cam";
@@ -120,7 +119,10 @@ fn readers_on_narrow_ways_skip_and_stay_near_the_live_edge() {
     show_more(&reader, 50.0, 60);
     let before = count(&server, "publish", "inboundBytes");
     publisher.wait_for("a second of pictures", 20, |_| count(&server, "publish", "inboundBytes") > before);
-    inject(&server, json!({"direction": "out", "bandwidth": {"bitsPerSecond": 150_000, "queueBytes": 40_000}, "durationSeconds": 120}));
+    inject(
+        &server,
+        json!({"direction": "out", "bandwidth": {"bitsPerSecond": 150_000, "queueBytes": 40_000}, "durationSeconds": 120}),
+    );
     reader.wait_for("something to be skipped, and pictures near the live edge all the same", 90, |state| {
         count(&server, "read", "outboundFramesDiscarded") > 0
             && state["latency"].as_f64().is_some_and(|latency| latency < 3_000.0)

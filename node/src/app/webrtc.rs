@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{error, warn};
+use parking_lot::Mutex;
+use tracing::{debug, error, warn};
 use weft_cluster::Fabric;
 use weft_cluster::mesh::faults::Faults;
 use weft_proto::webrtc::answer::Candidate;
@@ -26,6 +27,9 @@ use crate::worker::udp::UdpPort;
 /// How often sockets of an older configuration look whether sessions still hold them.
 const HELD_ROUND: Duration = Duration::from_secs(1);
 
+/// How often it is looked where clients reach this node.
+const ADDRESSES_ROUND: Duration = Duration::from_secs(15);
+
 /// What the door listens on.
 #[derive(Default)]
 pub(super) struct Sockets {
@@ -40,6 +44,8 @@ pub(super) struct Sockets {
 pub(super) struct Service {
     shared: Arc<Shared>,
     sockets: Sockets,
+    /// Of what the candidates are made.
+    told: Arc<Mutex<(WebrtcConfig, Ports)>>,
     /// Ends the accepting tasks when the next ones are there.
     _generation: Generation,
 }
@@ -70,19 +76,35 @@ impl Sockets {
         self.connections.iter().for_each(Bound::announce);
     }
 
-    /// Where clients reach media, UDP first.
-    fn candidates(&self, config: &WebrtcConfig) -> Vec<Candidate> {
-        let (udp, tcp) = (self.media.as_ref().and_then(Bound::local), self.connections.as_ref().and_then(Bound::local));
-        let udp = udp.into_iter().flat_map(|bound| addresses(config, bound).into_iter().map(Candidate::udp));
-        udp.chain(tcp.into_iter().flat_map(|bound| addresses(config, bound).into_iter().map(Candidate::tcp))).collect()
+    fn bound(&self) -> Ports {
+        Ports { udp: self.media.as_ref().and_then(Bound::local), tcp: self.connections.as_ref().and_then(Bound::local) }
+    }
+}
+
+/// Where media comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ports {
+    udp: Option<SocketAddr>,
+    tcp: Option<SocketAddr>,
+}
+
+impl Ports {
+    /// Where clients reach media, UDP first. Names are looked up, which blocks; `is_loud`: operators are told of those that are unknown.
+    fn candidates(self, config: &WebrtcConfig, is_loud: bool) -> Vec<Candidate> {
+        let Self { udp, tcp } = self;
+        let udp = udp.into_iter().flat_map(|bound| addresses(config, bound, is_loud).into_iter().map(Candidate::udp));
+        udp.chain(tcp.into_iter().flat_map(|bound| addresses(config, bound, is_loud).into_iter().map(Candidate::tcp)))
+            .collect()
     }
 }
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
+    pub(super) fn start(shared: Arc<Shared>, config: &Config, mut sockets: Sockets, pool: &Pool) -> Self {
         let generation = serve(&shared, &mut sockets, pool);
-        Self { shared, sockets, _generation: generation }
+        let told = Arc::new(Mutex::new((config.webrtc.clone(), sockets.bound())));
+        actix_rt::spawn(follow_addresses(shared.clone(), told.clone()));
+        Self { shared, sockets, told, _generation: generation }
     }
 
     /// What is listened on now.
@@ -92,9 +114,27 @@ impl Service {
 
     /// Goes on with other settings and sockets. Sessions that are there stay.
     pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
+        *self.told.lock() = (config.webrtc.clone(), sockets.bound());
         self.shared.set_config(door_config(config, &sockets));
         self._generation = serve(&self.shared, &mut sockets, pool);
         self.sockets = sockets;
+    }
+}
+
+/// Addresses come and go with networks, and names may not be known yet when a node starts: what clients are told follows.
+async fn follow_addresses(shared: Arc<Shared>, told: Arc<Mutex<(WebrtcConfig, Ports)>>) {
+    loop {
+        tokio::time::sleep(ADDRESSES_ROUND).await;
+        let (config, ports) = told.lock().clone();
+        let looked = config.clone();
+        let found = actix_rt::task::spawn_blocking(move || ports.candidates(&looked, false)).await;
+        let before = shared.config();
+        match found {
+            Ok(found) if *before.candidates != *found && *told.lock() == (config, ports) => {
+                shared.set_config(DoorConfig { candidates: found.into(), ..(*before).clone() });
+            }
+            _ => {}
+        }
     }
 }
 
@@ -124,7 +164,7 @@ fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
     DoorConfig {
         allow_origins: webrtc.allow_origins.clone().into(),
         trusted_proxies: webrtc.trusted_proxies.clone(),
-        candidates: sockets.candidates(webrtc).into(),
+        candidates: sockets.bound().candidates(webrtc, true).into(),
         ice_servers: servers.collect(),
         handshake_timeout: webrtc.handshake_timeout,
         read_timeout: config.read_timeout,
@@ -133,12 +173,13 @@ fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
 }
 
 /// Where clients reach a port: what the operator names first, then the machine's own addresses, its loopback last.
-fn addresses(config: &WebrtcConfig, bound: SocketAddr) -> Vec<SocketAddr> {
+fn addresses(config: &WebrtcConfig, bound: SocketAddr, is_loud: bool) -> Vec<SocketAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for host in &config.additional_hosts {
         match (host.as_str(), bound.port()).to_socket_addrs() {
             Ok(found) => addresses.extend(found.map(|address| address.ip())),
-            Err(error) => warn!("webrtcAdditionalHosts: {host}: {error}"),
+            Err(error) if is_loud => warn!("webrtcAdditionalHosts: {host}: {error}; it is looked up again later"),
+            Err(error) => debug!("webrtcAdditionalHosts: {host}: {error}"),
         }
     }
     if !bound.ip().is_unspecified() {

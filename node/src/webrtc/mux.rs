@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -36,6 +36,10 @@ pub(super) struct Datagram {
 pub(super) struct Inbox {
     queue: Mutex<Vec<Datagram>>,
     waker: AtomicWaker,
+    /// The session has ended: nobody takes anything any more.
+    is_closed: AtomicBool,
+    /// Keys are agreed with the client.
+    is_proven: AtomicBool,
 }
 
 impl Inbox {
@@ -50,7 +54,31 @@ impl Inbox {
         Poll::Ready(())
     }
 
+    /// The session has ended.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.queue.lock().clear();
+    }
+
+    /// Keys are agreed with the client.
+    pub(super) fn prove(&self) {
+        self.is_proven.store(true, Ordering::Release);
+    }
+
+    /// Whether they are.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Acquire)
+    }
+
+    /// Whether anybody takes what is delivered.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     pub(super) fn deliver(&self, datagrams: &mut Vec<Datagram>) {
+        if self.is_closed() {
+            return datagrams.clear();
+        }
         let mut queue = self.queue.lock();
         let room = INBOX_MAX.saturating_sub(queue.len()).min(datagrams.len());
         queue.extend(datagrams.drain(..room));

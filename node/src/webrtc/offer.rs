@@ -102,7 +102,7 @@ pub(super) async fn read(
             labels(&tracks, tracks.iter().map(|(id, _)| id))
         )));
     }
-    let reordered = reordered(&subscription, &asking.query)?;
+    let reordered = reordered(&subscription, &agreed.lines, &asking.query)?;
     if !agreed.left_out.is_empty() {
         let left = labels(&tracks, agreed.left_out.iter().copied());
         info!(%path, peer = %asking.peer, protocol = "WebRTC", "tracks left out, the client cannot take them: {left}");
@@ -123,14 +123,14 @@ fn labels(tracks: &Tracks, ids: impl Iterator<Item = TrackId>) -> String {
 }
 
 /// Browsers show pictures in the order in which they are decoded.
-fn reordered(subscription: &Subscription, query: &str) -> Result<Reordered, Failure> {
+fn reordered(subscription: &Subscription, agreed: &[ReadLine], query: &str) -> Result<Reordered, Failure> {
     if parameter(query, "reordered") == Some("1") {
         return Ok(Reordered::Taken);
     }
-    let (mut kept, mut state) = (Vec::new(), Reordered::Refused(None));
+    let (mut kept, mut state) = (Vec::new(), Reordered::Refused(Vec::new()));
     subscription.peek(&mut kept);
-    for delivery in &kept {
-        state = state.after(delivery).ok_or_else(|| {
+    for delivery in kept.iter().filter(|delivery| agreed.iter().any(|line| line.track == delivery.entry.unit.track)) {
+        state.note(delivery).ok_or_else(|| {
             Failure::Unusable(
                 "the stream has B-frames, which browsers cannot play over WebRTC; encode without them (x264: bframes=0, \
                  tune zerolatency), or say ?reordered=1 if this client can"
@@ -138,7 +138,7 @@ fn reordered(subscription: &Subscription, query: &str) -> Result<Reordered, Fail
             )
         })?;
     }
-    Ok(Reordered::Refused(None))
+    Ok(Reordered::Refused(Vec::new()))
 }
 
 fn reader(door: &Rc<Door>, subscription: &Subscription, tracks: &Tracks, agreed: &[ReadLine]) -> RtpReader {

@@ -26,6 +26,9 @@ use crate::worker::{Bell, Listening};
 /// Units whose packets may be asked for again; what the stream's history has forgotten is not sent in any case.
 const SENT_UNITS_MAX: usize = 256;
 
+/// Numbers behind the newest that may be asked for again.
+const SENT_NUMBERS_MAX: u16 = 1 << 14;
+
 /// Bytes that may be sent again before anything new is sent, and at most: half of what is sent goes to it.
 const REPEAT_BYTES_MAX: usize = 256 << 10;
 
@@ -37,6 +40,9 @@ const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 /// How much may be under way at the estimated rate: a large picture of a stream that fits, and what jitter adds.
 const AHEAD_MAX: Duration = Duration::from_millis(300);
+
+/// The longest that a reader gets nothing because its way is full.
+const SILENT_MAX: Duration = Duration::from_secs(1);
 
 /// The name that reports are sent under.
 const CNAME: &str = "weft";
@@ -72,12 +78,12 @@ pub(super) struct Playing {
 }
 
 /// Pictures that are shown in another order than they are decoded in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reordered {
     /// The receiver takes them.
     Taken,
-    /// The session ends when one comes; the newest time of a picture so far.
-    Refused(Option<i64>),
+    /// The session ends when one comes; the newest time of a picture of each track so far.
+    Refused(Vec<(TrackId, i64)>),
 }
 
 /// A track that is sent.
@@ -172,13 +178,18 @@ impl Playing {
     ) -> Option<bool> {
         let mut batch = core::mem::take(&mut self.batch);
         let state = self.subscription.read(&mut batch);
-        self.skipped += self.subscription.take_skipped();
+        let skipped = self.subscription.take_skipped();
+        if skipped > 0 {
+            self.skipped += skipped;
+            // Half of a message is none.
+            self.data.iter_mut().for_each(|(_, message)| message.clear());
+        }
         for delivery in batch.drain(..) {
-            self.reordered = self.reordered.after(&delivery)?;
             if !self.data.is_empty() && self.take_data(&delivery) {
                 continue;
             }
             let Some(numbered) = self.reader.number(&delivery) else { continue };
+            self.reordered.note(&delivery)?;
             if !core::mem::replace(&mut self.started, true) {
                 // Players need both clocks before the first packet, or lips go out of sync.
                 self.send_reports(secure, out, counters);
@@ -245,7 +256,8 @@ impl Playing {
         }
         if let Some(estimator) = self.estimator.as_ref().filter(|_| self.is_estimated) {
             let takes = Duration::from_micros(bytes as u64 * 8_000_000 / estimator.estimate().max(1));
-            self.busy_until = self.busy_until.max(now).after(takes);
+            // However little is believed in: something has to go, or nothing is ever heard of it.
+            self.busy_until = self.busy_until.max(now).after(takes).min(now.after(AHEAD_MAX + SILENT_MAX));
         }
         self.transport_sequence = self.transport_sequence.wrapping_add(packed.count());
         self.repeat_bytes = (self.repeat_bytes + bytes / 2).min(REPEAT_BYTES_MAX);
@@ -253,7 +265,9 @@ impl Playing {
             let packed = Arc::downgrade(packed);
             let transport_sequence = marks.transport_sequence;
             line.sent.push_back(Sent { sequence, shift, transport_sequence, random_access, packed });
-            if line.sent.len() > SENT_UNITS_MAX {
+            // Numbers wrap: what is further behind than that could be taken for what is ahead.
+            let is_old = |sent: &Sent| sequence.wrapping_sub(sent.sequence) > SENT_NUMBERS_MAX;
+            while line.sent.len() > SENT_UNITS_MAX || line.sent.front().is_some_and(is_old) {
                 line.sent.pop_front();
             }
         }
@@ -386,18 +400,22 @@ pub(super) const fn repeat_ssrc(ssrc: u32) -> u32 {
 }
 
 impl Reordered {
-    /// After this unit; `None` when it comes after one that is shown later.
-    pub(super) fn after(self, delivery: &Delivery) -> Option<Self> {
-        let Self::Refused(newest) = self else { return Some(self) };
+    /// Notes a unit; `None` when it comes after one that is shown later.
+    pub(super) fn note(&mut self, delivery: &Delivery) -> Option<()> {
+        let Self::Refused(newest) = self else { return Some(()) };
         let unit = &delivery.entry.unit;
         let codec = delivery.entry.tracks.get(unit.track).map(|track| &track.codec);
         if !matches!(codec, Some(Codec::H264(_) | Codec::H265(_))) {
-            return Some(self);
+            return Some(());
         }
-        if unit.random_access {
-            return Some(Self::Refused(Some(unit.pts)));
+        let Some((_, last)) = newest.iter_mut().find(|(track, _)| *track == unit.track) else {
+            newest.push((unit.track, unit.pts));
+            return Some(());
+        };
+        if !unit.random_access && unit.pts < *last {
+            return None;
         }
-        let goes_back = newest.is_some_and(|newest| unit.pts < newest);
-        (!goes_back).then_some(Self::Refused(Some(newest.map_or(unit.pts, |newest| newest.max(unit.pts)))))
+        *last = if unit.random_access { unit.pts } else { unit.pts.max(*last) };
+        Some(())
     }
 }

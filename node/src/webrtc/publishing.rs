@@ -9,7 +9,7 @@ use weft_cluster::stream::Replaced;
 use weft_proto::limits::REPAIR_PACKETS_MAX;
 use weft_proto::media::TrackId;
 use weft_proto::rtp::extension::{extensions, transport_sequence};
-use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, Verdict, rtcp, rtx};
+use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, rtcp, rtx};
 use weft_proto::time::Now;
 use weft_proto::webrtc::arrivals::Arrivals;
 use weft_proto::webrtc::missing::{Missing, WAIT};
@@ -39,6 +39,7 @@ pub(super) struct Publishing {
     /// When packets came, where the publisher wants to know; the source that they are reported under.
     arrivals: Option<Arrivals>,
     look_at: Now,
+    last_media: Now,
 }
 
 /// A track on its way in.
@@ -76,10 +77,11 @@ impl Publishing {
         };
         let reports = agreed.iter().any(|line| line.format.transport_cc);
         Self {
-            ingress: RtpIngress::new(publication, &expected, (WAIT, REPAIR_PACKETS_MAX), now),
+            ingress: RtpIngress::new(publication, &expected, (WAIT, REPAIR_PACKETS_MAX), now).skipping_losses(),
             lines: agreed.into_iter().map(line).collect(),
             arrivals: reports.then(Arrivals::new),
             look_at: now,
+            last_media: now,
         }
     }
 
@@ -90,15 +92,16 @@ impl Publishing {
 
     /// When the last packet came.
     pub(super) const fn last_media(&self) -> Now {
-        self.ingress.last_media()
+        self.last_media
     }
 
     /// Takes a plain RTP packet. Units wait for [`Self::flush`].
     pub(super) fn rtp(&mut self, packet: Bytes, now: Now, counters: &SessionCounters) {
         SessionCounters::add(&counters.inbound_packets, 1);
         let Some(head) = packet.first_chunk::<HEADER_BYTES>().map(Header::read) else { return };
+        self.note_arrival(&packet, now);
         let Some((index, repeats)) = self.line_of(&head, &packet) else { return };
-        self.note_arrival(index, &packet, now);
+        self.last_media = now;
         let line = &mut self.lines[index];
         let packet = if repeats {
             line.repeat = Some(head.ssrc);
@@ -115,18 +118,14 @@ impl Publishing {
             }
             packet
         };
-        let track = TrackId(index as u8);
-        let before = self.ingress.dropped(track);
-        let verdict = self.ingress.rtp(track, packet, now);
-        if verdict == Verdict::Taken && self.ingress.dropped(track) > before {
-            self.ingress.skip(track);
-        }
+        self.ingress.rtp(TrackId(index as u8), packet, now);
     }
 
     /// Notes when a packet came, for the publisher's estimate of the way.
-    fn note_arrival(&mut self, index: usize, packet: &[u8], now: Now) {
-        let id = self.lines[index].agreed.format.extensions.transport_sequence;
+    fn note_arrival(&mut self, packet: &[u8], now: Now) {
         let Some(arrivals) = &mut self.arrivals else { return };
+        // All sections of a bundle have the same numbers.
+        let id = self.lines.iter().find_map(|line| line.agreed.format.extensions.transport_sequence);
         let number = extensions(packet).find(|(known, _)| Some(*known) == id);
         if let Some(number) = number.and_then(|(_, value)| transport_sequence(value)) {
             arrivals.saw(number, now);
@@ -142,18 +141,21 @@ impl Publishing {
         if let Some(index) = self.lines.iter().position(|line| line.repeat == Some(head.ssrc)) {
             return Some((index, true));
         }
-        let named = |id: Option<u8>, name: &str| {
-            extensions(packet).any(|(known, value)| Some(known) == id && value == name.as_bytes())
+        let carried = |id: Option<u8>| extensions(packet).find(|(known, _)| Some(*known) == id).map(|(_, value)| value);
+        // Sections may share payload types; then packets say which one they are of.
+        let is_elsewhere = |line: &Line| {
+            let format = &line.agreed.format;
+            carried(format.extensions.mid).is_some_and(|mid| mid != format.mid.as_bytes())
         };
         let is_of = |line: &Line| match &line.agreed.layer {
-            Some(layer) => named(line.agreed.format.extensions.rid, layer),
+            Some(layer) => carried(line.agreed.format.extensions.rid) == Some(layer.as_bytes()),
             None => true,
         };
         let repeats = |line: &Line| match &line.agreed.layer {
-            Some(layer) => named(line.agreed.format.extensions.repaired_rid, layer),
+            Some(layer) => carried(line.agreed.format.extensions.repaired_rid) == Some(layer.as_bytes()),
             None => line.source.is_some(),
         };
-        let mut lines = self.lines.iter().enumerate();
+        let mut lines = self.lines.iter().enumerate().filter(|(_, line)| !is_elsewhere(line));
         lines.find_map(|(index, line)| {
             let format = &line.agreed.format;
             if format.payload_type == head.payload_type && is_of(line) {
@@ -167,10 +169,12 @@ impl Publishing {
     }
 
     /// Takes plain RTCP.
-    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now, counters: &SessionCounters) {
-        SessionCounters::add(&counters.inbound_rtcp, 1);
-        for index in 0..self.lines.len() {
-            self.ingress.rtcp(TrackId(index as u8), datagram, now);
+    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now) {
+        for track in self.tracks() {
+            // A track whose source is not known yet would take another one's report for its own.
+            if self.ingress.receiver(track).is_some_and(|receiver| receiver.ssrc().is_some()) {
+                self.ingress.rtcp(track, datagram, now);
+            }
         }
     }
 
@@ -204,13 +208,7 @@ impl Publishing {
         counters: &SessionCounters,
     ) -> Result<(), Replaced> {
         if self.ingress.next_timeout().is_some_and(|at| at <= now) {
-            let before: Vec<u64> = self.tracks().map(|track| self.ingress.dropped(track)).collect();
             self.ingress.handle_timeout(now)?;
-            for (track, before) in self.tracks().zip(before) {
-                if self.ingress.dropped(track) > before {
-                    self.ingress.skip(track);
-                }
-            }
             self.note_keyframes(now);
         }
         let mut packet = Vec::new();
@@ -233,18 +231,15 @@ impl Publishing {
             if !lost.is_empty() {
                 rtcp::write_nack(out, self.ingress.report_ssrc(track), source, &lost);
             }
-            if missing.take_given_up() > 0 {
-                self.ingress.skip(track);
-            }
+            // What it was needed for is found to be lost by who puts packets in order.
+            missing.take_given_up();
         }
     }
 
     /// Says when packets came.
     fn report_arrivals(&mut self, now: Now, secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
-        let (Some(arrivals), Some(source)) = (&mut self.arrivals, self.lines.iter().find_map(|line| line.source))
-        else {
-            return;
-        };
+        let Some(arrivals) = &mut self.arrivals else { return };
+        let source = self.lines.iter().find_map(|line| line.source.or(line.repeat)).unwrap_or_default();
         for packet in arrivals.feedback(now, source, self.ingress.report_ssrc(TrackId(0))) {
             send(&packet, secure, out, counters);
         }

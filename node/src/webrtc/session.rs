@@ -20,7 +20,7 @@ use weft_proto::rtp::header::is_rtcp;
 use weft_proto::time::Now;
 use weft_proto::webrtc::description::Credentials;
 use weft_proto::webrtc::ice::{From as Local, Heard, LiteAgent, Way};
-use weft_proto::webrtc::stun;
+use weft_proto::webrtc::stun::{self, TransactionId};
 
 use super::data::Channels;
 use super::door::Door;
@@ -101,7 +101,6 @@ pub(super) struct Session {
     tick_at: Now,
     report_at: Now,
     opened_at: Now,
-    heard_at: Now,
     blocked_since: Option<Now>,
     warned_skips: u64,
 }
@@ -148,7 +147,6 @@ impl Session {
             tick_at: now.after(TICK),
             report_at: now.after(REPORT_INTERVAL),
             opened_at: now,
-            heard_at: now,
             blocked_since: None,
             warned_skips: 0,
         }
@@ -169,7 +167,11 @@ impl Session {
             match poll_fn(|cx| self.poll_wake(cx)).await? {
                 Wake::Order(order) => self.on_order(order)?,
                 Wake::Pump => self.on_pump()?,
-                Wake::Datagrams => self.on_datagrams().await?,
+                Wake::Datagrams => {
+                    self.on_datagrams().await?;
+                    // Other sessions of the worker get their turn, however much there is for this one.
+                    tokio::task::yield_now().await;
+                }
                 Wake::Publisher(event) => self.on_publisher(event)?,
                 Wake::Timer => self.on_timer()?,
             }
@@ -195,10 +197,14 @@ impl Session {
             }
             _ => {}
         }
+        // First: whoever is flooded with datagrams must notice that time passes.
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(Wake::Timer));
+        }
         if self.inbox.poll(cx, &mut self.datagrams).is_ready() {
             return Poll::Ready(Ok(Wake::Datagrams));
         }
-        self.timer.as_mut().poll(cx).map(|()| Ok(Wake::Timer))
+        Poll::Pending
     }
 
     /// Sends what waits. Whether nothing is left, so that more may be taken from the log.
@@ -252,29 +258,47 @@ impl Session {
     /// A connectivity check.
     fn on_check(&mut self, bytes: &Bytes, way: Way, now: Now) -> Result<(), End> {
         let Some(message) = stun::Message::parse(bytes) else { return Ok(()) };
-        let (answer, is_selected) = match self.ice.hear(&message, way, now) {
+        match self.ice.hear(&message, way, now) {
             Heard::Nothing => return Ok(()),
-            Heard::Answer(answer) => (answer, false),
-            Heard::Selected(answer) => (answer, true),
-        };
-        self.out.send(way, &answer);
-        if self.ice.is_proven(way) {
-            self.heard_at = now;
-            if !self.known.contains(&way) {
-                self.known.push(way);
-                if matches!(way.from, Local::Udp(_)) {
-                    self.door.shared.mux.add_address(way.to, &self.inbox);
+            Heard::Answer(answer) => self.out.send(way, &answer),
+            Heard::Selected(answer) => {
+                self.out.send(way, &answer);
+                self.tell_way(way);
+            }
+            Heard::Wanted(answer) => {
+                self.out.send(way, &answer);
+                let transaction = new_transaction();
+                if let Some(question) = self.ice.ask(way, transaction) {
+                    self.out.send(way, &question);
                 }
             }
+            Heard::Moved => self.tell_way(way),
         }
-        if is_selected {
-            self.tell_way(way);
-        }
+        self.know(way);
         if self.ice.selected().is_some() {
             self.secure.begin(self.instant(now))?;
             self.send_dtls();
         }
         Ok(())
+    }
+
+    /// What comes on a proven way is this session's; on those that are proven no more it is not.
+    fn know(&mut self, way: Way) {
+        let (mux, inbox, ice) = (&self.door.shared.mux, &self.inbox, &self.ice);
+        if ice.is_proven(way) && matches!(way.from, Local::Udp(_)) {
+            // Again with each check: another session may have had the address meanwhile.
+            mux.add_address(way.to, inbox);
+        }
+        if ice.is_proven(way) && !self.known.contains(&way) {
+            self.known.push(way);
+        }
+        self.known.retain(|known| {
+            let is_proven = ice.is_proven(*known);
+            if !is_proven {
+                mux.remove_address(known.to, inbox);
+            }
+            is_proven
+        });
     }
 
     fn tell_way(&self, way: Way) {
@@ -337,6 +361,7 @@ impl Session {
     async fn on_established(&mut self, now: Now) -> Result<(), End> {
         debug!(peer = %self.registered.record.peer, "WebRTC session established");
         self.registered.record.established.store(true, Ordering::Relaxed);
+        self.inbox.prove();
         match &mut self.activity {
             Activity::Playing(playing) => {
                 playing.bell.ring();
@@ -345,7 +370,10 @@ impl Session {
                 info!(path = record.path, peer = %record.peer, protocol = "WebRTC", "reader joined");
             }
             Activity::Waiting(wanted) => {
-                let published = wanted.publish(&self.door.shared.fabric, &self.registered.record).await;
+                let within = self.door.shared.config().handshake_timeout;
+                let published = wanted.publish(&self.door.shared.fabric, &self.registered.record);
+                let published = tokio::time::timeout(within, published).await;
+                let published = published.map_err(|_| End::TimedOut("the path is not given"))?;
                 let publication = published.map_err(|error| End::Refused(error.to_string()))?;
                 let waits = !publication.is_active();
                 let (record, lines) = (&self.registered.record, core::mem::take(&mut wanted.lines));
@@ -365,13 +393,15 @@ impl Session {
             let Some(plain) = self.secure.open_rtcp(bytes) else { return };
             match &mut self.activity {
                 Activity::Playing(playing) => playing.hear(&plain, &mut self.secure, &mut self.out, &counters, now),
-                Activity::Publishing(publishing) => publishing.rtcp(&plain, now, &counters),
+                Activity::Publishing(publishing) => publishing.rtcp(&plain, now),
                 Activity::Waiting(_) => {}
             }
             SessionCounters::add(&counters.inbound_rtcp, 1);
             return;
         }
-        if let (Activity::Publishing(publishing), Some(plain)) = (&mut self.activity, self.secure.open_rtp(bytes)) {
+        if let Activity::Publishing(publishing) = &mut self.activity
+            && let Some(plain) = self.secure.open_rtp(bytes)
+        {
             publishing.rtp(plain, now, &counters);
         }
     }
@@ -436,6 +466,12 @@ impl Session {
         }
         if self.tick_at <= now {
             self.tick_at = now.after(TICK);
+            // A reader whose way is full is not asked for more, and must hear that it is over all the same.
+            if let Activity::Playing(playing) = &self.activity
+                && let Some(reason) = playing.ended()
+            {
+                return Err(End::Fabric(reason));
+            }
             self.warn_of_skips();
             self.check_timeouts(now)?;
         }
@@ -533,6 +569,7 @@ impl Session {
         self.send_dtls();
         let mux = &self.door.shared.mux;
         mux.remove_name(&self.ice.local().ufrag);
+        self.inbox.close();
         self.known.iter().for_each(|way| mux.remove_address(way.to, &self.inbox));
     }
 
@@ -557,6 +594,12 @@ fn labels<'a>(tracks: impl Iterator<Item = &'a Track>) -> String {
 /// What is published, as the fabric takes it.
 pub(super) fn tracks_of<'a>(tracks: impl Iterator<Item = &'a Track>) -> Option<Tracks> {
     Tracks::new(tracks.cloned().collect()).ok()
+}
+
+fn new_transaction() -> TransactionId {
+    let mut transaction = TransactionId::default();
+    transaction.copy_from_slice(&uuid::Uuid::new_v4().into_bytes()[..12]);
+    transaction
 }
 
 /// Names that nobody guesses (RFC 8445 section 5.3 wants 24 and 128 bits).
