@@ -116,6 +116,7 @@ pub fn reading(offer: &Description, tracks: &Tracks) -> Reading {
             agreed.lines.push(ReadLine { track, section: place, format });
             WrittenMedia { sends: true, ..media }
         });
+        media = media.or_else(|| kept(section, place));
         if section.kind == SectionKind::Data && !section.is_refused {
             let (data, others) = left.into_iter().partition(|id| tracks.get(*id).is_some_and(is_metadata));
             left = others;
@@ -148,6 +149,7 @@ pub fn publishing(offer: &Description) -> Publishing {
             }
             WrittenMedia { receives: true, layers, ..media }
         });
+        let media = media.or_else(|| kept(section, place));
         agreed.sections.push(WrittenSection { mid: section.mid.clone(), kind: section.kind, media });
     }
     agreed
@@ -160,6 +162,14 @@ fn is_wanted(section: &Section, goes_that_way: bool) -> bool {
 /// KLV and its like: each unit means something by itself.
 fn is_metadata(track: &Track) -> bool {
     track.kind() == Kind::Data && track.codec.label() == "KLV"
+}
+
+/// The answer of a first section with which nothing can be done. All sections go the way of the first (RFC 8843 section 7.2.1):
+/// it is kept idle, for Chromium takes no answer that refuses it and wants another one.
+fn kept(section: &Section, place: usize) -> Option<WrittenMedia> {
+    let is_media = matches!(section.kind, SectionKind::Audio | SectionKind::Video);
+    let payload = section.payloads.first().filter(|_| place == 0 && is_media && !section.is_refused)?;
+    Some(agree(section, payload.clone(), &[]).0)
 }
 
 fn is_of(section: &Section, track: &Track) -> bool {

@@ -74,6 +74,17 @@ fn what_the_other_end_cannot_play_is_left_out() {
 }
 
 #[test]
+fn the_section_whose_way_all_others_go_is_kept_idle() {
+    let agreed = read(&[VIDEO, AUDIO], vec![opus(2)]);
+    assert_eq!(agreed.lines.iter().map(|line| line.section).collect::<Vec<_>>(), [1]);
+    let media = agreed.sections[0].media.as_ref().unwrap();
+    assert!(!media.sends && !media.receives, "{media:?}");
+    assert_eq!(media.payloads[0].payload_type, 96, "what is named must have been offered");
+    let refused = VIDEO.replace("m=video 9", "m=video 0");
+    assert_eq!(read(&[&refused, AUDIO], vec![opus(2)]).sections[0].media, None);
+}
+
+#[test]
 fn two_pictures_need_two_sections() {
     let second = VIDEO.replace("mid:0", "mid:2");
     let agreed = read(&[VIDEO, AUDIO, &second], vec![h264(0x42), h264(0x64)]);
