@@ -10,7 +10,7 @@ use weft_tests::cluster::{Cluster, Node, Setup};
 use weft_tests::deadline::Deadline;
 use weft_tests::server::Server;
 use weft_tests::urls::Urls;
-use weft_tests::{decoded, ffmpeg, http, tools};
+use weft_tests::{decoded, ffmpeg, http, tools, wait};
 
 /// RTMP has an application and a stream in it.
 const PATH: &str = "live/cam";
@@ -230,4 +230,24 @@ fn a_publisher_whose_node_is_killed_goes_on_on_another_one() {
         plays(state) && number(state, "frames") > number(&before, "frames") + 50.0 && number(state, "age") < 500.0
     });
     tell(&format!("between two pictures: {:.0} ms at most", number(&state, "gap")));
+}
+
+#[test]
+fn layers_of_a_picture_are_tracks() {
+    let _limit = Deadline::seconds(120);
+    let server = Server::start();
+    let page = format!("{}/{PATH}/publish", server.webrtc());
+    let _publisher = Browser::open_webrtc(Role::Layers, &page, &screenshot("webrtc-layers"));
+    server.wait_ready(PATH);
+    let widths = || -> Vec<u64> {
+        let tracks = server.api(&format!("/v3/paths/get/{PATH}")).json()["tracks2"].clone();
+        let known = tracks.as_array().into_iter().flatten();
+        known.filter_map(|track| track["codecProps"]["width"].as_u64()).collect()
+    };
+    wait::until("three pictures of different sizes", 30, || (widths() == [1280, 640, 320]).then_some(()));
+    // Who wants one picture gets the first.
+    let reader = Browser::open_webrtc(Role::Read, &reader_page(&server, &[]), &screenshot("webrtc-layers-reader"));
+    reader.wait_for("the largest picture", 60, |state| {
+        state["width"] == 1280 && number(state, "shown") > 25.0 && state["state"] == "playing"
+    });
 }
