@@ -1,5 +1,6 @@
 //! What a session sends, whichever way it takes.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -30,8 +31,28 @@ struct Pending {
     segment: Option<usize>,
 }
 
-/// Room that a session keeps between turns: thousands of readers must not keep what a burst took.
-const BUFFER_KEPT: usize = 4 << 10;
+/// A packet behind the other, and their sizes.
+type Room = (Vec<u8>, Vec<usize>);
+
+/// Bytes of a room that is kept: a burst's is not.
+const ROOM_BYTES_MAX: usize = 256 << 10;
+
+thread_local! {
+    /// What the sessions of a worker write into, one after the other: thousands of readers must not have a room each.
+    static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
+}
+
+fn take_room() -> Room {
+    ROOM.take().unwrap_or_default()
+}
+
+fn give_back(mut buffer: Vec<u8>, mut sizes: Vec<usize>) {
+    if buffer.capacity() <= ROOM_BYTES_MAX {
+        buffer.clear();
+        sizes.clear();
+        ROOM.set(Some((buffer, sizes)));
+    }
+}
 
 impl Outgoing {
     pub(super) const fn new(port: Option<Rc<UdpPort>>, mux: Arc<Mux>) -> Self {
@@ -40,6 +61,9 @@ impl Outgoing {
 
     /// A packet for the way that media takes.
     pub(super) fn push(&mut self, packet: &[u8]) {
+        if self.sizes.is_empty() {
+            (self.buffer, self.sizes) = take_room();
+        }
         self.buffer.extend_from_slice(packet);
         self.sizes.push(packet.len());
     }
@@ -62,10 +86,7 @@ impl Outgoing {
             self.pending.push_back(Pending { way, bytes, segment });
         }
         let sent = self.buffer.len();
-        self.sizes.clear();
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_KEPT);
-        self.sizes.shrink_to(BUFFER_KEPT / 512);
+        give_back(core::mem::take(&mut self.buffer), core::mem::take(&mut self.sizes));
         sent
     }
 

@@ -229,6 +229,10 @@ impl Secure {
 
     /// When [`Self::handle_timeout`] is due.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
+        // A handshake that is over has no timers: its last flight is sent again when it is asked for.
+        if self.is_established() {
+            return None;
+        }
         self.endpoint.poll_timeout(&PEER)
     }
 
