@@ -9,7 +9,7 @@ use weft_cluster::stream::Replaced;
 use weft_proto::limits::REPAIR_PACKETS_MAX;
 use weft_proto::media::TrackId;
 use weft_proto::rtp::extension::{extensions, transport_sequence};
-use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, rtcp, rtx};
+use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, RtcpItem, TrackReceiver, rtcp, rtx};
 use weft_proto::time::Now;
 use weft_proto::webrtc::arrivals::Arrivals;
 use weft_proto::webrtc::missing::{Missing, WAIT};
@@ -29,6 +29,9 @@ const KEYFRAME_EVERY_MOST: Duration = Duration::from_secs(2);
 /// How often it is looked whether a keyframe is to be asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Reports that are kept of sources that have sent nothing yet.
+const EARLY_MAX: usize = 8;
+
 /// The name that reports are sent under.
 const CNAME: &str = "weft";
 
@@ -40,6 +43,9 @@ pub(super) struct Publishing {
     arrivals: Option<Arrivals>,
     look_at: Now,
     last_media: Now,
+    /// Reports of sources that have sent nothing yet: they come first, so that pictures and sound are tied together from the
+    /// beginning.
+    early: Vec<(u32, Bytes)>,
 }
 
 /// A track on its way in.
@@ -82,6 +88,7 @@ impl Publishing {
             arrivals: reports.then(Arrivals::new),
             look_at: now,
             last_media: now,
+            early: Vec::new(),
         }
     }
 
@@ -118,7 +125,18 @@ impl Publishing {
             }
             packet
         };
-        self.ingress.rtp(TrackId(index as u8), packet, now);
+        let track = TrackId(index as u8);
+        self.ingress.rtp(track, packet, now);
+        self.take_early(track, now);
+    }
+
+    /// Takes the report of a source that has just begun.
+    fn take_early(&mut self, track: TrackId, now: Now) {
+        let source = self.ingress.receiver(track).and_then(TrackReceiver::ssrc);
+        if let Some(at) = self.early.iter().position(|(early, _)| Some(*early) == source) {
+            let (_, report) = self.early.swap_remove(at);
+            self.ingress.rtcp(track, &report, now);
+        }
     }
 
     /// Notes when a packet came, for the publisher's estimate of the way.
@@ -169,11 +187,23 @@ impl Publishing {
     }
 
     /// Takes plain RTCP.
-    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now) {
+    pub(super) fn rtcp(&mut self, datagram: &Bytes, now: Now) {
+        let mut known: Vec<u32> = Vec::new();
         for track in self.tracks() {
             // A track whose source is not known yet would take another one's report for its own.
-            if self.ingress.receiver(track).is_some_and(|receiver| receiver.ssrc().is_some()) {
+            if let Some(source) = self.ingress.receiver(track).and_then(TrackReceiver::ssrc) {
+                known.push(source);
                 self.ingress.rtcp(track, datagram, now);
+            }
+        }
+        for item in rtcp::parse(datagram) {
+            if let RtcpItem::SenderReport { info, .. } = item
+                && !known.contains(&info.ssrc)
+            {
+                self.early.retain(|(source, _)| *source != info.ssrc);
+                if self.early.len() < EARLY_MAX {
+                    self.early.push((info.ssrc, datagram.clone()));
+                }
             }
         }
     }
