@@ -3,6 +3,7 @@
 //     node webrtc.mjs read URL SCREENSHOT         plays; SIGUSR1 takes a screenshot
 //     node webrtc.mjs publish URL SCREENSHOT      presses the button of a publisher page: the browser's own camera and microphone
 //     node webrtc.mjs clock URL SCREENSHOT        publishes from a page's script: pictures that tell the time, and a tone
+//     node webrtc.mjs layers URL SCREENSHOT       publishes the camera in three layers, by a connection of its own
 //
 // It ends when it is told to, by SIGTERM or SIGINT. Pictures with a time in them are read by every reader.
 
@@ -81,6 +82,21 @@ function publishClock(bars) {
   window.publisher = new window.WeftPublisher({ url: endpoint.href, nodes, stream, videoCodec: 'vp8', onState: (state) => console.log(state) });
 }
 
+/** Publishes the camera in three layers (RFC 8853). */
+async function publishLayers() {
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 } });
+  const pc = new RTCPeerConnection();
+  const sendEncodings = [{ rid: 'h' }, { rid: 'm', scaleResolutionDownBy: 2 }, { rid: 'l', scaleResolutionDownBy: 4 }];
+  const sender = pc.addTransceiver(stream.getVideoTracks()[0], { direction: 'sendonly', streams: [stream], sendEncodings });
+  const { codecs } = RTCRtpSender.getCapabilities('video');
+  sender.setCodecPreferences(codecs.filter((codec) => ['video/H264', 'video/rtx'].includes(codec.mimeType)));
+  await pc.setLocalDescription(await pc.createOffer());
+  const headers = { 'Content-Type': 'application/sdp' };
+  const answer = await fetch('whip', { method: 'POST', headers, body: pc.localDescription.sdp });
+  await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+  window.publisher = { connection: pc, state: 'layers', endpoint: 'whip' };
+}
+
 /** Looks at each frame of the page's video for a time. */
 function readClock(bars) {
   const video = document.querySelector('video');
@@ -146,6 +162,7 @@ async function state() {
 
 if (role === 'publish') await (await page.waitForSelector('#publish:enabled')).click();
 if (role === 'clock') await page.evaluate(publishClock, BARS);
+if (role === 'layers') await page.evaluate(publishLayers);
 if (role === 'read') await page.evaluate(readClock, BARS);
 
 for (;;) {

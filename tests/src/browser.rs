@@ -24,6 +24,8 @@ pub enum Role {
     Publish,
     /// A script in it publishes pictures that tell the time, and a tone.
     Clock,
+    /// A script in it publishes its camera in three layers.
+    Layers,
 }
 
 impl Browser {
@@ -38,6 +40,7 @@ impl Browser {
             Role::Read => "read",
             Role::Publish => "publish",
             Role::Clock => "clock",
+            Role::Layers => "layers",
         };
         Self::start(&["webrtc.mjs", role, url], screenshot)
     }

@@ -216,7 +216,7 @@ impl Node {
         let rtsp = rtsp::Service::start(rtsp, &config, sockets.rtsp, &pool);
         let rtmp = rtmp::Service::start(rtmp, &config, sockets.rtmp, &pool);
         let hls = hls::Service::start(hls, sockets.hls, &pool);
-        let webrtc = webrtc::Service::start(webrtc, sockets.webrtc, &pool);
+        let webrtc = webrtc::Service::start(webrtc, &config, sockets.webrtc, &pool);
         inquiry::answer(api.clone(), &cluster);
         let others = Arc::new(inquiry::Mesh::new(cluster.clone()));
         let (configuration, wishes) =

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{error, warn};
+use parking_lot::Mutex;
+use tracing::{debug, error, warn};
 use weft_cluster::Fabric;
 use weft_cluster::mesh::faults::Faults;
 use weft_proto::webrtc::answer::Candidate;
@@ -26,11 +27,16 @@ use crate::worker::udp::UdpPort;
 /// How often sockets of an older configuration look whether sessions still hold them.
 const HELD_ROUND: Duration = Duration::from_secs(1);
 
+/// How often it is looked where clients reach this node.
+const ADDRESSES_ROUND: Duration = Duration::from_secs(15);
+
 /// What the door listens on.
 #[derive(Default)]
 pub(super) struct Sockets {
     listener: Option<Bound<TcpListener>>,
     media: Option<Bound<UdpSocket>>,
+    /// Media over TCP.
+    connections: Option<Bound<TcpListener>>,
     certificate: Option<Certificate>,
 }
 
@@ -38,6 +44,8 @@ pub(super) struct Sockets {
 pub(super) struct Service {
     shared: Arc<Shared>,
     sockets: Sockets,
+    /// Of what the candidates are made.
+    told: Arc<Mutex<(WebrtcConfig, Ports)>>,
     /// Ends the accepting tasks when the next ones are there.
     _generation: Generation,
 }
@@ -51,10 +59,12 @@ impl Sockets {
             encrypted.then(|| Certificate::load("WebRTC", &webrtc.server_cert, &webrtc.server_key)).transpose()?;
         let address = webrtc.enabled.then_some(&webrtc.address);
         let media = webrtc.udp_address.as_ref().filter(|_| webrtc.enabled);
+        let connections = webrtc.tcp_address.as_ref().filter(|_| webrtc.enabled);
         let buffer = config.udp_read_buffer_size;
         Ok(Self {
             listener: sockets::tcp("WebRTC", address, old.listener.as_ref(), workers)?,
             media: sockets::udp("WebRTC media", media, old.media.as_ref(), workers, buffer)?,
+            connections: sockets::tcp("WebRTC media", connections, old.connections.as_ref(), workers)?,
             certificate,
         })
     }
@@ -63,18 +73,38 @@ impl Sockets {
     pub(super) fn announce(&self) {
         self.listener.iter().for_each(Bound::announce);
         self.media.iter().for_each(Bound::announce);
+        self.connections.iter().for_each(Bound::announce);
     }
 
-    fn media_address(&self) -> Option<SocketAddr> {
-        self.media.as_ref().and_then(Bound::local)
+    fn bound(&self) -> Ports {
+        Ports { udp: self.media.as_ref().and_then(Bound::local), tcp: self.connections.as_ref().and_then(Bound::local) }
+    }
+}
+
+/// Where media comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ports {
+    udp: Option<SocketAddr>,
+    tcp: Option<SocketAddr>,
+}
+
+impl Ports {
+    /// Where clients reach media, UDP first. Names are looked up, which blocks; `is_loud`: operators are told of those that are unknown.
+    fn candidates(self, config: &WebrtcConfig, is_loud: bool) -> Vec<Candidate> {
+        let Self { udp, tcp } = self;
+        let udp = udp.into_iter().flat_map(|bound| addresses(config, bound, is_loud).into_iter().map(Candidate::udp));
+        udp.chain(tcp.into_iter().flat_map(|bound| addresses(config, bound, is_loud).into_iter().map(Candidate::tcp)))
+            .collect()
     }
 }
 
 impl Service {
     /// Serves on all workers.
-    pub(super) fn start(shared: Arc<Shared>, mut sockets: Sockets, pool: &Pool) -> Self {
+    pub(super) fn start(shared: Arc<Shared>, config: &Config, mut sockets: Sockets, pool: &Pool) -> Self {
         let generation = serve(&shared, &mut sockets, pool);
-        Self { shared, sockets, _generation: generation }
+        let told = Arc::new(Mutex::new((config.webrtc.clone(), sockets.bound())));
+        actix_rt::spawn(follow_addresses(shared.clone(), told.clone()));
+        Self { shared, sockets, told, _generation: generation }
     }
 
     /// What is listened on now.
@@ -84,9 +114,27 @@ impl Service {
 
     /// Goes on with other settings and sockets. Sessions that are there stay.
     pub(super) fn change(&mut self, config: &Config, mut sockets: Sockets, pool: &Pool) {
+        *self.told.lock() = (config.webrtc.clone(), sockets.bound());
         self.shared.set_config(door_config(config, &sockets));
         self._generation = serve(&self.shared, &mut sockets, pool);
         self.sockets = sockets;
+    }
+}
+
+/// Addresses come and go with networks, and names may not be known yet when a node starts: what clients are told follows.
+async fn follow_addresses(shared: Arc<Shared>, told: Arc<Mutex<(WebrtcConfig, Ports)>>) {
+    loop {
+        tokio::time::sleep(ADDRESSES_ROUND).await;
+        let (config, ports) = told.lock().clone();
+        let looked = config.clone();
+        let found = actix_rt::task::spawn_blocking(move || ports.candidates(&looked, false)).await;
+        let before = shared.config();
+        match found {
+            Ok(found) if *before.candidates != *found && *told.lock() == (config, ports) => {
+                shared.set_config(DoorConfig { candidates: found.into(), ..(*before).clone() });
+            }
+            _ => {}
+        }
     }
 }
 
@@ -116,7 +164,7 @@ fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
     DoorConfig {
         allow_origins: webrtc.allow_origins.clone().into(),
         trusted_proxies: webrtc.trusted_proxies.clone(),
-        candidates: sockets.media_address().map_or_else(Vec::new, |bound| candidates(webrtc, bound)).into(),
+        candidates: sockets.bound().candidates(webrtc, true).into(),
         ice_servers: servers.collect(),
         handshake_timeout: webrtc.handshake_timeout,
         read_timeout: config.read_timeout,
@@ -124,13 +172,14 @@ fn door_config(config: &Config, sockets: &Sockets) -> DoorConfig {
     }
 }
 
-/// Where clients reach the UDP port: what the operator names first, then the machine's own addresses, its loopback last.
-fn candidates(config: &WebrtcConfig, bound: SocketAddr) -> Vec<Candidate> {
+/// Where clients reach a port: what the operator names first, then the machine's own addresses, its loopback last.
+fn addresses(config: &WebrtcConfig, bound: SocketAddr, is_loud: bool) -> Vec<SocketAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for host in &config.additional_hosts {
         match (host.as_str(), bound.port()).to_socket_addrs() {
             Ok(found) => addresses.extend(found.map(|address| address.ip())),
-            Err(error) => warn!("webrtcAdditionalHosts: {host}: {error}"),
+            Err(error) if is_loud => warn!("webrtcAdditionalHosts: {host}: {error}; it is looked up again later"),
+            Err(error) => debug!("webrtcAdditionalHosts: {host}: {error}"),
         }
     }
     if !bound.ip().is_unspecified() {
@@ -145,7 +194,7 @@ fn candidates(config: &WebrtcConfig, bound: SocketAddr) -> Vec<Candidate> {
             told.push(address);
         }
     }
-    told.into_iter().map(|ip| Candidate::udp(SocketAddr::new(ip, bound.port()))).collect()
+    told.into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
 /// Addresses of these interfaces, or of all; those that are good on one link only are left out.
@@ -167,9 +216,10 @@ fn interfaces(wanted: &[String]) -> Vec<IpAddr> {
 fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation {
     let (generation, alive) = Generation::begin();
     let (mut listeners, mut media) = (sockets::take(&mut sockets.listener), sockets::take(&mut sockets.media));
-    let parts: Vec<_> = (0..pool.len()).map(|_| (listeners.pop(), media.pop())).collect();
+    let mut connections = sockets::take(&mut sockets.connections);
+    let parts: Vec<_> = (0..pool.len()).map(|_| (listeners.pop(), media.pop(), connections.pop())).collect();
     let (shared, tls) = (shared.clone(), sockets.certificate.as_ref().map(Certificate::acceptor));
-    pool.run(parts, move |worker, (listener, media)| {
+    pool.run(parts, move |worker, (listener, media, connections)| {
         let open = |socket| match shared.faults.clone() {
             Some(faults) => UdpPort::with_faults(socket, faults, shared.fabric.clock()),
             None => UdpPort::new(socket),
@@ -182,15 +232,23 @@ fn serve(shared: &Arc<Shared>, sockets: &mut Sockets, pool: &Pool) -> Generation
             }
         });
         let door = Rc::new(Door { shared: shared.clone(), worker, tls: tls.clone(), udp });
-        run(&door, listener, &alive);
+        run(&door, listener, connections, &alive);
     });
     generation
 }
 
 /// Serves on one worker.
-fn run(door: &Rc<Door>, listener: Option<TcpListener>, alive: &Alive) {
+fn run(door: &Rc<Door>, listener: Option<TcpListener>, connections: Option<TcpListener>, alive: &Alive) {
     if let Some(port) = door.udp.clone() {
         actix_rt::spawn(receive(port, door.shared.clone(), alive.clone()));
+    }
+    if let Some(listener) = connections {
+        let door = door.clone();
+        actix_rt::spawn(alive.clone().run(async move {
+            if let Err(error) = webrtc::tcp::accept(door, listener).await {
+                error!("WebRTC media: {error}");
+            }
+        }));
     }
     if let Some(listener) = listener {
         let door = door.clone();

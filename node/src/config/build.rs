@@ -143,6 +143,7 @@ fn webrtc(view: &View<'_>) -> WebrtcConfig {
         allow_origins: view.texts("webrtcAllowOrigins"),
         trusted_proxies: proxies(view, "webrtcTrustedProxies"),
         udp_address: view.optional_address("webrtcLocalUDPAddress"),
+        tcp_address: view.optional_address("webrtcLocalTCPAddress"),
         ips_from_interfaces: view.bool("webrtcIPsFromInterfaces"),
         interfaces: view.texts("webrtcIPsFromInterfacesList"),
         additional_hosts: view.texts("webrtcAdditionalHosts"),

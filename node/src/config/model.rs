@@ -231,6 +231,8 @@ pub struct WebrtcConfig {
     pub trusted_proxies: Vec<IpRange>,
     /// `webrtcLocalUDPAddress`; none where it is empty.
     pub udp_address: Option<Address>,
+    /// `webrtcLocalTCPAddress`; none where it is empty.
+    pub tcp_address: Option<Address>,
     /// `webrtcIPsFromInterfaces`.
     pub ips_from_interfaces: bool,
     /// `webrtcIPsFromInterfacesList`; all where it is empty.

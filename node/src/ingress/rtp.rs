@@ -31,6 +31,8 @@ pub struct RtpIngress {
     lines: Vec<Line>,
     aligner: Aligner,
     held: Vec<Held>,
+    /// After a loss a track's units are left out until decoding may start again.
+    skips_losses: bool,
     last_media: Now,
 }
 
@@ -40,6 +42,8 @@ struct Held {
     track: TrackId,
     received: Received,
     arrived: Now,
+    /// Something of its track was lost just before it.
+    lost_before: bool,
 }
 
 /// One track on its way in.
@@ -50,26 +54,35 @@ struct Line {
     report_ssrc: u32,
     /// After a loss nothing is taken until decoding may start again.
     skips: bool,
-    /// Units that were lost so far.
-    dropped: u64,
+    /// Something was lost before the next unit.
+    lost_next: bool,
     /// A random access point has come since it was asked.
     random_access: bool,
 }
 
 impl RtpIngress {
-    /// Begins. `wait`: how long packets that come out of order are waited for.
-    pub fn new(publication: Publication, tracks: &[Expected], wait: Duration, now: Now) -> Self {
+    /// Begins. `wait`: how long packets that come out of order are waited for, and how many may come meanwhile
+    /// (see [`TrackReceiver::holding`]).
+    pub fn new(publication: Publication, tracks: &[Expected], (wait, packets): (Duration, usize), now: Now) -> Self {
         let line = |expected: &Expected| Line {
-            receiver: TrackReceiver::new(&expected.track, expected.payload_type, &expected.format, wait),
+            receiver: TrackReceiver::new(&expected.track, expected.payload_type, &expected.format, wait)
+                .holding(packets),
             dts: DtsEstimator::new(&expected.track.codec),
             report_ssrc: uuid::Uuid::new_v4().as_u128() as u32,
             skips: false,
-            dropped: 0,
+            lost_next: false,
             random_access: false,
         };
         let lines: Vec<Line> = tracks.iter().map(line).collect();
         let aligner = Aligner::new(lines.iter().map(|line| line.receiver.rate()));
-        Self { publication, lines, aligner, held: Vec::new(), last_media: now }
+        Self { publication, lines, aligner, held: Vec::new(), skips_losses: false, last_media: now }
+    }
+
+    /// The same, leaving out what refers to what was lost.
+    #[must_use]
+    pub const fn skipping_losses(mut self) -> Self {
+        self.skips_losses = true;
+        self
     }
 
     /// The handle into the fabric.
@@ -96,10 +109,10 @@ impl RtpIngress {
     pub fn rtp(&mut self, track: TrackId, bytes: Bytes, now: Now) -> Verdict {
         let Some(line) = self.lines.get_mut(usize::from(track.0)) else { return Verdict::Foreign };
         self.last_media = now;
-        let held = &mut self.held;
-        let hold = &mut |received| held.push(Held { track, received, arrived: now });
+        let (first, held) = (self.held.len(), &mut self.held);
+        let hold = &mut |received| held.push(Held { track, received, arrived: now, lost_before: false });
         let verdict = line.receiver.rtp(bytes, now, hold);
-        self.settle(track);
+        self.settle(track, first);
         verdict
     }
 
@@ -109,21 +122,9 @@ impl RtpIngress {
         self.lines.get_mut(usize::from(track.0)).is_some_and(|line| line.receiver.rtcp(datagram, now))
     }
 
-    /// From now on a track's units are left out until decoding may start again: what they refer to is lost.
-    pub fn skip(&mut self, track: TrackId) {
-        if let Some(line) = self.lines.get_mut(usize::from(track.0)) {
-            line.skips = line.receiver.codec().has_dependent_units();
-        }
-    }
-
     /// Whether a track's units are left out.
     pub fn skips(&self, track: TrackId) -> bool {
         self.lines.get(usize::from(track.0)).is_some_and(|line| line.skips)
-    }
-
-    /// Units of a track that were lost so far.
-    pub fn dropped(&self, track: TrackId) -> u64 {
-        self.lines.get(usize::from(track.0)).map_or(0, |line| line.dropped)
     }
 
     /// Whether a random access point of a track has come since the last call.
@@ -141,12 +142,12 @@ impl RtpIngress {
         }
         let mut held = core::mem::take(&mut self.held);
         let mut before = now;
-        for Held { track, received, arrived } in held.drain(..) {
+        for Held { track, received, arrived, lost_before } in held.drain(..) {
             if arrived != before {
                 self.publication.flush_arrived(before)?;
                 before = arrived;
             }
-            self.push(track, received)?;
+            self.push(track, received, lost_before)?;
         }
         self.held = held;
         self.publication.flush_arrived(before)
@@ -173,10 +174,10 @@ impl RtpIngress {
     /// Gives up waiting for what did not come.
     pub fn handle_timeout(&mut self, now: Now) -> Result<(), Replaced> {
         for index in 0..self.lines.len() {
-            let (track, held) = (TrackId(index as u8), &mut self.held);
-            let hold = &mut |received| held.push(Held { track, received, arrived: now });
+            let (track, first, held) = (TrackId(index as u8), self.held.len(), &mut self.held);
+            let hold = &mut |received| held.push(Held { track, received, arrived: now, lost_before: false });
             self.lines[index].receiver.handle_timeout(now, hold);
-            self.settle(track);
+            self.settle(track, first);
         }
         self.flush(now)
     }
@@ -203,8 +204,9 @@ impl RtpIngress {
         self.lines.iter().map(|line| line.receiver.stats().lost().max(0)).sum::<i64>() as u64
     }
 
-    /// Notes where new units stand in time, before they are aligned, and what was lost before them.
-    fn settle(&mut self, id: TrackId) {
+    /// Notes where new units stand in time, before they are aligned, and what was lost before them. `first`: the first of the units
+    /// that came with what was lost.
+    fn settle(&mut self, id: TrackId, first: usize) {
         let line = &mut self.lines[usize::from(id.0)];
         let receiver = &mut line.receiver;
         let tied = self.aligner.is_tied();
@@ -215,17 +217,33 @@ impl RtpIngress {
         if !tied && self.aligner.is_tied() {
             debug!(path = %self.publication.path(), "sender reports tie all tracks together");
         }
+        if let Some(next) = self.held.get_mut(first)
+            && core::mem::take(&mut line.lost_next)
+        {
+            next.lost_before = true;
+        }
         let dropped = receiver.take_dropped();
         if dropped > 0 {
-            line.dropped += u64::from(dropped);
             self.publication.lose(dropped);
+        }
+        // Of units that are missing whole nothing is known but their packets.
+        if receiver.take_lost() > 0 || dropped > 0 {
+            // What came in order had come before: all of this follows the loss.
+            match self.held.get_mut(first) {
+                Some(next) => next.lost_before = true,
+                None => line.lost_next = true,
+            }
         }
     }
 
-    fn push(&mut self, id: TrackId, received: Received) -> Result<(), Replaced> {
+    fn push(&mut self, id: TrackId, received: Received, lost_before: bool) -> Result<(), Replaced> {
+        let skips_losses = self.skips_losses;
         let line = &mut self.lines[usize::from(id.0)];
         if received.codec_changed {
             self.publication.set_codec(id, line.receiver.codec().clone())?;
+        }
+        if lost_before && skips_losses {
+            line.skips = line.receiver.codec().has_dependent_units();
         }
         if line.skips && !received.random_access {
             self.publication.lose(1);

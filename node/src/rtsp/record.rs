@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use weft_cluster::Publication;
 use weft_cluster::stream::Replaced;
+use weft_proto::limits::REORDER_PACKETS_MAX;
 use weft_proto::media::{Track, TrackId, Tracks};
 use weft_proto::rtp::{Format, Verdict, rtcp};
 use weft_proto::sdp::MediaDescription;
@@ -44,7 +45,11 @@ impl Recording {
         let wait = if ordered { Duration::ZERO } else { REORDER_WAIT };
         let known: Vec<usize> = sections.iter().copied().filter(|section| *section < media.len()).collect();
         let expected: Vec<Expected> = known.iter().map(|section| expected(&media[*section])).collect();
-        Self { ingress: RtpIngress::new(publication, &expected, wait, now), sections: known, counters }
+        Self {
+            ingress: RtpIngress::new(publication, &expected, (wait, REORDER_PACKETS_MAX), now),
+            sections: known,
+            counters,
+        }
     }
 
     /// The handle into the fabric.

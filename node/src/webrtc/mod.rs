@@ -4,9 +4,12 @@
 //! packets its own, [`playing`] sends, [`publishing`] receives. [`mux`] finds a datagram's session. [`source`] is the other end:
 //! streams that this node pulls by WHEP.
 
+mod data;
 pub mod door;
+mod end;
 mod mux;
 mod offer;
+mod outgoing;
 mod page;
 mod playing;
 mod publishing;
@@ -16,6 +19,7 @@ mod secure;
 mod session;
 pub mod source;
 mod stats;
+pub mod tcp;
 
 pub use door::{Door, DoorConfig, IceServer, Shared};
 pub use mux::Mux;

@@ -5,13 +5,16 @@
 //! handed over, those of one session that came at once together.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc::Sender;
+use weft_proto::webrtc::ice::{From as Local, Way};
 use weft_proto::webrtc::stun;
 
 use crate::worker::udp::UdpPort;
@@ -22,10 +25,8 @@ const INBOX_MAX: usize = 2048;
 /// A datagram for a session.
 #[derive(Clone, Debug)]
 pub(super) struct Datagram {
-    /// Which of this machine's addresses it was sent to, where the kernel says it.
-    pub(super) to: Option<IpAddr>,
-    /// Who sent it.
-    pub(super) from: SocketAddr,
+    /// The way it came.
+    pub(super) way: Way,
     /// The payload.
     pub(super) bytes: Bytes,
 }
@@ -35,6 +36,10 @@ pub(super) struct Datagram {
 pub(super) struct Inbox {
     queue: Mutex<Vec<Datagram>>,
     waker: AtomicWaker,
+    /// The session has ended: nobody takes anything any more.
+    is_closed: AtomicBool,
+    /// Keys are agreed with the client.
+    is_proven: AtomicBool,
 }
 
 impl Inbox {
@@ -49,7 +54,31 @@ impl Inbox {
         Poll::Ready(())
     }
 
-    fn deliver(&self, datagrams: &mut Vec<Datagram>) {
+    /// The session has ended.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.queue.lock().clear();
+    }
+
+    /// Keys are agreed with the client.
+    pub(super) fn prove(&self) {
+        self.is_proven.store(true, Ordering::Release);
+    }
+
+    /// Whether they are.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Acquire)
+    }
+
+    /// Whether anybody takes what is delivered.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn deliver(&self, datagrams: &mut Vec<Datagram>) {
+        if self.is_closed() {
+            return datagrams.clear();
+        }
         let mut queue = self.queue.lock();
         let room = INBOX_MAX.saturating_sub(queue.len()).min(datagrams.len());
         queue.extend(datagrams.drain(..room));
@@ -67,6 +96,9 @@ pub struct Mux {
     names: RwLock<HashMap<Box<str>, Arc<Inbox>>>,
     /// By addresses that are proven.
     addresses: RwLock<HashMap<SocketAddr, Arc<Inbox>>>,
+    /// What waits to be written to connections, by their numbers.
+    connections: RwLock<HashMap<u64, Sender<Bytes>>>,
+    connected: AtomicU64,
 }
 
 impl Mux {
@@ -93,13 +125,33 @@ impl Mux {
         }
     }
 
+    /// A connection by TCP has come; its number.
+    pub(super) fn connect(&self, queue: Sender<Bytes>) -> u64 {
+        let id = self.connected.fetch_add(1, Ordering::Relaxed);
+        self.connections.write().insert(id, queue);
+        id
+    }
+
+    /// It has gone.
+    pub(super) fn disconnect(&self, id: u64) {
+        self.connections.write().remove(&id);
+    }
+
+    /// Writes a packet to a connection. What it has no room for is lost.
+    pub(super) fn write(&self, id: u64, packet: &[u8]) {
+        let queue = self.connections.read().get(&id).cloned();
+        let _ = queue.map(|queue| queue.try_send(Bytes::copy_from_slice(packet)));
+    }
+
+    /// The session that a connectivity check names.
+    pub(super) fn named(&self, check: &[u8]) -> Option<Arc<Inbox>> {
+        let message = stun::Message::parse(check)?;
+        let (receiver, _) = message.username()?;
+        self.names.read().get(receiver).cloned()
+    }
+
     fn find(&self, from: SocketAddr, bytes: &[u8]) -> Option<Arc<Inbox>> {
-        if stun::is_stun(bytes) {
-            let message = stun::Message::parse(bytes)?;
-            let (receiver, _) = message.username()?;
-            return self.names.read().get(receiver).cloned();
-        }
-        self.addresses.read().get(&from).cloned()
+        if stun::is_stun(bytes) { self.named(bytes) } else { self.addresses.read().get(&from).cloned() }
     }
 
     /// Gives what comes in at a socket to its sessions, for ever. What is nobody's is dropped: nobody is answered who is not known.
@@ -113,7 +165,7 @@ impl Mux {
                 batch.inbox = self.find(from, &bytes);
                 batch.from = Some(from).filter(|_| !stun::is_stun(&bytes));
             }
-            batch.waiting.push(Datagram { to, from, bytes });
+            batch.waiting.push(Datagram { way: Way { from: Local::Udp(to), to: from }, bytes });
         };
         let turn = || {
             let mut batch = batch.borrow_mut();

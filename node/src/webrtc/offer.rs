@@ -96,13 +96,13 @@ pub(super) async fn read(
     let subscription = subscribed.map_err(refuse_reader)?;
     let tracks = subscription.tracks().clone();
     let mut agreed = negotiate::reading(offer, &tracks);
-    if agreed.lines.is_empty() {
+    if agreed.lines.is_empty() && agreed.data.is_empty() {
         return Err(Failure::Unusable(format!(
             "the client offers no codec that the stream has: {}",
             labels(&tracks, tracks.iter().map(|(id, _)| id))
         )));
     }
-    let reordered = reordered(&subscription, &asking.query)?;
+    let reordered = reordered(&subscription, &agreed.lines, &asking.query)?;
     if !agreed.left_out.is_empty() {
         let left = labels(&tracks, agreed.left_out.iter().copied());
         info!(%path, peer = %asking.peer, protocol = "WebRTC", "tracks left out, the client cannot take them: {left}");
@@ -111,9 +111,11 @@ pub(super) async fn read(
     name_sources(&mut agreed.sections, &agreed.lines, &reader);
     let bell = Bell::new();
     let listening = door.worker.listen(subscription.key(), &bell);
-    let playing = Playing::new(subscription, listening, bell, reader, &agreed.lines, reordered);
-    let (lines, playing) = (agreed.sections, Box::new(playing));
-    open_as(door, asking, (id, path, user, Role::Reader), offer, &lines, |_| Begin::Reading(playing))
+    let playing = Playing::new(subscription, listening, bell, reader, (&agreed.lines, &agreed.data), reordered);
+    let label = |id: &TrackId| Some((*id, tracks.get(*id)?.codec.label().to_lowercase()));
+    let data = agreed.data.iter().filter_map(label).collect();
+    let (sections, playing) = (agreed.sections, Box::new(playing));
+    open_as(door, asking, (id, path, user, Role::Reader), offer, &sections, |_| Begin::Reading(playing, data))
 }
 
 fn labels(tracks: &Tracks, ids: impl Iterator<Item = TrackId>) -> String {
@@ -121,14 +123,14 @@ fn labels(tracks: &Tracks, ids: impl Iterator<Item = TrackId>) -> String {
 }
 
 /// Browsers show pictures in the order in which they are decoded.
-fn reordered(subscription: &Subscription, query: &str) -> Result<Reordered, Failure> {
+fn reordered(subscription: &Subscription, agreed: &[ReadLine], query: &str) -> Result<Reordered, Failure> {
     if parameter(query, "reordered") == Some("1") {
         return Ok(Reordered::Taken);
     }
-    let (mut kept, mut state) = (Vec::new(), Reordered::Refused(None));
+    let (mut kept, mut state) = (Vec::new(), Reordered::Refused(Vec::new()));
     subscription.peek(&mut kept);
-    for delivery in &kept {
-        state = state.after(delivery).ok_or_else(|| {
+    for delivery in kept.iter().filter(|delivery| agreed.iter().any(|line| line.track == delivery.entry.unit.track)) {
+        state.note(delivery).ok_or_else(|| {
             Failure::Unusable(
                 "the stream has B-frames, which browsers cannot play over WebRTC; encode without them (x264: bframes=0, \
                  tune zerolatency), or say ?reordered=1 if this client can"
@@ -136,7 +138,7 @@ fn reordered(subscription: &Subscription, query: &str) -> Result<Reordered, Fail
             )
         })?;
     }
-    Ok(Reordered::Refused(None))
+    Ok(Reordered::Refused(Vec::new()))
 }
 
 fn reader(door: &Rc<Door>, subscription: &Subscription, tracks: &Tracks, agreed: &[ReadLine]) -> RtpReader {
@@ -190,8 +192,10 @@ fn open_as(
     begin: impl FnOnce(&SessionRecord) -> Begin,
 ) -> Result<(Arc<SessionRecord>, String), Failure> {
     let shared = &door.shared;
-    let port = door.udp.clone().ok_or_else(|| Failure::Later("the node has no UDP port for WebRTC".into()))?;
     let config = shared.config();
+    if config.candidates.is_empty() {
+        return Err(Failure::Later("the node has no address for WebRTC's media".into()));
+    }
     let (local, remote) = (new_credentials(), offer.transport.credentials.clone());
     let is_client = offer.transport.setup == Setup::Passive;
     let answer = Written {
@@ -224,7 +228,7 @@ fn open_as(
     let record = registered.record.clone();
     let session = Session::new(Parts {
         door: door.clone(),
-        port,
+        port: door.udp.clone(),
         begin: begin(&record),
         registered,
         ice: LiteAgent::new(local, Some(remote)),

@@ -5,18 +5,19 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use weft_cluster::Subscription;
 use weft_cluster::path::EndReason;
 use weft_cluster::stream::Delivery;
-use weft_proto::media::Codec;
+use weft_proto::media::{Codec, TrackId};
 use weft_proto::rtp::extension::Block;
 use weft_proto::rtp::{HEADER_BYTES, Header, RtcpItem, rtcp, rtx};
 use weft_proto::time::Now;
 use weft_proto::webrtc::estimate::{Estimator, START};
 use weft_proto::webrtc::negotiate::{Format, ReadLine};
 
+use super::outgoing::Outgoing;
 use super::secure::Secure;
-use super::session::Outgoing;
 use super::stats::SessionCounters;
 use crate::egress::rtp::Packed;
 use crate::egress::rtp_reader::{Numbered, RtpReader};
@@ -25,14 +26,23 @@ use crate::worker::{Bell, Listening};
 /// Units whose packets may be asked for again; what the stream's history has forgotten is not sent in any case.
 const SENT_UNITS_MAX: usize = 256;
 
+/// Numbers behind the newest that may be asked for again.
+const SENT_NUMBERS_MAX: u16 = 1 << 14;
+
 /// Bytes that may be sent again before anything new is sent, and at most: half of what is sent goes to it.
 const REPEAT_BYTES_MAX: usize = 256 << 10;
 
 /// How long a player may keep a picture: it is to show it as soon as it can, and never to fall far behind.
 const PLAYOUT_MOST: Duration = Duration::from_millis(300);
 
+/// Bytes of a message of metadata; browsers take 256 KB.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
 /// How much may be under way at the estimated rate: a large picture of a stream that fits, and what jitter adds.
 const AHEAD_MAX: Duration = Duration::from_millis(300);
+
+/// The longest that a reader gets nothing because its way is full.
+const SILENT_MAX: Duration = Duration::from_secs(1);
 
 /// The name that reports are sent under.
 const CNAME: &str = "weft";
@@ -45,6 +55,10 @@ pub(super) struct Playing {
     reader: RtpReader,
     /// By joined track.
     lines: Vec<Option<Line>>,
+    /// Tracks that go over data channels, each with what has come of its next message.
+    data: Vec<(TrackId, BytesMut)>,
+    /// Messages that are to go there.
+    messages: Vec<(TrackId, Bytes)>,
     /// Numbers of packets over all tracks.
     transport_sequence: u16,
     batch: Vec<Delivery>,
@@ -64,12 +78,12 @@ pub(super) struct Playing {
 }
 
 /// Pictures that are shown in another order than they are decoded in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reordered {
     /// The receiver takes them.
     Taken,
-    /// The session ends when one comes; the newest time of a picture so far.
-    Refused(Option<i64>),
+    /// The session ends when one comes; the newest time of a picture of each track so far.
+    Refused(Vec<(TrackId, i64)>),
 }
 
 /// A track that is sent.
@@ -107,7 +121,7 @@ impl Playing {
         listening: Listening,
         bell: Rc<Bell>,
         reader: RtpReader,
-        agreed: &[ReadLine],
+        (agreed, data): (&[ReadLine], &[TrackId]),
         reordered: Reordered,
     ) -> Self {
         let mut lines: Vec<Option<Line>> = (0..subscription.tracks().len()).map(|_| None).collect();
@@ -128,6 +142,8 @@ impl Playing {
             bell,
             reader,
             lines,
+            data: data.iter().map(|track| (*track, BytesMut::new())).collect(),
+            messages: Vec::new(),
             transport_sequence: 0,
             batch: Vec::new(),
             packet: Vec::new(),
@@ -162,10 +178,18 @@ impl Playing {
     ) -> Option<bool> {
         let mut batch = core::mem::take(&mut self.batch);
         let state = self.subscription.read(&mut batch);
-        self.skipped += self.subscription.take_skipped();
+        let skipped = self.subscription.take_skipped();
+        if skipped > 0 {
+            self.skipped += skipped;
+            // Half of a message is none.
+            self.data.iter_mut().for_each(|(_, message)| message.clear());
+        }
         for delivery in batch.drain(..) {
-            self.reordered = self.reordered.after(&delivery)?;
+            if !self.data.is_empty() && self.take_data(&delivery) {
+                continue;
+            }
             let Some(numbered) = self.reader.number(&delivery) else { continue };
+            self.reordered.note(&delivery)?;
             if !core::mem::replace(&mut self.started, true) {
                 // Players need both clocks before the first packet, or lips go out of sync.
                 self.send_reports(secure, out, counters);
@@ -178,6 +202,28 @@ impl Playing {
         self.batch = if batch.capacity() > BATCH_KEPT { Vec::new() } else { batch };
         self.resume_at = state.resume_at.max(self.held_until(now));
         Some(state.more)
+    }
+
+    /// Puts a unit of metadata into its message, which ends with the marker (RFC 6597 section 4.2). Whether it is one.
+    fn take_data(&mut self, delivery: &Delivery) -> bool {
+        let unit = &delivery.entry.unit;
+        let current = self.subscription.map_tracks(&delivery.entry.tracks);
+        let joined = current.get(usize::from(unit.track.0)).copied().flatten();
+        let Some((track, message)) = self.data.iter_mut().find(|(track, _)| Some(*track) == joined) else {
+            return false;
+        };
+        for frame in unit.payload.frames() {
+            frame.slices().iter().for_each(|slice| message.extend_from_slice(slice));
+        }
+        if unit.marker || message.len() > MESSAGE_BYTES_MAX {
+            self.messages.push((*track, message.split().freeze()));
+        }
+        true
+    }
+
+    /// Messages for data channels, since the last call.
+    pub(super) fn take_messages(&mut self) -> Vec<(TrackId, Bytes)> {
+        core::mem::take(&mut self.messages)
     }
 
     /// When more may be sent, where the way is known to be full. What waits too long in the log meanwhile is skipped there, up to
@@ -210,7 +256,8 @@ impl Playing {
         }
         if let Some(estimator) = self.estimator.as_ref().filter(|_| self.is_estimated) {
             let takes = Duration::from_micros(bytes as u64 * 8_000_000 / estimator.estimate().max(1));
-            self.busy_until = self.busy_until.max(now).after(takes);
+            // However little is believed in: something has to go, or nothing is ever heard of it.
+            self.busy_until = self.busy_until.max(now).after(takes).min(now.after(AHEAD_MAX + SILENT_MAX));
         }
         self.transport_sequence = self.transport_sequence.wrapping_add(packed.count());
         self.repeat_bytes = (self.repeat_bytes + bytes / 2).min(REPEAT_BYTES_MAX);
@@ -218,7 +265,9 @@ impl Playing {
             let packed = Arc::downgrade(packed);
             let transport_sequence = marks.transport_sequence;
             line.sent.push_back(Sent { sequence, shift, transport_sequence, random_access, packed });
-            if line.sent.len() > SENT_UNITS_MAX {
+            // Numbers wrap: what is further behind than that could be taken for what is ahead.
+            let is_old = |sent: &Sent| sequence.wrapping_sub(sent.sequence) > SENT_NUMBERS_MAX;
+            while line.sent.len() > SENT_UNITS_MAX || line.sent.front().is_some_and(is_old) {
                 line.sent.pop_front();
             }
         }
@@ -351,18 +400,22 @@ pub(super) const fn repeat_ssrc(ssrc: u32) -> u32 {
 }
 
 impl Reordered {
-    /// After this unit; `None` when it comes after one that is shown later.
-    pub(super) fn after(self, delivery: &Delivery) -> Option<Self> {
-        let Self::Refused(newest) = self else { return Some(self) };
+    /// Notes a unit; `None` when it comes after one that is shown later.
+    pub(super) fn note(&mut self, delivery: &Delivery) -> Option<()> {
+        let Self::Refused(newest) = self else { return Some(()) };
         let unit = &delivery.entry.unit;
         let codec = delivery.entry.tracks.get(unit.track).map(|track| &track.codec);
         if !matches!(codec, Some(Codec::H264(_) | Codec::H265(_))) {
-            return Some(self);
+            return Some(());
         }
-        if unit.random_access {
-            return Some(Self::Refused(Some(unit.pts)));
+        let Some((_, last)) = newest.iter_mut().find(|(track, _)| *track == unit.track) else {
+            newest.push((unit.track, unit.pts));
+            return Some(());
+        };
+        if !unit.random_access && unit.pts < *last {
+            return None;
         }
-        let goes_back = newest.is_some_and(|newest| unit.pts < newest);
-        (!goes_back).then_some(Self::Refused(Some(newest.map_or(unit.pts, |newest| newest.max(unit.pts)))))
+        *last = if unit.random_access { unit.pts } else { unit.pts.max(*last) };
+        Some(())
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use weft_cluster::Publication;
 use weft_cluster::stream::Replaced;
+use weft_proto::limits::REPAIR_PACKETS_MAX;
 use weft_proto::media::TrackId;
 use weft_proto::rtp::extension::{extensions, transport_sequence};
-use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, Verdict, rtcp, rtx};
+use weft_proto::rtp::{Format as Packing, HEADER_BYTES, Header, RtcpItem, TrackReceiver, rtcp, rtx};
 use weft_proto::time::Now;
 use weft_proto::webrtc::arrivals::Arrivals;
 use weft_proto::webrtc::missing::{Missing, WAIT};
@@ -26,6 +27,9 @@ const KEYFRAME_EVERY_MOST: Duration = Duration::from_secs(2);
 /// How often it is looked whether a keyframe is to be asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Reports that are kept of sources that have sent nothing yet.
+const EARLY_MAX: usize = 8;
+
 /// The name that reports are sent under.
 const CNAME: &str = "weft";
 
@@ -36,6 +40,10 @@ pub(super) struct Publishing {
     /// When packets came, where the publisher wants to know; the source that they are reported under.
     arrivals: Option<Arrivals>,
     look_at: Now,
+    last_media: Now,
+    /// Reports of sources that have sent nothing yet: they come first, so that pictures and sound are tied together from the
+    /// beginning.
+    early: Vec<(u32, Bytes)>,
 }
 
 /// A track on its way in.
@@ -73,10 +81,12 @@ impl Publishing {
         };
         let reports = agreed.iter().any(|line| line.format.transport_cc);
         Self {
-            ingress: RtpIngress::new(publication, &expected, WAIT, now),
+            ingress: RtpIngress::new(publication, &expected, (WAIT, REPAIR_PACKETS_MAX), now).skipping_losses(),
             lines: agreed.into_iter().map(line).collect(),
             arrivals: reports.then(Arrivals::new),
             look_at: now,
+            last_media: now,
+            early: Vec::new(),
         }
     }
 
@@ -87,15 +97,16 @@ impl Publishing {
 
     /// When the last packet came.
     pub(super) const fn last_media(&self) -> Now {
-        self.ingress.last_media()
+        self.last_media
     }
 
     /// Takes a plain RTP packet. Units wait for [`Self::flush`].
     pub(super) fn rtp(&mut self, packet: Bytes, now: Now, counters: &SessionCounters) {
         SessionCounters::add(&counters.inbound_packets, 1);
         let Some(head) = packet.first_chunk::<HEADER_BYTES>().map(Header::read) else { return };
+        self.note_arrival(&packet, now);
         let Some((index, repeats)) = self.line_of(&head, &packet) else { return };
-        self.note_arrival(index, &packet, now);
+        self.last_media = now;
         let line = &mut self.lines[index];
         let packet = if repeats {
             line.repeat = Some(head.ssrc);
@@ -113,17 +124,24 @@ impl Publishing {
             packet
         };
         let track = TrackId(index as u8);
-        let before = self.ingress.dropped(track);
-        let verdict = self.ingress.rtp(track, packet, now);
-        if verdict == Verdict::Taken && self.ingress.dropped(track) > before {
-            self.ingress.skip(track);
+        self.ingress.rtp(track, packet, now);
+        self.take_early(track, now);
+    }
+
+    /// Takes the report of a source that has just begun.
+    fn take_early(&mut self, track: TrackId, now: Now) {
+        let source = self.ingress.receiver(track).and_then(TrackReceiver::ssrc);
+        if let Some(at) = self.early.iter().position(|(early, _)| Some(*early) == source) {
+            let (_, report) = self.early.swap_remove(at);
+            self.ingress.rtcp(track, &report, now);
         }
     }
 
     /// Notes when a packet came, for the publisher's estimate of the way.
-    fn note_arrival(&mut self, index: usize, packet: &[u8], now: Now) {
-        let id = self.lines[index].agreed.format.extensions.transport_sequence;
+    fn note_arrival(&mut self, packet: &[u8], now: Now) {
         let Some(arrivals) = &mut self.arrivals else { return };
+        // All sections of a bundle have the same numbers.
+        let id = self.lines.iter().find_map(|line| line.agreed.format.extensions.transport_sequence);
         let number = extensions(packet).find(|(known, _)| Some(*known) == id);
         if let Some(number) = number.and_then(|(_, value)| transport_sequence(value)) {
             arrivals.saw(number, now);
@@ -139,18 +157,21 @@ impl Publishing {
         if let Some(index) = self.lines.iter().position(|line| line.repeat == Some(head.ssrc)) {
             return Some((index, true));
         }
-        let named = |id: Option<u8>, name: &str| {
-            extensions(packet).any(|(known, value)| Some(known) == id && value == name.as_bytes())
+        let carried = |id: Option<u8>| extensions(packet).find(|(known, _)| Some(*known) == id).map(|(_, value)| value);
+        // Sections may share payload types; then packets say which one they are of.
+        let is_elsewhere = |line: &Line| {
+            let format = &line.agreed.format;
+            carried(format.extensions.mid).is_some_and(|mid| mid != format.mid.as_bytes())
         };
         let is_of = |line: &Line| match &line.agreed.layer {
-            Some(layer) => named(line.agreed.format.extensions.rid, layer),
+            Some(layer) => carried(line.agreed.format.extensions.rid) == Some(layer.as_bytes()),
             None => true,
         };
         let repeats = |line: &Line| match &line.agreed.layer {
-            Some(layer) => named(line.agreed.format.extensions.repaired_rid, layer),
+            Some(layer) => carried(line.agreed.format.extensions.repaired_rid) == Some(layer.as_bytes()),
             None => line.source.is_some(),
         };
-        let mut lines = self.lines.iter().enumerate();
+        let mut lines = self.lines.iter().enumerate().filter(|(_, line)| !is_elsewhere(line));
         lines.find_map(|(index, line)| {
             let format = &line.agreed.format;
             if format.payload_type == head.payload_type && is_of(line) {
@@ -164,10 +185,25 @@ impl Publishing {
     }
 
     /// Takes plain RTCP; says whether a track's source left.
-    pub(super) fn rtcp(&mut self, datagram: &[u8], now: Now) -> bool {
+    pub(super) fn rtcp(&mut self, datagram: &Bytes, now: Now) -> bool {
         let mut left = false;
+        let mut known: Vec<u32> = Vec::new();
         for track in self.tracks() {
-            left |= self.ingress.rtcp(track, datagram, now);
+            // A track whose source is not known yet would take another one's report for its own.
+            if let Some(source) = self.ingress.receiver(track).and_then(TrackReceiver::ssrc) {
+                known.push(source);
+                left |= self.ingress.rtcp(track, datagram, now);
+            }
+        }
+        for item in rtcp::parse(datagram) {
+            if let RtcpItem::SenderReport { info, .. } = item
+                && !known.contains(&info.ssrc)
+            {
+                self.early.retain(|(source, _)| *source != info.ssrc);
+                if self.early.len() < EARLY_MAX {
+                    self.early.push((info.ssrc, datagram.clone()));
+                }
+            }
         }
         left
     }
@@ -196,13 +232,7 @@ impl Publishing {
     /// Gives up waiting for what did not come, and says what is to be said of what did: plain RTCP, to be sealed and sent.
     pub(super) fn handle_timeout(&mut self, now: Now, send: &mut dyn FnMut(&[u8])) -> Result<(), Replaced> {
         if self.ingress.next_timeout().is_some_and(|at| at <= now) {
-            let before: Vec<u64> = self.tracks().map(|track| self.ingress.dropped(track)).collect();
             self.ingress.handle_timeout(now)?;
-            for (track, before) in self.tracks().zip(before) {
-                if self.ingress.dropped(track) > before {
-                    self.ingress.skip(track);
-                }
-            }
             self.note_keyframes(now);
         }
         let mut packet = Vec::new();
@@ -227,18 +257,15 @@ impl Publishing {
             if !lost.is_empty() {
                 rtcp::write_nack(out, self.ingress.report_ssrc(track), source, &lost);
             }
-            if missing.take_given_up() > 0 {
-                self.ingress.skip(track);
-            }
+            // What it was needed for is found to be lost by who puts packets in order.
+            missing.take_given_up();
         }
     }
 
     /// Says when packets came.
     fn report_arrivals(&mut self, now: Now, send: &mut dyn FnMut(&[u8])) {
-        let (Some(arrivals), Some(source)) = (&mut self.arrivals, self.lines.iter().find_map(|line| line.source))
-        else {
-            return;
-        };
+        let Some(arrivals) = &mut self.arrivals else { return };
+        let source = self.lines.iter().find_map(|line| line.source.or(line.repeat)).unwrap_or_default();
         for packet in arrivals.feedback(now, source, self.ingress.report_ssrc(TrackId(0))) {
             send(&packet);
         }

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
-use axum::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, LOCATION, ORIGIN, USER_AGENT,
-};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, LOCATION, ORIGIN, USER_AGENT};
 use axum::http::uri::Authority;
 use axum::http::{Method, Request, StatusCode};
 use bytes::Buf as _;
@@ -62,25 +61,17 @@ pub(super) struct Asking {
     authorization: Option<String>,
     pub(super) user_agent: String,
     origin: Option<HeaderValue>,
-    is_preflight: bool,
 }
 
 /// Answers a request.
-pub(super) fn answer<B>(
-    door: Rc<Door>,
-    request: Request<B>,
-    peer: SocketAddr,
-    secure: bool,
-) -> impl Future<Output = Answer>
+pub(super) async fn answer<B>(door: Rc<Door>, request: Request<B>, peer: SocketAddr, secure: bool) -> Answer
 where
     B: http_body::Body + Unpin,
 {
-    async move {
-        let asking = Asking::new(&door.shared, &request, peer, secure);
-        let mut response = asking.serve(&door, request.into_body()).await.unwrap_or_else(Answer::from);
-        finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
-        response
-    }
+    let asking = Asking::new(&door.shared, &request, peer, secure);
+    let mut response = asking.serve(&door, request.into_body()).await.unwrap_or_else(Answer::from);
+    finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
+    response
 }
 
 impl Target {
@@ -129,7 +120,6 @@ impl Asking {
             authorization: text(AUTHORIZATION),
             user_agent: text(USER_AGENT).unwrap_or_default(),
             origin: headers.get(ORIGIN).cloned(),
-            is_preflight: headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
             method: request.method().clone(),
         }
     }
@@ -184,7 +174,9 @@ impl Asking {
     fn options(&self, shared: &Shared, path: &PathName, role: Role) -> Answer {
         let mut response = nothing();
         preflight(response.headers_mut());
-        if self.is_preflight || self.authorize(shared, path, role).is_ok() {
+        response.headers_mut().insert("accept-post", HeaderValue::from_static(SDP));
+        // Not to everybody: there may be passwords in them. Browsers show pages no headers of what they ask in advance.
+        if self.authorize(shared, path, role).is_ok() {
             link_ice_servers(response.headers_mut(), &shared.config().ice_servers);
         }
         response
@@ -206,7 +198,7 @@ impl Asking {
         {
             return Err(Failure::Later("the node has all the sessions it can take".into()));
         }
-        let sdp = whole(body, DESCRIPTION_BYTES_MAX).await?;
+        let sdp = whole_soon(body, DESCRIPTION_BYTES_MAX).await?;
         let offer = description::parse(&sdp).map_err(|error| Failure::Bad(error.to_string()))?;
         let opened = match role {
             Role::Reader => offer::read(door, self, path, user, &offer).await,
@@ -253,13 +245,14 @@ impl Asking {
         if !is_type(&self.content_type, FRAGMENT) {
             return Err(Failure::Format(FRAGMENT));
         }
-        let said = whole(body, FRAGMENT_BYTES_MAX).await?;
+        let said = whole_soon(body, FRAGMENT_BYTES_MAX).await?;
         let said = fragment::parse(&said).ok_or_else(|| Failure::Bad("the fragment is no text".into()))?;
         let known = record.remote.lock().clone();
         let Some(remote) = said.credentials.filter(|said| *said != known) else { return Ok(nothing()) };
         let (answer, answered) = oneshot::channel();
         record.orders.send(Order::Restart(remote.clone(), answer)).map_err(|_| gone())?;
-        let local = answered.await.map_err(|_| gone())?;
+        let answered = tokio::time::timeout(WITHIN, answered).await;
+        let local = answered.map_err(|_| Failure::Later("the session is busy".into()))?.map_err(|_| gone())?;
         *record.remote.lock() = remote;
         let config = shared.config();
         let mut response = ok(FRAGMENT, Body::from(restarted(&local, &config.candidates)));
@@ -304,6 +297,15 @@ fn restarted(local: &Credentials, candidates: &[Candidate]) -> String {
         text += &format!("a=candidate:{}\r\n", candidate.to_attribute(place));
     }
     text + "a=end-of-candidates\r\n"
+}
+
+/// How long a client may take to say what it wants, and a session to do it.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// The whole body, if it comes soon.
+async fn whole_soon<B: http_body::Body + Unpin>(body: B, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let whole = tokio::time::timeout(WITHIN, whole(body, bytes_max)).await;
+    whole.map_err(|_| Failure::Bad("the request does not end".into()))?
 }
 
 /// The whole body, if it is no longer than that.

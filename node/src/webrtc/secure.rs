@@ -20,6 +20,7 @@ use rtc::srtp::config::{Config as Keying, LABEL_EXTRACTOR_DTLS_SRTP};
 use rtc::srtp::context::Context;
 use rtc::srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc::srtp::protection_profile::ProtectionProfile;
+use tracing::debug;
 use weft_proto::webrtc::description::Fingerprint;
 
 /// The strongest that costs least first. All browsers have the first; the last is what all must have (RFC 8827 section 6.5).
@@ -31,6 +32,12 @@ const FLIGHT_BYTES: usize = 1200;
 
 /// Packets that may come late and are still taken once: half a second of a large picture's packets.
 const REPLAY_WINDOW: usize = 1024;
+
+/// Datagrams that a handshake may take: it has a dozen, and each may be sent again some times.
+const HANDSHAKE_DATAGRAMS_MAX: usize = 256;
+
+/// Sources of a session, authentic or not: a browser has two for each track, and one for reports.
+const STRANGERS_MAX: usize = 64;
 
 /// One session has one other end, wherever it is: its addresses change, and DTLS is not to care.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
@@ -77,6 +84,8 @@ impl Certificate {
 pub(super) enum Heard {
     /// The other end is who it said it was, and keys are agreed.
     Established,
+    /// What the transport of data channels says.
+    Application(Bytes),
 }
 
 /// Why a session cannot be trusted, or is over.
@@ -85,6 +94,9 @@ pub(super) enum Broken {
     /// The other end said goodbye.
     #[error("closed by the client")]
     Closed,
+    /// More than any handshake takes.
+    #[error("DTLS: the handshake does not end")]
+    Flood,
     /// It has another certificate than its description said.
     #[error("the client's certificate is not the one of its description")]
     Stranger,
@@ -103,6 +115,11 @@ pub(super) struct Secure {
     expected: Fingerprint,
     is_client: bool,
     keys: Option<Keys>,
+    /// Datagrams so far.
+    fed: usize,
+    /// Sources that were authentic, and those that were not so far.
+    known: Vec<u32>,
+    strangers: Vec<u32>,
 }
 
 struct Keys {
@@ -115,7 +132,21 @@ impl Secure {
     pub(super) fn new(certificate: Arc<Certificate>, expected: Fingerprint, is_client: bool) -> Self {
         let server = (!is_client).then(|| certificate.server.clone());
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, server);
-        Self { endpoint, certificate, expected, is_client, keys: None }
+        Self {
+            endpoint,
+            certificate,
+            expected,
+            is_client,
+            keys: None,
+            fed: 0,
+            known: Vec::new(),
+            strangers: Vec::new(),
+        }
+    }
+
+    /// Whether this end began.
+    pub(super) const fn is_client(&self) -> bool {
+        self.is_client
     }
 
     /// Whether keys are agreed.
@@ -134,12 +165,27 @@ impl Secure {
     /// Takes a datagram of DTLS.
     pub(super) fn hear(&mut self, datagram: &[u8], now: Instant) -> Result<Vec<Heard>, Broken> {
         let mut heard = Vec::new();
-        for event in self.endpoint.read(now, PEER, None, BytesMut::from(datagram))? {
+        self.fed += 1;
+        if !self.is_established() && self.fed > HANDSHAKE_DATAGRAMS_MAX {
+            return Err(Broken::Flood);
+        }
+        let events = match self.endpoint.read(now, PEER, None, BytesMut::from(datagram)) {
+            Ok(events) => events,
+            // The other end gives up, and says so.
+            Err(Error::ErrAlertFatalOrClose) => return Err(Broken::Closed),
+            // What makes no sense may be anybody's, and is dropped (RFC 6347 section 4.1.2.7). A handshake that fails ends by time.
+            Err(error) => {
+                debug!(%error, "DTLS: a datagram was dropped");
+                return Ok(heard);
+            }
+        };
+        for event in events {
             match event {
                 EndpointEvent::HandshakeComplete => {
                     self.establish()?;
                     heard.push(Heard::Established);
                 }
+                EndpointEvent::ApplicationData(data) => heard.push(Heard::Application(data.freeze())),
                 EndpointEvent::PeerClosed => return Err(Broken::Closed),
                 _ => {}
             }
@@ -183,12 +229,21 @@ impl Secure {
 
     /// When [`Self::handle_timeout`] is due.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
+        // A handshake that is over has no timers: its last flight is sent again when it is asked for.
+        if self.is_established() {
+            return None;
+        }
         self.endpoint.poll_timeout(&PEER)
     }
 
     /// Sends again what was not answered.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), Broken> {
         Ok(self.endpoint.handle_timeout(PEER, now)?)
+    }
+
+    /// Sends what the transport of data channels says.
+    pub(super) fn write(&mut self, data: &[u8], now: Instant) -> Result<(), Broken> {
+        Ok(self.endpoint.write(now, PEER, data)?)
     }
 
     /// Says goodbye.
@@ -198,12 +253,37 @@ impl Secure {
 
     /// The plain RTP packet; `None` where it is nobody's, or came before.
     pub(super) fn open_rtp(&mut self, packet: &[u8]) -> Option<Bytes> {
-        Some(self.keys.as_mut()?.inbound.decrypt_rtp(packet).ok()?.freeze())
+        let source = self.admit(packet.get(8..12)?)?;
+        let plain = self.keys.as_mut()?.inbound.decrypt_rtp(packet).ok()?.freeze();
+        self.know(source);
+        Some(plain)
     }
 
     /// The plain RTCP packet; `None` where it is nobody's, or came before.
     pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Option<Bytes> {
-        Some(self.keys.as_mut()?.inbound.decrypt_rtcp(packet).ok()?.freeze())
+        let source = self.admit(packet.get(4..8)?)?;
+        let plain = self.keys.as_mut()?.inbound.decrypt_rtcp(packet).ok()?.freeze();
+        self.know(source);
+        Some(plain)
+    }
+
+    /// Whether a packet of this source may be looked into: SRTP remembers each source that it looks at, authentic or not.
+    fn admit(&mut self, source: &[u8]) -> Option<u32> {
+        let source = u32::from_be_bytes(source.try_into().ok()?);
+        if !self.known.contains(&source) && !self.strangers.contains(&source) {
+            if self.strangers.len() >= STRANGERS_MAX {
+                return None;
+            }
+            self.strangers.push(source);
+        }
+        Some(source)
+    }
+
+    fn know(&mut self, source: u32) {
+        if !self.known.contains(&source) && self.known.len() < STRANGERS_MAX {
+            self.known.push(source);
+            self.strangers.retain(|stranger| *stranger != source);
+        }
     }
 
     /// A protected RTP packet.

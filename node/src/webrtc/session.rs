@@ -1,15 +1,13 @@
 //! One browser from its offer to its end: finds the way, agrees on keys, and acts on what comes.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -17,21 +15,24 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info, warn};
 use weft_cluster::path::{EndReason, PublisherEvent};
-use weft_proto::media::{Track, Tracks};
+use weft_proto::media::{Track, TrackId, Tracks};
 use weft_proto::rtp::header::is_rtcp;
 use weft_proto::time::Now;
 use weft_proto::webrtc::description::Credentials;
 use weft_proto::webrtc::ice::{From as Local, Heard, LiteAgent, Way};
-use weft_proto::webrtc::stun;
+use weft_proto::webrtc::stun::{self, TransactionId};
 
+use super::data::Channels;
 use super::door::Door;
+use super::end::End;
 use super::mux::{Datagram, Inbox};
 use super::offer::Wanted;
+use super::outgoing::Outgoing;
 use super::playing::Playing;
 use super::publishing::Publishing;
-use super::secure::{self, Broken, Secure};
+use super::secure::{self, Secure};
 use super::stats::{Registered, Role, SessionCounters};
-use crate::worker::udp::{UdpPort, gso_runs};
+use crate::worker::udp::UdpPort;
 
 /// How often sender and receiver reports go out. Browsers send theirs so often.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,55 +66,10 @@ enum Activity {
 
 /// What a session begins with.
 pub(super) enum Begin {
-    /// It reads.
-    Reading(Box<Playing>),
+    /// It reads; which of the tracks go over data channels, under which names.
+    Reading(Box<Playing>, Vec<(TrackId, String)>),
     /// It is to publish.
     Publishing(Box<Wanted>),
-}
-
-/// Why a session ended.
-#[derive(Debug)]
-enum End {
-    /// The browser said so over HTTP.
-    Deleted,
-    /// It cannot be trusted, or said so by itself.
-    Secure(Broken),
-    /// No way was found.
-    NoWay,
-    /// The way was found, and no keys.
-    NoKeys,
-    /// Nothing comes any more.
-    TimedOut(&'static str),
-    /// The fabric ended it.
-    Fabric(EndReason),
-    /// The fabric did not take the publisher.
-    Refused(String),
-    /// It cannot show what comes.
-    Reordered,
-    /// The socket failed.
-    Broken(io::Error),
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Deleted => f.write_str("ended by the client"),
-            Self::Secure(error) => write!(f, "{error}"),
-            Self::NoWay => f.write_str("the client found no way to the UDP port (a firewall, or a missing address)"),
-            Self::NoKeys => f.write_str("the client found a way, and did not agree on keys"),
-            Self::TimedOut(what) => write!(f, "timed out: {what}"),
-            Self::Fabric(reason) => f.write_str(reason.as_str()),
-            Self::Refused(why) => write!(f, "publisher refused: {why}"),
-            Self::Reordered => f.write_str("the stream has B-frames, which browsers cannot play over WebRTC"),
-            Self::Broken(error) => write!(f, "the socket failed: {error}"),
-        }
-    }
-}
-
-impl From<Broken> for End {
-    fn from(broken: Broken) -> Self {
-        Self::Secure(broken)
-    }
 }
 
 /// What a session woke for.
@@ -135,6 +91,8 @@ pub(super) struct Session {
     inbox: Arc<Inbox>,
     datagrams: Vec<Datagram>,
     orders: UnboundedReceiver<Order>,
+    /// Data channels, where there is something for them.
+    channels: Option<Box<Channels>>,
     out: Outgoing,
     /// Addresses under which the mux knows it.
     known: Vec<Way>,
@@ -143,7 +101,6 @@ pub(super) struct Session {
     tick_at: Now,
     report_at: Now,
     opened_at: Now,
-    heard_at: Now,
     blocked_since: Option<Now>,
     warned_skips: u64,
 }
@@ -151,7 +108,8 @@ pub(super) struct Session {
 /// What a session is made of.
 pub(super) struct Parts {
     pub(super) door: Rc<Door>,
-    pub(super) port: Rc<UdpPort>,
+    /// None where media goes over TCP only.
+    pub(super) port: Option<Rc<UdpPort>>,
     pub(super) registered: Registered,
     pub(super) ice: LiteAgent,
     pub(super) secure: Secure,
@@ -165,11 +123,13 @@ impl Session {
         let Parts { door, port, registered, ice, secure, begin, orders } = parts;
         let now = door.shared.fabric.clock().now();
         let inbox = Arc::<Inbox>::default();
+        let door_mux = door.shared.mux.clone();
         door.shared.mux.add_name(&ice.local().ufrag, &inbox);
-        let activity = match begin {
-            Begin::Reading(playing) => Activity::Playing(playing),
-            Begin::Publishing(wanted) => Activity::Waiting(wanted),
+        let (activity, data) = match begin {
+            Begin::Reading(playing, data) => (Activity::Playing(playing), data),
+            Begin::Publishing(wanted) => (Activity::Waiting(wanted), Vec::new()),
         };
+        let channels = (!data.is_empty()).then(|| Box::new(Channels::new(data, secure.is_client())));
         Self {
             door,
             registered,
@@ -179,14 +139,14 @@ impl Session {
             inbox,
             datagrams: Vec::new(),
             orders,
-            out: Outgoing::new(port),
+            channels,
+            out: Outgoing::new(port, door_mux),
             known: Vec::new(),
             timer: Box::pin(tokio::time::sleep(TICK)),
             timer_at: now.after(TICK),
             tick_at: now.after(TICK),
             report_at: now.after(REPORT_INTERVAL),
             opened_at: now,
-            heard_at: now,
             blocked_since: None,
             warned_skips: 0,
         }
@@ -207,7 +167,11 @@ impl Session {
             match poll_fn(|cx| self.poll_wake(cx)).await? {
                 Wake::Order(order) => self.on_order(order)?,
                 Wake::Pump => self.on_pump()?,
-                Wake::Datagrams => self.on_datagrams().await?,
+                Wake::Datagrams => {
+                    self.on_datagrams().await?;
+                    // Other sessions of the worker get their turn, however much there is for this one.
+                    tokio::task::yield_now().await;
+                }
                 Wake::Publisher(event) => self.on_publisher(event)?,
                 Wake::Timer => self.on_timer()?,
             }
@@ -221,10 +185,10 @@ impl Session {
         }
         let drained = self.poll_drained(cx)?;
         match &mut self.activity {
-            Activity::Playing(playing) if drained && self.secure.is_established() && playing.resume_at.is_none() => {
-                if playing.bell.poll(cx) {
-                    return Poll::Ready(Ok(Wake::Pump));
-                }
+            Activity::Playing(playing)
+                if drained && self.secure.is_established() && playing.resume_at.is_none() && playing.bell.poll(cx) =>
+            {
+                return Poll::Ready(Ok(Wake::Pump));
             }
             Activity::Publishing(publishing) => {
                 if let Poll::Ready(event) = publishing.publication().poll_event(cx) {
@@ -233,10 +197,14 @@ impl Session {
             }
             _ => {}
         }
+        // First: whoever is flooded with datagrams must notice that time passes.
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(Wake::Timer));
+        }
         if self.inbox.poll(cx, &mut self.datagrams).is_ready() {
             return Poll::Ready(Ok(Wake::Datagrams));
         }
-        self.timer.as_mut().poll(cx).map(|()| Ok(Wake::Timer))
+        Poll::Pending
     }
 
     /// Sends what waits. Whether nothing is left, so that more may be taken from the log.
@@ -271,9 +239,8 @@ impl Session {
     async fn on_datagrams(&mut self) -> Result<(), End> {
         let now = self.now();
         let mut datagrams = core::mem::take(&mut self.datagrams);
-        for Datagram { to, from, bytes } in datagrams.drain(..) {
+        for Datagram { way, bytes } in datagrams.drain(..) {
             SessionCounters::add(&self.counters().inbound_bytes, bytes.len());
-            let way = Way { from: Local::Udp(to), to: from };
             match bytes.first() {
                 Some(0..=3) => self.on_check(&bytes, way, now)?,
                 Some(20..=63) if self.ice.is_proven(way) => self.on_dtls(&bytes, now).await?,
@@ -291,27 +258,47 @@ impl Session {
     /// A connectivity check.
     fn on_check(&mut self, bytes: &Bytes, way: Way, now: Now) -> Result<(), End> {
         let Some(message) = stun::Message::parse(bytes) else { return Ok(()) };
-        let (answer, is_selected) = match self.ice.hear(&message, way, now) {
+        match self.ice.hear(&message, way, now) {
             Heard::Nothing => return Ok(()),
-            Heard::Answer(answer) => (answer, false),
-            Heard::Selected(answer) => (answer, true),
-        };
-        self.out.send(way, &answer);
-        if self.ice.is_proven(way) {
-            self.heard_at = now;
-            if !self.known.contains(&way) {
-                self.known.push(way);
-                self.door.shared.mux.add_address(way.to, &self.inbox);
+            Heard::Answer(answer) => self.out.send(way, &answer),
+            Heard::Selected(answer) => {
+                self.out.send(way, &answer);
+                self.tell_way(way);
             }
+            Heard::Wanted(answer) => {
+                self.out.send(way, &answer);
+                let transaction = new_transaction();
+                if let Some(question) = self.ice.ask(way, transaction) {
+                    self.out.send(way, &question);
+                }
+            }
+            Heard::Moved => self.tell_way(way),
         }
-        if is_selected {
-            self.tell_way(way);
-        }
+        self.know(way);
         if self.ice.selected().is_some() {
             self.secure.begin(self.instant(now))?;
             self.send_dtls();
         }
         Ok(())
+    }
+
+    /// What comes on a proven way is this session's; on those that are proven no more it is not.
+    fn know(&mut self, way: Way) {
+        let (mux, inbox, ice) = (&self.door.shared.mux, &self.inbox, &self.ice);
+        if ice.is_proven(way) && matches!(way.from, Local::Udp(_)) {
+            // Again with each check: another session may have had the address meanwhile.
+            mux.add_address(way.to, inbox);
+        }
+        if ice.is_proven(way) && !self.known.contains(&way) {
+            self.known.push(way);
+        }
+        self.known.retain(|known| {
+            let is_proven = ice.is_proven(*known);
+            if !is_proven {
+                mux.remove_address(known.to, inbox);
+            }
+            is_proven
+        });
     }
 
     fn tell_way(&self, way: Way) {
@@ -320,7 +307,7 @@ impl Session {
             Local::Udp(None) | Local::Tcp(_) => String::new(),
         };
         let transport = if matches!(way.from, Local::Tcp(_)) { "tcp" } else { "udp" };
-        let port = self.out.port.local_addr().map_or(0, |address| address.port());
+        let port = self.out.port.as_ref().and_then(|port| port.local_addr().ok()).map_or(0, |address| address.port());
         let local = format!("host/{transport}/{ip}/{port}");
         let remote = format!("prflx/{transport}/{}/{}", way.to.ip(), way.to.port());
         *self.registered.record.way.lock() = Some((local, remote));
@@ -332,9 +319,34 @@ impl Session {
         for heard in heard? {
             match heard {
                 secure::Heard::Established => self.on_established(now).await?,
+                secure::Heard::Application(data) => self.with_channels(now, |channels, at| channels.hear(data, at)),
             }
         }
         Ok(())
+    }
+
+    /// Does something with the data channels, and sends what they say. What goes wrong there ends them only.
+    fn with_channels(
+        &mut self,
+        now: Now,
+        work: impl FnOnce(&mut Channels, Instant) -> Result<(), rtc::shared::error::Error>,
+    ) {
+        let instant = self.instant(now);
+        let Some(channels) = &mut self.channels else { return };
+        let mut done = work(channels, instant);
+        while let Some(packets) = channels.poll_transmit(instant) {
+            for packet in packets {
+                done = done.and(self.secure.write(&packet, instant).map_err(|error| {
+                    debug!(%error, "data channels: nothing can be sent");
+                    rtc::shared::error::Error::ErrConnClosed
+                }));
+            }
+        }
+        if let Err(error) = done {
+            debug!(peer = %self.registered.record.peer, %error, "data channels ended");
+            self.channels = None;
+        }
+        self.send_dtls();
     }
 
     fn send_dtls(&mut self) {
@@ -349,6 +361,7 @@ impl Session {
     async fn on_established(&mut self, now: Now) -> Result<(), End> {
         debug!(peer = %self.registered.record.peer, "WebRTC session established");
         self.registered.record.established.store(true, Ordering::Relaxed);
+        self.inbox.prove();
         match &mut self.activity {
             Activity::Playing(playing) => {
                 playing.bell.ring();
@@ -357,7 +370,10 @@ impl Session {
                 info!(path = record.path, peer = %record.peer, protocol = "WebRTC", "reader joined");
             }
             Activity::Waiting(wanted) => {
-                let published = wanted.publish(&self.door.shared.fabric, &self.registered.record).await;
+                let within = self.door.shared.config().handshake_timeout;
+                let published = wanted.publish(&self.door.shared.fabric, &self.registered.record);
+                let published = tokio::time::timeout(within, published).await;
+                let published = published.map_err(|_| End::TimedOut("the path is not given"))?;
                 let publication = published.map_err(|error| End::Refused(error.to_string()))?;
                 let waits = !publication.is_active();
                 let (record, lines) = (&self.registered.record, core::mem::take(&mut wanted.lines));
@@ -385,7 +401,9 @@ impl Session {
             SessionCounters::add(&counters.inbound_rtcp, 1);
             return;
         }
-        if let (Activity::Publishing(publishing), Some(plain)) = (&mut self.activity, self.secure.open_rtp(bytes)) {
+        if let Activity::Publishing(publishing) = &mut self.activity
+            && let Some(plain) = self.secure.open_rtp(bytes)
+        {
             publishing.rtp(plain, now, &counters);
         }
     }
@@ -405,6 +423,12 @@ impl Session {
         if more {
             playing.bell.ring();
         }
+        let messages = playing.take_messages();
+        if !messages.is_empty() {
+            self.with_channels(now, |channels, at| {
+                messages.iter().try_for_each(|(track, message)| channels.send(*track, message, at))
+            });
+        }
         Ok(())
     }
 
@@ -422,6 +446,9 @@ impl Session {
         if self.secure.next_timeout().is_some_and(|at| at <= instant) {
             self.secure.handle_timeout(instant)?;
             self.send_dtls();
+        }
+        if self.channels.as_ref().and_then(|channels| channels.next_timeout()).is_some_and(|at| at <= instant) {
+            self.with_channels(now, Channels::handle_timeout);
         }
         let counters = self.registered.record.counters.clone();
         match &mut self.activity {
@@ -442,6 +469,12 @@ impl Session {
         }
         if self.tick_at <= now {
             self.tick_at = now.after(TICK);
+            // A reader whose way is full is not asked for more, and must hear that it is over all the same.
+            if let Activity::Playing(playing) = &self.activity
+                && let Some(reason) = playing.ended()
+            {
+                return Err(End::Fabric(reason));
+            }
             self.warn_of_skips();
             self.check_timeouts(now)?;
         }
@@ -492,7 +525,8 @@ impl Session {
             Activity::Waiting(_) => None,
         };
         let now = clock.now();
-        let handshake = self.secure.next_timeout().map(|at| {
+        let channels = self.channels.as_ref().and_then(|channels| channels.next_timeout());
+        let handshake = self.secure.next_timeout().into_iter().chain(channels).map(|at| {
             let left = at.saturating_duration_since(clock.instant(now));
             now.after(left)
         });
@@ -539,6 +573,7 @@ impl Session {
         self.send_dtls();
         let mux = &self.door.shared.mux;
         mux.remove_name(&self.ice.local().ufrag);
+        self.inbox.close();
         self.known.iter().for_each(|way| mux.remove_address(way.to, &self.inbox));
     }
 
@@ -550,7 +585,7 @@ impl Session {
         self.door.shared.fabric.clock().now()
     }
 
-    fn instant(&self, now: Now) -> std::time::Instant {
+    fn instant(&self, now: Now) -> Instant {
         self.door.shared.fabric.clock().instant(now)
     }
 }
@@ -572,85 +607,14 @@ pub(super) fn tracks_of<'a>(tracks: impl Iterator<Item = &'a Track>) -> Option<T
     Tracks::new(tracks.cloned().collect()).ok()
 }
 
+fn new_transaction() -> TransactionId {
+    let mut transaction = TransactionId::default();
+    transaction.copy_from_slice(&uuid::Uuid::new_v4().into_bytes()[..12]);
+    transaction
+}
+
 /// Names that nobody guesses (RFC 8445 section 5.3 wants 24 and 128 bits).
 pub(super) fn new_credentials() -> Credentials {
     let word = || uuid::Uuid::new_v4().simple().to_string();
     Credentials { ufrag: word()[..16].to_owned(), password: word() }
-}
-
-/// What a session sends: the packets of a turn one behind the other, so that those of one size leave together.
-pub(super) struct Outgoing {
-    port: Rc<UdpPort>,
-    buffer: Vec<u8>,
-    sizes: Vec<usize>,
-    /// What the socket did not take yet.
-    pending: VecDeque<Pending>,
-}
-
-struct Pending {
-    way: Way,
-    bytes: Bytes,
-    segment: Option<usize>,
-}
-
-/// Room that a session keeps between turns: thousands of readers must not keep what a burst took.
-const BUFFER_KEPT: usize = 4 << 10;
-
-impl Outgoing {
-    const fn new(port: Rc<UdpPort>) -> Self {
-        Self { port, buffer: Vec::new(), sizes: Vec::new(), pending: VecDeque::new() }
-    }
-
-    /// A packet for the way that media takes.
-    pub(super) fn push(&mut self, packet: &[u8]) {
-        self.buffer.extend_from_slice(packet);
-        self.sizes.push(packet.len());
-    }
-
-    /// Sends one datagram at once. What does not leave now is lost, as on any network: its protocol says it again.
-    fn send(&self, way: Way, datagram: &[u8]) {
-        if let Local::Udp(from) = way.from {
-            let _ = self.port.try_send_from(from, way.to, datagram, None);
-        }
-    }
-
-    /// Sends what was pushed; says how many bytes that were.
-    fn flush(&mut self, way: Way) -> usize {
-        if self.sizes.is_empty() {
-            return 0;
-        }
-        for (range, segment) in gso_runs(self.sizes.iter().copied()) {
-            if self.pending.is_empty() && self.try_send(way, &self.buffer[range.clone()], segment) {
-                continue;
-            }
-            let bytes = Bytes::copy_from_slice(&self.buffer[range]);
-            self.pending.push_back(Pending { way, bytes, segment });
-        }
-        let sent = self.buffer.len();
-        self.sizes.clear();
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_KEPT);
-        self.sizes.shrink_to(BUFFER_KEPT / 512);
-        sent
-    }
-
-    /// Whether nothing is left to be done about it: an error says that the other end is gone, which its session notices by itself.
-    fn try_send(&self, way: Way, bytes: &[u8], segment: Option<usize>) -> bool {
-        let Local::Udp(from) = way.from else { return true };
-        match self.port.try_send_from(from, way.to, bytes, segment) {
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-            Ok(()) => true,
-        }
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(Pending { way, bytes, segment }) = self.pending.front() {
-            if self.try_send(*way, bytes, *segment) {
-                self.pending.pop_front();
-            } else {
-                ready!(self.port.poll_writable(cx))?;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
 }

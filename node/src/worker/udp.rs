@@ -311,7 +311,11 @@ const RECEIVE_BYTES: usize = 64 << 10;
 
 /// An IPv4 client of an IPv6 socket has a mapped address; sessions know it by its plain one.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        // An address of one link keeps the link that it is of.
+        IpAddr::V6(_) => address,
+        v4 => SocketAddr::new(v4, address.port()),
+    }
 }
 
 #[cfg(test)]

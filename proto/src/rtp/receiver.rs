@@ -54,6 +54,7 @@ pub struct TrackReceiver {
     unpacker: Unpacker,
     inspector: Inspector,
     dropped: u32,
+    lost: u32,
     in_error: u64,
 }
 
@@ -71,8 +72,16 @@ impl TrackReceiver {
             unpacker: Unpacker::new(&track.codec, track.clock_rate, format),
             inspector: Inspector::new(track.codec.clone()),
             dropped: 0,
+            lost: 0,
             in_error: 0,
         }
+    }
+
+    /// The same, holding so many packets behind one that is missing; see [`Reorder::holding`].
+    #[must_use]
+    pub fn holding(mut self, packets: usize) -> Self {
+        self.reorder = self.reorder.holding(packets);
+        self
     }
 
     /// Takes an RTP packet; complete units go to `out`.
@@ -103,6 +112,7 @@ impl TrackReceiver {
             unpacker: &mut self.unpacker,
             inspector: &mut self.inspector,
             in_error: &mut self.in_error,
+            lost: &mut self.lost,
         };
         if restarted {
             self.reorder.restart(&mut |ordered| chain.push(&ordered, out));
@@ -124,6 +134,7 @@ impl TrackReceiver {
             unpacker: &mut self.unpacker,
             inspector: &mut self.inspector,
             in_error: &mut self.in_error,
+            lost: &mut self.lost,
         };
         self.reorder.handle_timeout(now, &mut |ordered| chain.push(&ordered, out));
         self.dropped += self.unpacker.take_dropped();
@@ -186,6 +197,11 @@ impl TrackReceiver {
         core::mem::replace(&mut self.dropped, 0)
     }
 
+    /// Packets that were passed over since the last call: nobody knows what was in them.
+    pub const fn take_lost(&mut self) -> u32 {
+        core::mem::replace(&mut self.lost, 0)
+    }
+
     fn is_source(&self, ssrc: u32) -> bool {
         self.source.is_none_or(|(known, _)| known == ssrc)
     }
@@ -197,10 +213,12 @@ struct Chain<'a> {
     unpacker: &'a mut Unpacker,
     inspector: &'a mut Inspector,
     in_error: &'a mut u64,
+    lost: &'a mut u32,
 }
 
 impl Chain<'_> {
     fn push(&mut self, ordered: &Ordered, out: &mut impl FnMut(Received)) {
+        *self.lost = self.lost.saturating_add(ordered.lost_before);
         let ticks = self.timeline.extend(ordered.packet.timestamp);
         let inspector = &mut *self.inspector;
         let pushed = self.unpacker.push(ordered, ticks, &mut |unpacked: Unpacked| {

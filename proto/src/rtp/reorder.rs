@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use super::Packet;
-use crate::limits::REORDER_PACKETS_MAX;
+use crate::limits::{REORDER_PACKETS_MAX, REPAIR_PACKETS_MAX};
 use crate::time::Now;
 
 /// A packet in its place.
@@ -21,10 +21,12 @@ pub struct Ordered {
 /// Orders packets by sequence number (RFC 3550 section 5.1; restarts as in appendix A.1).
 ///
 /// A packet that comes early is held until those before it came, but never longer than the wait and never more than
-/// [`REORDER_PACKETS_MAX`] numbers ahead. What comes after its turn is dropped.
+/// [`REORDER_PACKETS_MAX`] numbers ahead, unless [`Self::holding`] says otherwise. What comes after its turn is dropped.
 #[derive(Clone, Debug)]
 pub struct Reorder {
     wait: Duration,
+    /// Numbers ahead that are held. They wrap at 2^16, so it divides that.
+    window: u16,
     /// The next sequence number to deliver; none before the first packet.
     next: Option<u16>,
     /// Numbers passed over since the last delivery.
@@ -49,7 +51,24 @@ impl Reorder {
     /// delivered at once and only gaps and duplicates are found.
     pub const fn new(wait: Duration) -> Self {
         let held = Vec::new();
-        Self { wait, next: None, lost: 0, held, held_count: 0, deadline: None, suspect: None }
+        Self {
+            wait,
+            window: REORDER_PACKETS_MAX as u16,
+            next: None,
+            lost: 0,
+            held,
+            held_count: 0,
+            deadline: None,
+            suspect: None,
+        }
+    }
+
+    /// The same, holding so many packets. `packets`: a power of two below 2,049.
+    #[must_use]
+    pub const fn holding(mut self, packets: usize) -> Self {
+        debug_assert!(packets.is_power_of_two() && packets <= REPAIR_PACKETS_MAX);
+        self.window = packets as u16;
+        self
     }
 
     /// Takes a packet and delivers what is in order now.
@@ -62,7 +81,7 @@ impl Reorder {
             self.deliver_run(out);
         } else if ahead < DROPOUT_MAX {
             self.push_early(packet, ahead, now, out);
-        } else if ahead.wrapping_neg() > MISORDER_MAX {
+        } else if ahead.wrapping_neg() > MISORDER_MAX.max(self.window) {
             self.push_jump(packet, out);
         }
         // Else it is a duplicate, or later than we waited.
@@ -100,10 +119,11 @@ impl Reorder {
             return self.deliver_run(out);
         }
         if self.held.is_empty() {
-            self.held = vec![None; REORDER_PACKETS_MAX];
+            self.held = vec![None; usize::from(self.window)];
         }
         let due = now.after(self.wait);
-        let slot = &mut self.held[slot_of(packet.sequence)];
+        let place = self.slot_of(packet.sequence);
+        let slot = &mut self.held[place];
         if slot.is_none() {
             *slot = Some(Held { packet, due });
             self.held_count += 1;
@@ -143,7 +163,7 @@ impl Reorder {
     fn make_room(&mut self, sequence: u16, out: &mut impl FnMut(Ordered)) {
         loop {
             let ahead = sequence.wrapping_sub(self.next.unwrap_or(sequence));
-            let excess = ahead.saturating_sub(WINDOW - 1);
+            let excess = ahead.saturating_sub(self.window - 1);
             if excess == 0 {
                 return;
             }
@@ -170,7 +190,7 @@ impl Reorder {
     /// Packets missing before the first one held.
     fn gap(&self) -> Option<u16> {
         let next = self.next?;
-        (0..WINDOW).find(|ahead| matches!(self.held.get(slot_of(next.wrapping_add(*ahead))), Some(Some(_))))
+        (0..self.window).find(|ahead| matches!(self.held.get(self.slot_of(next.wrapping_add(*ahead))), Some(Some(_))))
     }
 
     fn deliver(&mut self, packet: Packet, out: &mut impl FnMut(Ordered)) {
@@ -184,27 +204,30 @@ impl Reorder {
             return;
         }
         while let Some(next) = self.next
-            && let Some(held) = self.held[slot_of(next)].take()
+            && let Some(held) = {
+                let place = self.slot_of(next);
+                self.held[place].take()
+            }
         {
             self.held_count -= 1;
             self.deliver(held.packet, out);
         }
         self.deadline = self.held.iter().flatten().map(|held| held.due).min();
     }
+
+    const fn slot_of(&self, sequence: u16) -> usize {
+        (sequence % self.window) as usize
+    }
 }
 
-fn slot_of(sequence: u16) -> usize {
-    usize::from(sequence % WINDOW)
-}
-
-/// Sequence numbers wrap at 2^16, so the window must divide it.
-const WINDOW: u16 = REORDER_PACKETS_MAX as u16;
-const _: () = assert!(REORDER_PACKETS_MAX.is_power_of_two() && REORDER_PACKETS_MAX < DROPOUT_MAX as usize);
+const _: () = assert!(REORDER_PACKETS_MAX.is_power_of_two() && REPAIR_PACKETS_MAX.is_power_of_two());
+const _: () = assert!(REPAIR_PACKETS_MAX < DROPOUT_MAX as usize);
 
 /// A jump ahead of this many packets or more is a restart (RFC 3550 appendix A.1, MAX_DROPOUT).
 const DROPOUT_MAX: u16 = 3000;
 
-/// A packet this far behind is late or a duplicate, one farther behind a restart (RFC 3550 appendix A.1, MAX_MISORDER).
+/// A packet this far behind, or as far as packets are held, is late or a duplicate, one farther behind a restart (RFC 3550 appendix
+/// A.1, MAX_MISORDER).
 const MISORDER_MAX: u16 = 100;
 
 #[cfg(test)]
@@ -261,6 +284,22 @@ mod tests {
     fn duplicates_and_late_packets_are_dropped() {
         assert_eq!(delivered(WAIT, &[5, 5, 6, 4, 8, 8, 7]), [(5, 0), (6, 0), (7, 0), (8, 0)]);
         assert_eq!(delivered(Duration::ZERO, &[5, 5, 6, 4, 7]), [(5, 0), (6, 0), (7, 0)]);
+    }
+
+    #[test]
+    fn a_repair_is_waited_for_however_many_packets_come_meanwhile() {
+        let mut feed = Feed(Reorder::new(WAIT).holding(1024), Vec::new());
+        feed.push(65_000, 0);
+        (65_002..66_000u32).for_each(|sequence| feed.push(sequence as u16, 10));
+        assert_eq!(feed.take(), [(65_000, 0)]);
+        feed.push(65_001, 20);
+        let came = feed.take();
+        assert_eq!((came.len(), came[0], came[998]), (999, (65_001, 0), (463, 0)));
+        // Repairs of what was given up long ago are no other source.
+        feed.push(65_001, 300);
+        feed.push(65_002, 301);
+        feed.push(464, 302);
+        assert_eq!(feed.take(), [(464, 0)]);
     }
 
     #[test]

@@ -27,9 +27,13 @@ pub struct Session {
     pub media: Vec<MediaDescription>,
 }
 
-/// The track that one format makes: of pictures or of sound, under this payload type, with the values of its `rtpmap` and `fmtp`.
+/// The track that one format makes under this payload type, with the values of its `rtpmap` and `fmtp`.
 pub(crate) fn track_of(kind: Kind, payload_type: u8, rtpmap: &str, fmtp: Option<&str>) -> Track {
-    let media = if kind == Kind::Video { "video" } else { "audio" };
+    let media = match kind {
+        Kind::Video => "video",
+        Kind::Audio => "audio",
+        Kind::Data => "application",
+    };
     media::Format { media, payload_type, rtpmap: Some(rtpmap), fmtp }.track().0
 }
 

@@ -153,7 +153,6 @@ impl Written<'_> {
         };
         let port = if media.is_some() { 9 } else { 0 };
         write!(f, "m={word} {port} {protocol} {formats}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n")?;
-        let Some(media) = media else { return f.write_str("a=inactive\r\n") };
         let Credentials { ufrag, password } = self.credentials;
         let setup = match self.setup {
             Setup::Active => "active",
@@ -162,6 +161,11 @@ impl Written<'_> {
         };
         write!(f, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n")?;
         write!(f, "a=fingerprint:{}\r\na=setup:{setup}\r\n", self.fingerprint)?;
+        // What is refused needs no way, but some clients (aiortc) look for one in each section.
+        let Some(media) = media else {
+            let mux = if matches!(kind, SectionKind::Audio | SectionKind::Video) { "a=rtcp-mux\r\n" } else { "" };
+            return write!(f, "a=inactive\r\n{mux}");
+        };
         match kind {
             SectionKind::Audio | SectionKind::Video => media.write(f)?,
             SectionKind::Data | SectionKind::Other => {

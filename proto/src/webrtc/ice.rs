@@ -10,10 +10,14 @@ use core::time::Duration;
 use crate::time::Now;
 
 use super::description::Credentials;
-use super::stun::{Class, Message, Role, Writer};
+use super::stun::{Class, Message, Role, TransactionId, Writer};
 
 /// Ways that are remembered: a browser with two families of addresses on three interfaces has six.
 const WAYS_MAX: usize = 16;
+
+/// Of this end's questions: it decides nothing by them (RFC 8445 section 7.1.1), and never is in conflict about roles.
+const PRIORITY: u32 = 1 << 24;
+const TIE: u64 = 0;
 
 /// For so long a way is good after the last check on it (RFC 7675 section 5.1).
 const CONSENT: Duration = Duration::from_secs(30);
@@ -43,8 +47,12 @@ pub enum Heard {
     Nothing,
     /// This is to be sent back.
     Answer(Vec<u8>),
-    /// The same, and from now on media takes another way.
+    /// The same, and from now on media takes this way.
     Selected(Vec<u8>),
+    /// The same, and the other end wants media to take another way than before: it is to be asked there, see [`LiteAgent::ask`].
+    Wanted(Vec<u8>),
+    /// It was asked, and has answered: from now on media takes this way.
+    Moved,
 }
 
 /// One session's end.
@@ -56,12 +64,14 @@ pub struct LiteAgent {
     /// Ways that were proven, and when each was last.
     ways: Vec<(Way, Now)>,
     selected: Option<Way>,
+    /// A way that the other end wants next, and the question that was sent there.
+    wanted: Option<(Way, TransactionId)>,
 }
 
 impl LiteAgent {
     /// An end that has said these credentials, and was told those.
     pub const fn new(local: Credentials, remote: Option<Credentials>) -> Self {
-        Self { local, remote, ways: Vec::new(), selected: None }
+        Self { local, remote, ways: Vec::new(), selected: None, wanted: None }
     }
 
     /// What this end has said.
@@ -93,6 +103,9 @@ impl LiteAgent {
 
     /// A check has come. `message` is what [`Message::parse`] gave.
     pub fn hear(&mut self, message: &Message<'_>, way: Way, now: Now) -> Heard {
+        if message.class() == Class::Success {
+            return self.hear_answer(message, way, now);
+        }
         if !self.is_ours(message) {
             return Heard::Nothing;
         }
@@ -110,12 +123,37 @@ impl LiteAgent {
         }
         self.note(way, now);
         let answer = Writer::success(&transaction, way.to).signed(&self.local.password);
-        // Browsers nominate again when they know a better way: the last word counts.
-        if message.nominates() && self.selected.replace(way) != Some(way) {
-            Heard::Selected(answer)
-        } else {
-            Heard::Answer(answer)
+        if !message.nominates() || self.selected == Some(way) {
+            return Heard::Answer(answer);
         }
+        // Browsers nominate again when they know a better way: the last word counts. But a check shows only that its sender knows
+        // the password, not that it is there: whoever writes somebody else's address on one must not have media sent to them.
+        if self.selected.is_some() {
+            return Heard::Wanted(answer);
+        }
+        self.selected = Some(way);
+        Heard::Selected(answer)
+    }
+
+    /// The question to be sent on a way that is wanted. `transaction`: random.
+    pub fn ask(&mut self, way: Way, transaction: TransactionId) -> Option<Vec<u8>> {
+        let remote = self.remote.as_ref()?;
+        self.wanted = Some((way, transaction));
+        let names = (remote.ufrag.as_str(), self.local.ufrag.as_str());
+        Some(Writer::request(&transaction, names, PRIORITY, Role::Controlled(TIE)).signed(&remote.password))
+    }
+
+    /// The answer to the question: whoever sends it has got that, and is there.
+    fn hear_answer(&mut self, message: &Message<'_>, way: Way, now: Now) -> Heard {
+        let is_asked = self.wanted == Some((way, message.transaction()));
+        let is_authentic = self.remote.as_ref().is_some_and(|remote| message.is_authentic(&remote.password));
+        if !is_asked || !is_authentic {
+            return Heard::Nothing;
+        }
+        self.wanted = None;
+        self.note(way, now);
+        self.selected = Some(way);
+        Heard::Moved
     }
 
     /// Whether the other end of this session has written it, now.
@@ -196,8 +234,33 @@ mod tests {
         assert!(matches!(hear(&mut agent, &nomination, way(2), at(1)), Heard::Selected(_)));
         assert!(matches!(hear(&mut agent, &nomination, way(2), at(1)), Heard::Answer(_)), "said again");
         assert_eq!(agent.selected(), Some(way(2)));
-        assert!(matches!(hear(&mut agent, &nomination, way(1), at(2)), Heard::Selected(_)), "a better one");
+    }
+
+    #[test]
+    fn media_moves_only_to_who_answers_there() {
+        let mut agent = agent();
+        let nomination = check().nominating().signed(&password());
+        hear(&mut agent, &nomination, way(1), at(0));
+        assert!(matches!(hear(&mut agent, &nomination, way(2), at(1)), Heard::Wanted(_)), "another one");
         assert_eq!(agent.selected(), Some(way(1)));
+        let other: TransactionId = *b"another one!";
+        let question = agent.ask(way(2), other).unwrap();
+        let question = Message::parse(&question).unwrap();
+        assert_eq!(question.username(), Some(("browser", "server")));
+        assert!(question.is_authentic(&credentials("browser").password) && !question.nominates());
+        let answer = |transaction: &TransactionId, name: &str| {
+            Writer::success(transaction, way(9).to).signed(&credentials(name).password)
+        };
+        for (bytes, from) in [
+            (answer(&ID, "browser"), way(2)),
+            (answer(&other, "stranger"), way(2)),
+            (answer(&other, "browser"), way(1)),
+        ] {
+            assert_eq!(hear(&mut agent, &bytes, from, at(2)), Heard::Nothing);
+        }
+        assert_eq!(hear(&mut agent, &answer(&other, "browser"), way(2), at(2)), Heard::Moved);
+        assert_eq!(agent.selected(), Some(way(2)));
+        assert_eq!(hear(&mut agent, &answer(&other, "browser"), way(2), at(2)), Heard::Nothing, "once");
     }
 
     #[test]
@@ -210,6 +273,7 @@ mod tests {
             of(("server", "stranger"), &password()),
             check().unsigned(),
             Writer::success(&ID, way(1).to).signed(&password()),
+            Writer::success(&ID, way(1).to).signed(&credentials("browser").password),
         ] {
             assert_eq!(hear(&mut agent, &bytes, way(1), at(0)), Heard::Nothing);
         }
@@ -257,7 +321,7 @@ mod tests {
         assert_eq!(hear(&mut agent, &nomination, way(2), at(1)), Heard::Nothing, "with the old ones");
         let again = Writer::request(&ID, ("server2", "browser2"), 7, Role::Controlling(1)).nominating();
         let again = again.signed(&credentials("server2").password);
-        assert!(matches!(hear(&mut agent, &again, way(3), at(1)), Heard::Selected(_)));
+        assert!(matches!(hear(&mut agent, &again, way(3), at(1)), Heard::Wanted(_)));
     }
 
     #[test]

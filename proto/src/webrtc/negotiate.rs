@@ -24,8 +24,8 @@ pub struct Reading {
     pub lines: Vec<ReadLine>,
     /// Tracks for which the offer has no section, or no codec.
     pub left_out: Vec<TrackId>,
-    /// The section of data channels, where one is offered.
-    pub data: Option<usize>,
+    /// Tracks that are sent over data channels, where those are offered: metadata.
+    pub data: Vec<TrackId>,
 }
 
 /// A track that a reader gets.
@@ -102,7 +102,7 @@ pub struct Extensions {
 /// Agrees with a reader who is to get these tracks.
 pub fn reading(offer: &Description, tracks: &Tracks) -> Reading {
     let mut left: Vec<TrackId> = tracks.iter().map(|(id, _)| id).collect();
-    let mut agreed = Reading { sections: Vec::new(), lines: Vec::new(), left_out: Vec::new(), data: None };
+    let mut agreed = Reading { sections: Vec::new(), lines: Vec::new(), left_out: Vec::new(), data: Vec::new() };
     for (place, section) in offer.sections.iter().enumerate() {
         let found = is_wanted(section, section.receives).then(|| {
             left.iter().enumerate().find_map(|(at, id)| {
@@ -110,14 +110,18 @@ pub fn reading(offer: &Description, tracks: &Tracks) -> Reading {
                 Some((at, *id, chosen_for(&track.codec, track.clock_rate, &section.payloads)?))
             })
         });
-        let media = found.flatten().map(|(at, track, payload)| {
+        let mut media = found.flatten().map(|(at, track, payload)| {
             left.remove(at);
             let (media, format) = agree(section, payload, &[TRANSPORT_SEQUENCE, MID, PLAYOUT_DELAY]);
             agreed.lines.push(ReadLine { track, section: place, format });
             WrittenMedia { sends: true, ..media }
         });
+        media = media.or_else(|| kept(section, place));
         if section.kind == SectionKind::Data && !section.is_refused {
-            agreed.data = agreed.data.or(Some(place));
+            let (data, others) = left.into_iter().partition(|id| tracks.get(*id).is_some_and(is_metadata));
+            left = others;
+            agreed.data.extend::<Vec<TrackId>>(data);
+            media = (!agreed.data.is_empty()).then(WrittenMedia::default);
         }
         agreed.sections.push(WrittenSection { mid: section.mid.clone(), kind: section.kind, media });
     }
@@ -145,6 +149,7 @@ pub fn publishing(offer: &Description) -> Publishing {
             }
             WrittenMedia { receives: true, layers, ..media }
         });
+        let media = media.or_else(|| kept(section, place));
         agreed.sections.push(WrittenSection { mid: section.mid.clone(), kind: section.kind, media });
     }
     agreed
@@ -152,6 +157,19 @@ pub fn publishing(offer: &Description) -> Publishing {
 
 fn is_wanted(section: &Section, goes_that_way: bool) -> bool {
     !section.is_refused && goes_that_way && matches!(section.kind, SectionKind::Audio | SectionKind::Video)
+}
+
+/// KLV and its like: each unit means something by itself.
+fn is_metadata(track: &Track) -> bool {
+    track.kind() == Kind::Data && track.codec.label() == "KLV"
+}
+
+/// The answer of a first section with which nothing can be done. All sections go the way of the first (RFC 8843 section 7.2.1):
+/// it is kept idle, for Chromium takes no answer that refuses it and wants another one.
+fn kept(section: &Section, place: usize) -> Option<WrittenMedia> {
+    let is_media = matches!(section.kind, SectionKind::Audio | SectionKind::Video);
+    let payload = section.payloads.first().filter(|_| place == 0 && is_media && !section.is_refused)?;
+    Some(agree(section, payload.clone(), &[]).0)
 }
 
 fn is_of(section: &Section, track: &Track) -> bool {

@@ -74,6 +74,17 @@ fn what_the_other_end_cannot_play_is_left_out() {
 }
 
 #[test]
+fn the_section_whose_way_all_others_go_is_kept_idle() {
+    let agreed = read(&[VIDEO, AUDIO], vec![opus(2)]);
+    assert_eq!(agreed.lines.iter().map(|line| line.section).collect::<Vec<_>>(), [1]);
+    let media = agreed.sections[0].media.as_ref().unwrap();
+    assert!(!media.sends && !media.receives, "{media:?}");
+    assert_eq!(media.payloads[0].payload_type, 96, "what is named must have been offered");
+    let refused = VIDEO.replace("m=video 9", "m=video 0");
+    assert_eq!(read(&[&refused, AUDIO], vec![opus(2)]).sections[0].media, None);
+}
+
+#[test]
 fn two_pictures_need_two_sections() {
     let second = VIDEO.replace("mid:0", "mid:2");
     let agreed = read(&[VIDEO, AUDIO, &second], vec![h264(0x42), h264(0x64)]);
@@ -109,4 +120,16 @@ fn layers_are_tracks_of_their_own() {
     assert_eq!(layers, [Some("h"), Some("l")]);
     assert_eq!(agreed.sections[0].media.as_ref().unwrap().layers, ["h", "l"]);
     assert!(agreed.sections[1].media.is_none() && agreed.sections[2].media.is_none());
+}
+
+#[test]
+fn metadata_goes_over_data_channels() {
+    let klv = crate::sdp::track_of(Kind::Data, 97, "smpte336m/90000", None);
+    let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sctp-port:5000\r\n";
+    let agreed = read(&[VIDEO, AUDIO, data], vec![klv.clone(), h264(0x42)]);
+    assert_eq!((agreed.data, agreed.left_out.len()), (vec![TrackId(0)], 0));
+    assert!(agreed.sections[2].media.is_some());
+    let without = read(&[VIDEO, AUDIO, data], vec![h264(0x42)]);
+    assert!(without.sections[2].media.is_none(), "nobody needs it");
+    assert_eq!(read(&[VIDEO], vec![klv, h264(0x42)]).left_out, [TrackId(0)]);
 }

@@ -87,7 +87,7 @@ impl Agent {
 mod tests {
     use super::*;
     use weft_proto::time::Now;
-    use weft_proto::webrtc::ice::{Heard as Server, LiteAgent, Way};
+    use weft_proto::webrtc::ice::{From, Heard as Server, LiteAgent, Way};
 
     fn pair() -> (Agent, LiteAgent) {
         let (ours, theirs) = (credentials(), credentials());
@@ -102,7 +102,7 @@ mod tests {
     fn the_first_answer_proves_the_way() {
         let (mut agent, mut server) = pair();
         let check = agent.check();
-        let way = Way { socket: 0, to: here() };
+        let way = Way { from: From::Udp(None), to: here() };
         let heard = server.hear(&Message::parse(&check).unwrap(), way, Now::from_micros(1));
         let Server::Selected(answer) = heard else { panic!("not nominated") };
         assert_eq!(agent.hear(&answer, here()), Heard::Proof);

@@ -10,7 +10,7 @@ use weft_proto::rtp::rtcp::{self, ReportBlock, RtcpItem, SenderInfo};
 use weft_proto::time::{Now, NtpTime};
 use weft_proto::webrtc::answer::{Candidate, Written, WrittenMedia, WrittenSection};
 use weft_proto::webrtc::description::{self, Description, Setup};
-use weft_proto::webrtc::ice::{Heard, LiteAgent, Way};
+use weft_proto::webrtc::ice::{From, Heard, LiteAgent, Way};
 use weft_proto::webrtc::stun::Message;
 
 use super::super::clock::now_ns;
@@ -200,7 +200,7 @@ impl Serving {
     }
 
     fn check(&mut self, datagram: &[u8], from: SocketAddr) {
-        let way = Way { socket: 0, to: from };
+        let way = Way { from: From::Udp(None), to: from };
         let heard = self.agent.hear(&Message::parse(datagram).unwrap(), way, Now::from_micros(1));
         if let Heard::Answer(answer) | Heard::Selected(answer) = heard {
             self.socket.send_to(&answer, from).unwrap();

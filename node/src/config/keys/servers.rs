@@ -109,7 +109,7 @@ pub(super) static WEBRTC: &[Key] = &[
     key("webrtcAllowOrigins", Texts, "['*']", "Web origins that may ask (CORS).").served(),
     key("webrtcTrustedProxies", Texts, "[]", "Proxies whose word on the client's address is taken.").served(),
     key("webrtcLocalUDPAddress", OptionalAddress, ":8189", "ICE over UDP.").served(),
-    key("webrtcLocalTCPAddress", OptionalAddress, "", "ICE over TCP."),
+    key("webrtcLocalTCPAddress", OptionalAddress, "", "ICE over TCP.").served(),
     key("webrtcIPsFromInterfaces", Bool, "yes", "Tell clients the addresses of the interfaces.").served(),
     key("webrtcIPsFromInterfacesList", Texts, "[]", "Only of these interfaces.").served(),
     key("webrtcAdditionalHosts", Texts, "[]", "More hosts and addresses to tell clients.").served(),

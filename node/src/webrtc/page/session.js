@@ -127,7 +127,7 @@
       const servers = iceServers(about.headers.get('Link'));
       if (servers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
       await this.orEnd(this.describe(offer));
-      const response = await this.orEnd(this.post());
+      const response = await this.orEnd(this.post(learn));
       learn(response.headers.get('Link'));
       const sdp = roles.editAnswer(await this.orEnd(response.text()));
       await this.orEnd(pc.setRemoteDescription({ type: 'answer', sdp }));
@@ -153,10 +153,15 @@
       this.medias = lines.filter((line) => line.startsWith('m='));
     }
 
-    async post() {
+    async post(learn) {
       const response = await this.ask(this.endpoint, OFFER, {
         method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: this.pc.localDescription.sdp,
       });
+      // A browser may take user and password off what a node that is drained sends on to another one, as the Fetch standard has it.
+      if (response.redirected && response.status === 401) {
+        learn(`<${response.url}>; rel="alternate"`);
+        throw new Trouble('This server sends its clients to another one…', { elsewhere: true });
+      }
       if (response.status !== 201) throw await this.refused(response);
       this.location = new URL(response.headers.get('Location') || '', response.url);
       this.etag = response.headers.get('ETag') || '*';

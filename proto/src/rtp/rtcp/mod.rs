@@ -1,11 +1,11 @@
 //! RTCP: compound packets read leniently and written strictly (RFC 3550 section 6, RFC 4585 section 6, RFC 5104).
 //!
 //! Reading borrows from the datagram and allocates nothing; what is malformed ends the walk, it is never an error, for
-//! media must not stop over a camera's bad report. [`write`] appends; [`transport`] is the feedback about all packets of a
+//! media must not stop over a camera's bad report. `write` appends; [`transport`] is the feedback about all packets of a
 //! transport, both ways.
 
 pub mod transport;
-pub mod write;
+mod write;
 
 use crate::time::NtpTime;
 

@@ -7,6 +7,8 @@
 
 use core::time::Duration;
 
+use super::trend::{Group, Trend};
+
 /// What goes on on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Usage {
@@ -24,38 +26,25 @@ pub(super) enum Usage {
 /// Packets that were sent within so many microseconds are one group (section 5.2).
 const GROUP_MICROS: i64 = 5_000;
 
-/// Groups through which the line is laid, how much of the delay before is kept when it is smoothed, and what the slope is
-/// multiplied with: the values that browsers have.
-const GROUPS: usize = 20;
-const KEPT: f64 = 0.9;
-const GAIN: f64 = 4.0;
-
-/// So many groups make the slope count in full.
-const CERTAIN: f64 = 60.0;
-
-/// The threshold in milliseconds: its first value, its bounds, how quickly it follows up and down (per millisecond), and how much
-/// larger a slope is not learned from (section 5.4).
-const THRESHOLD: f64 = 12.5;
-const THRESHOLD_LEAST: f64 = 6.0;
-const THRESHOLD_MOST: f64 = 600.0;
-const FOLLOW_UP: f64 = 0.0087;
-const FOLLOW_DOWN: f64 = 0.039;
-const OUTLIER: f64 = 15.0;
-
-/// For so many milliseconds the slope must be above the threshold.
-const OVER_MILLIS: f64 = 10.0;
-
 /// Microseconds of sending in a step.
 const STEP_MICROS: i64 = 25_000;
 
-/// A delay that is so much above the least one, in microseconds, is a queue's: jitter of a wired way stays below.
-const IDLE_MICROS: i64 = 10_000;
+/// A delay that is so much above the least one, in microseconds, is a queue's: jitter of a wired way stays below. Where there is
+/// more, twice of it.
+const IDLE_MICROS: f64 = 10_000.0;
+
+/// What a step counts for the jitter, and how much of its difference from the one before in microseconds: a queue is no jitter.
+const JITTER_FRESH: f64 = 1.0 / 16.0;
+const JITTER_MOST: f64 = 30_000.0;
 
 /// Three steps above that, each with more delay than the one before, are a queue that grows: when the last one is so far above the
 /// least delay, in microseconds, and three fifths of that above the first. The last one is judged by its first packet: each frame
 /// that is waited for is sent meanwhile.
 const BUILT_UP_MICROS: f64 = 25_000.0;
 const BUILT_UP_MOST: f64 = 150_000.0;
+
+/// A packet that waits so many times as long is enough: where the way has become much narrower, three steps take seconds.
+const BUILT_UP_AT_ONCE: f64 = 4.0;
 
 /// By so much that grows with each mistake, for then it was jitter; and what is left of the growth with each step: half of it is
 /// gone after half a minute.
@@ -67,7 +56,7 @@ const STILL_MISTAKEN: f64 = 0.999;
 const LEAST_MICROS: i64 = 10_000_000;
 
 /// Times of which the difference is more than that are those of another clock, or it was set anew.
-const CLOCK_LEAP_MICROS: i64 = 3_000_000;
+const CLOCK_LEAP_MICROS: i64 = 10_000_000;
 
 /// What was carried while something waits is measured for so long at least, and at most, in microseconds.
 const CARRIED_LEAST: i64 = 50_000;
@@ -89,6 +78,8 @@ pub(super) struct Delay {
     is_told: bool,
     /// See [`BUILT_UP_MICROS`].
     built_up: f64,
+    /// How much the delays of steps differ from one to the next, in microseconds.
+    jitter: f64,
     alarm: Option<Alarm>,
     usage: Usage,
 }
@@ -100,13 +91,6 @@ struct Alarm {
     sent: i64,
     /// Since when less is sent because of it.
     heeded: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Group {
-    first_sent: i64,
-    last_sent: i64,
-    last_arrival: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +111,7 @@ impl Delay {
             last_arrival: 0,
             is_told: false,
             built_up: BUILT_UP_MICROS,
+            jitter: 0.0,
             alarm: None,
             usage: Usage::Normal,
         }
@@ -145,6 +130,10 @@ impl Delay {
             *carried += u64::from(bytes);
         }
         self.push_step(sent, arrival);
+        let waits = self.least.get().map_or(0, |least| delay - least);
+        if waits as f64 > BUILT_UP_AT_ONCE * self.built_up && !core::mem::replace(&mut self.is_told, true) {
+            self.raise(sent);
+        }
         self.push_group(sent, arrival);
     }
 
@@ -170,11 +159,14 @@ impl Delay {
     }
 
     /// What was delivered while something waited, in bits per second: that is what the way carries. Nothing where that was too
-    /// short a time, or so long that what was delivered lately says it as well.
-    pub(super) fn carried(&self) -> Option<f64> {
+    /// short a time; where it was long, what was delivered lately says it: `lately`.
+    pub(super) fn carried(&self, lately: Option<f64>) -> Option<f64> {
         let (since, bytes) = self.busy?;
-        let micros = self.last_arrival - since;
-        (CARRIED_LEAST..CARRIED_MOST).contains(&micros).then(|| bytes as f64 * 8e6 / micros as f64)
+        match self.last_arrival - since {
+            ..CARRIED_LEAST => None,
+            CARRIED_MOST.. => lately,
+            micros => Some(bytes as f64 * 8e6 / micros as f64),
+        }
     }
 
     fn push_step(&mut self, sent: i64, arrival: i64) {
@@ -189,10 +181,18 @@ impl Delay {
         }
         let ended = core::mem::replace(step, fresh);
         let least = self.least.push(ended.least, sent);
+        if let [Some(before), _] = self.steps {
+            let differs = ((ended.least - before).abs() as f64).min(JITTER_MOST);
+            self.jitter += JITTER_FRESH * (differs - self.jitter);
+        }
         self.steps = [Some(ended.least), self.steps[0]];
         self.built_up = BUILT_UP_MICROS + (self.built_up - BUILT_UP_MICROS) * STILL_MISTAKEN;
-        if ended.least - least < IDLE_MICROS {
+        let is_idle = !self.waits(ended.least - least);
+        // Where nothing was sent for so long, nothing was carried.
+        if is_idle || sent - ended.since > CARRIED_MOST {
             self.busy = Some((arrival, 0));
+        }
+        if is_idle {
             self.is_told = false;
             self.reconsider(ended.since);
         }
@@ -205,7 +205,12 @@ impl Delay {
     fn is_built_up(&self, third: i64, least: i64) -> bool {
         let [Some(second), Some(first)] = self.steps else { return false };
         let rises = first < second && second < third && (third - first) as f64 > 0.6 * self.built_up;
-        rises && first - least > IDLE_MICROS && (third - least) as f64 > self.built_up
+        rises && self.waits(first - least) && (third - least) as f64 > self.built_up
+    }
+
+    /// Whether a delay that is so much above the least one is a queue's.
+    fn waits(&self, more: i64) -> bool {
+        more as f64 > IDLE_MICROS.max(2.0 * self.jitter)
     }
 
     /// A queue grows, as a packet shows that was sent then.
@@ -238,8 +243,10 @@ impl Delay {
         }
         let ended = core::mem::replace(group, fresh);
         let usage = self.trend.push(&ended);
-        // A slope without a queue is jitter.
-        let is_queue = self.waiting().as_micros() as i64 > IDLE_MICROS;
+        // A slope without a queue is jitter; where steps fall by more than that, what the line remembers is over, as behind a large
+        // frame.
+        let falls = matches!(self.steps, [Some(last), Some(before)] if (before - last) as f64 > self.jitter);
+        let is_queue = !falls && self.waits(self.waiting().as_micros() as i64);
         match usage {
             Usage::Over if is_queue => self.raise(sent),
             Usage::Normal | Usage::Under if matches!(self.usage, Usage::Normal | Usage::Under) => self.usage = usage,
@@ -272,100 +279,4 @@ impl Least {
         let now = self.now.map(|(_, least)| least);
         now.into_iter().chain(self.before).min()
     }
-}
-
-/// The line through the delays (sections 5.3 and 5.4, with a line in place of the filter, as browsers have it).
-#[derive(Clone, Debug)]
-struct Trend {
-    last: Option<Group>,
-    /// The delay that the line begins from.
-    first: i64,
-    first_arrival: i64,
-    smoothed: f64,
-    /// Arrival and smoothed delay in milliseconds, each at its number modulo the length.
-    points: [(f64, f64); GROUPS],
-    count: usize,
-    slope: f64,
-    threshold: f64,
-    /// For how long, and in how many groups, the slope was above the threshold.
-    over: Option<(f64, u32)>,
-}
-
-impl Trend {
-    const fn new() -> Self {
-        Self {
-            last: None,
-            first: 0,
-            first_arrival: 0,
-            smoothed: 0.0,
-            points: [(0.0, 0.0); GROUPS],
-            count: 0,
-            slope: 0.0,
-            threshold: THRESHOLD,
-            over: None,
-        }
-    }
-
-    fn push(&mut self, group: &Group) -> Usage {
-        let delay = group.last_arrival - group.last_sent;
-        let Some(last) = self.last.replace(*group) else {
-            (self.first, self.first_arrival) = (delay, group.last_arrival);
-            return Usage::Normal;
-        };
-        self.smoothed = KEPT * self.smoothed + (1.0 - KEPT) * millis(delay - self.first);
-        self.points[self.count % GROUPS] = (millis(group.last_arrival - self.first_arrival), self.smoothed);
-        self.count += 1;
-        if self.count < GROUPS {
-            return Usage::Normal;
-        }
-        let slope = slope(&self.points).unwrap_or(self.slope);
-        let usage = self.judge(slope, millis(group.last_sent - last.last_sent));
-        self.learn(self.certain(slope), millis(group.last_arrival - last.last_arrival));
-        self.slope = slope;
-        usage
-    }
-
-    fn judge(&mut self, slope: f64, sending: f64) -> Usage {
-        let certain = self.certain(slope);
-        if certain > self.threshold {
-            let (for_millis, groups) =
-                self.over.map_or((sending / 2.0, 1), |(time, groups)| (time + sending, groups + 1));
-            self.over = Some((for_millis, groups));
-            if for_millis > OVER_MILLIS && groups > 1 && slope >= self.slope {
-                self.over = None;
-                return Usage::Over;
-            }
-            return Usage::Normal;
-        }
-        self.over = None;
-        if certain < -self.threshold { Usage::Under } else { Usage::Normal }
-    }
-
-    fn learn(&mut self, certain: f64, millis: f64) {
-        let size = certain.abs();
-        if size <= self.threshold + OUTLIER {
-            let follow = if size < self.threshold { FOLLOW_DOWN } else { FOLLOW_UP };
-            self.threshold += follow * (size - self.threshold) * millis.clamp(0.0, 100.0);
-            self.threshold = self.threshold.clamp(THRESHOLD_LEAST, THRESHOLD_MOST);
-        }
-    }
-
-    fn certain(&self, slope: f64) -> f64 {
-        (self.count as f64).min(CERTAIN) * slope * GAIN
-    }
-}
-
-/// The slope of the line with the least squares; none where all came at once.
-fn slope(points: &[(f64, f64); GROUPS]) -> Option<f64> {
-    let count = points.len() as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
-    let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
-        let off = point.0 - x;
-        (above + off * (point.1 - y), below + off * off)
-    });
-    (below > 0.0).then(|| above / below)
-}
-
-fn millis(micros: i64) -> f64 {
-    micros as f64 / 1000.0
 }

@@ -7,6 +7,9 @@ const BUCKETS: usize = 20;
 /// Nothing is said of what was measured for a shorter time, in microseconds.
 const LEAST_MICROS: i64 = 250_000;
 
+/// What comes by so many microseconds before what came was timed by another clock, or it was set back.
+const CLOCK_LEAP_MICROS: i64 = 3_000_000;
+
 /// Bytes by time of arrival.
 #[derive(Clone, Debug)]
 pub(super) struct Delivered {
@@ -27,8 +30,8 @@ impl Delivered {
     /// A packet came then, in microseconds of the other end's clock.
     pub(super) fn push(&mut self, at: i64, bytes: u32) {
         let bucket = at.div_euclid(BUCKET_MICROS);
-        if self.first.is_none() {
-            (self.first, self.newest, self.last) = (Some(at), bucket, at);
+        if self.first.is_none() || self.last - at > CLOCK_LEAP_MICROS {
+            *self = Self { first: Some(at), newest: bucket, last: at, ..Self::new() };
         }
         if bucket <= self.newest - BUCKETS as i64 {
             return;
@@ -52,4 +55,34 @@ impl Delivered {
 
 const fn place(bucket: i64) -> usize {
     bucket.rem_euclid(BUCKETS as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets of 1,250 bytes, one each 10 ms.
+    fn push(delivered: &mut Delivered, from_millis: i64, packets: i64) -> Option<u64> {
+        (0..packets).for_each(|n| delivered.push((from_millis + 10 * n) * 1000, 1250));
+        delivered.rate().map(|rate| (rate / 1e5).round() as u64)
+    }
+
+    #[test]
+    fn the_rate_is_that_of_half_a_second() {
+        let mut delivered = Delivered::new();
+        assert_eq!(push(&mut delivered, 7, 20), None, "too short a time");
+        assert_eq!(push(&mut delivered, 207, 300), Some(10));
+        assert_eq!(push(&mut delivered, 3307, 30), Some(8), "two tenths of a second without any");
+        assert_eq!(push(&mut delivered, 60_000, 1), Some(0));
+        delivered.push(59_400_000, 100_000);
+        assert_eq!(push(&mut delivered, 60_010, 100), Some(10), "what comes late does not count");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_begins_anew() {
+        let mut delivered = Delivered::new();
+        push(&mut delivered, 3_600_000, 100);
+        assert_eq!(push(&mut delivered, 5, 100), Some(10));
+        assert_eq!(push(&mut delivered, -500_000_000, 100), Some(10));
+    }
 }
