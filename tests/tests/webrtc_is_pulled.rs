@@ -7,16 +7,12 @@ use std::thread;
 
 use weft_tests::clients::Client::Ffmpeg;
 use weft_tests::clients::Way::Tcp;
-use weft_tests::compare::Tolerance;
 use weft_tests::deadline::Deadline;
 use weft_tests::media::{Audio, Media, Video};
 use weft_tests::pulled::{WITHIN, assert_unaltered};
 use weft_tests::rtsp::Player;
 use weft_tests::server::Server;
 use weft_tests::{decoded, ffmpeg, wait};
-
-/// Between pictures and sound there is a known gap: up to 87 ms were seen.
-const APART: Tolerance = Tolerance { offset: 100_000, ..WITHIN };
 
 /// The URL of a path's WHEP endpoint, with `login` in it.
 fn whep(server: &Server, login: &str, path: &str) -> String {
@@ -31,7 +27,7 @@ fn comes_unaltered(media: Media) {
     origin.wait_ready("cam");
     origin.wait_log(&["sender reports tie all tracks together"]);
     let node = Server::with_paths("", &format!("  cam: {{source: '{}'}}\n", whep(&origin, "", "cam")));
-    assert_unaltered(&node, media, &[("cam", APART)]);
+    assert_unaltered(&node, media, &[("cam", WITHIN)]);
     publisher.assert_running();
     let path = node.path("cam").expect("it lives");
     assert_eq!((&path["source"]["type"], &path["source"]["id"]), (&"webRTCSource".into(), &"".into()));

@@ -7,6 +7,7 @@ pub mod description;
 pub mod estimate;
 pub mod fragment;
 pub mod ice;
+pub mod link;
 pub mod missing;
 pub mod negotiate;
 pub mod stun;

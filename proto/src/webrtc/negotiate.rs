@@ -155,6 +155,19 @@ pub fn publishing(offer: &Description) -> Publishing {
     agreed
 }
 
+/// What comes by an answer of which packets of these payload types have come: an answer may name several codecs, and sections in
+/// which nothing is sent.
+pub fn receiving(answer: &Description, heard: &[u8]) -> Vec<PublishLine> {
+    let mut answer = answer.clone();
+    for section in &mut answer.sections {
+        match section.payloads.iter().position(|payload| heard.contains(&payload.payload_type)) {
+            Some(at) => section.payloads[..=at].rotate_right(1),
+            None => section.sends = false,
+        }
+    }
+    publishing(&answer).lines
+}
+
 fn is_wanted(section: &Section, goes_that_way: bool) -> bool {
     !section.is_refused && goes_that_way && matches!(section.kind, SectionKind::Audio | SectionKind::Video)
 }

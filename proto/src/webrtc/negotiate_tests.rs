@@ -133,3 +133,15 @@ fn metadata_goes_over_data_channels() {
     assert!(without.sections[2].media.is_none(), "nobody needs it");
     assert_eq!(read(&[VIDEO], vec![klv, h264(0x42)]).left_out, [TrackId(0)]);
 }
+
+#[test]
+fn of_an_answer_counts_what_was_heard() {
+    let answer = offer(&[&VIDEO.replace("recvonly", "sendonly"), &AUDIO.replace("recvonly", "sendonly")]);
+    let came = |heard: &[u8]| -> Vec<(usize, u8)> {
+        receiving(&answer, heard).iter().map(|line| (line.section, line.format.payload_type)).collect()
+    };
+    assert_eq!(came(&[8, 102]), [(0, 102), (1, 8)]);
+    assert_eq!(came(&[99]), [(0, 99)], "no sound comes");
+    assert_eq!(came(&[77]), []);
+    assert_eq!(receiving(&answer, &[102])[0].format.repeat_type, Some(103));
+}

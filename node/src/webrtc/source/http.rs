@@ -13,9 +13,9 @@ use tracing::debug;
 use url::{Origin, Url};
 use weft_proto::webrtc::description::DESCRIPTION_BYTES_MAX;
 
-use super::link::{self, IceServer};
 use crate::source::line::{AGENT, Line, basic, broken, host, secret};
 use crate::source::{Pull, SourceEnd};
+use weft_proto::webrtc::link::{self, IceServer};
 
 /// Redirects that are followed, as Go's client of MediaMTX does it.
 const REDIRECTS_MAX: usize = 10;

@@ -13,7 +13,7 @@ use weft_proto::rtp::header::is_rtcp;
 use weft_proto::rtp::{HEADER_BYTES, Header};
 use weft_proto::time::Now;
 use weft_proto::webrtc::description::Description;
-use weft_proto::webrtc::negotiate::{PublishLine, publishing};
+use weft_proto::webrtc::negotiate::{PublishLine, receiving};
 
 use super::super::publishing::Publishing;
 use super::super::session::{REPORT_INTERVAL, tracks_of};
@@ -65,19 +65,6 @@ pub(super) async fn gather(pull: &Pull, peer: &mut Peer, answer: &Description) -
         return Err(SourceEnd::TimedOut("the server sends nothing that this node can take"));
     }
     Ok(Gathered { lines, held })
-}
-
-/// What comes by an answer of which packets of these payload types have come: an answer may name several codecs, and sections in
-/// which nothing is sent.
-fn receiving(answer: &Description, heard: &[u8]) -> Vec<PublishLine> {
-    let mut answer = answer.clone();
-    for section in &mut answer.sections {
-        match section.payloads.iter().position(|payload| heard.contains(&payload.payload_type)) {
-            Some(at) => section.payloads[..=at].rotate_right(1),
-            None => section.sends = false,
-        }
-    }
-    publishing(&answer).lines
 }
 
 fn payload_type(packet: &[u8]) -> Option<u8> {

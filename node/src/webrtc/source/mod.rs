@@ -7,7 +7,6 @@
 mod codecs;
 mod http;
 mod intake;
-mod link;
 mod peer;
 
 use std::convert::Infallible;

@@ -25,7 +25,7 @@ use webrtc::peer_connection::{
 };
 
 use super::codecs;
-use super::link::IceServer;
+use weft_proto::webrtc::link::IceServer;
 
 /// Packets that wait for the task of the source: a second of 20 Mbit/s. What comes beyond is lost, as in a full socket.
 const WAITING_MAX: usize = 2048;

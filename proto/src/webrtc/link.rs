@@ -2,18 +2,18 @@
 
 /// An ICE server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct IceServer {
+pub struct IceServer {
     /// `stun:` or `turn:` with host and port (RFC 7064, RFC 7065).
-    pub(super) url: String,
+    pub url: String,
     /// The user of a TURN server.
-    pub(super) username: String,
+    pub username: String,
     /// The user's password.
-    pub(super) credential: String,
+    pub credential: String,
 }
 
 /// The ICE servers of one header's value: `<stun:host:port>; rel="ice-server"; username="…"; credential="…"`, several of them
 /// with commas between.
-pub(super) fn ice_servers(value: &str) -> Vec<IceServer> {
+pub fn ice_servers(value: &str) -> Vec<IceServer> {
     split(value, ',').filter_map(ice_server).collect()
 }
 
