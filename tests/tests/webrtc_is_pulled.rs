@@ -165,7 +165,7 @@ fn redirecting(there: String) -> (SocketAddr, Receiver<String>) {
     let (tell, heads) = channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let head = answer(stream.expect("a connection"), &there).expect("a request");
+            let head = answer(&stream.expect("a connection"), &there).expect("a request");
             let _ = tell.send(head);
         }
     });
@@ -173,8 +173,8 @@ fn redirecting(there: String) -> (SocketAddr, Receiver<String>) {
 }
 
 /// Reads one request, answers it, and hangs up.
-fn answer(stream: TcpStream, there: &str) -> std::io::Result<String> {
-    let (mut reader, mut head) = (BufReader::new(&stream), String::new());
+fn answer(mut stream: &TcpStream, there: &str) -> std::io::Result<String> {
+    let (mut reader, mut head) = (BufReader::new(stream), String::new());
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head)? == 0 {
             return Ok(head);
@@ -186,6 +186,6 @@ fn answer(stream: TcpStream, there: &str) -> std::io::Result<String> {
     let answer = format!(
         "HTTP/1.1 307 Temporary Redirect\r\nLocation: {there}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
-    (&stream).write_all(answer.as_bytes())?;
+    stream.write_all(answer.as_bytes())?;
     Ok(head)
 }

@@ -81,6 +81,7 @@ fn over_http(url: &str) -> Result<Url, SourceEnd> {
     Url::parse(&url).map_err(|error| SourceEnd::Server(format!("the URL makes no sense: {error}")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn failed(error: webrtc::error::Error) -> SourceEnd {
     SourceEnd::Server(format!("no session can be offered: {error}"))
 }
