@@ -32,7 +32,7 @@ fn agree(machine: &mut ServerMachine, request: &Request) -> Response {
         Action::Describe { pending, .. } => (pending, Outcome::Described { sdp: "v=0\r\n".into() }),
         Action::Setup { pending, transport, .. } => (pending, Outcome::SetUp { transport }),
         Action::Play { pending, range, .. } => {
-            let rtp_info = vec![RtpInfo { track: 0, sequence: 0, timestamp: 0 }];
+            let rtp_info = vec![RtpInfo { track: 0, sequence: Some(0), timestamp: 0 }];
             (pending, Outcome::Playing { rtp_info, range })
         }
         Action::Announce { pending, .. } => {
