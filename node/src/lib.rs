@@ -1,7 +1,7 @@
 //! Weft's doors: configuration, command line, HTTP API, access control and telemetry of a node.
 //!
 //! Floors, lowest first: [`limits`], [`clock`], [`ports`], [`exit`], [`config`], [`telemetry`], [`worker`], [`egress`], [`ingress`], [`source`],
-//! [`web`]; [`auth`]; [`rtsp`], [`rtmp`], [`hls`], [`webrtc`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every
+//! [`auth`]; [`web`]; [`rtsp`], [`rtmp`], [`hls`], [`webrtc`], [`http`]; [`app`]; [`cli`]. Protocol folders never import each other; `app` alone knows every
 //! part.
 
 pub mod app;

@@ -7,12 +7,12 @@
 use std::net::SocketAddr;
 
 use axum::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, USER_AGENT,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HeaderName, HeaderValue, ORIGIN, USER_AGENT,
 };
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Request};
 
 use super::door::Shared;
+use crate::web;
 
 /// Who asks, and with what.
 pub(super) struct Asking {
@@ -43,7 +43,7 @@ impl Asking {
         Self {
             peer: SocketAddr::new(shared.client(peer.ip(), forwarded), peer.port()),
             secure,
-            port: port(request, secure),
+            port: web::port(request, secure),
             path: request.uri().path().into(),
             query: request.uri().query().unwrap_or_default().into(),
             authorization: text(headers, &AUTHORIZATION),
@@ -55,13 +55,6 @@ impl Asking {
             method: request.method().clone(),
         }
     }
-}
-
-fn port<B>(request: &Request<B>, secure: bool) -> u16 {
-    // HTTP/2 has the host in the target, HTTP/1 in a field.
-    let asked = request.uri().port_u16();
-    let host = || request.headers().get(HOST)?.to_str().ok()?.parse::<Authority>().ok()?.port_u16();
-    asked.or_else(host).unwrap_or(if secure { 443 } else { 80 })
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {

@@ -17,13 +17,13 @@ use super::asking::Asking;
 use super::door::{Door, Shared};
 use super::page;
 use super::respond::{
-    Answer, Failure, KEPT_BRIEFLY, KEPT_BY_ALL, KEPT_BY_VIEWERS, NEVER_KEPT, finish, moved, ok, preflight, redirect,
+    Answer, Failure, KEPT_BRIEFLY, KEPT_BY_ALL, KEPT_BY_VIEWERS, NEVER_KEPT, moved, ok, preflight, redirect,
 };
 use super::session::{Known, Newcomer, SessionRecord};
 use crate::auth::web::Shown;
 use crate::auth::{Action, AuthRequest, Decision, Protocol, same};
 use crate::egress::segments::{Answer as Made, Muxer, OpenError};
-use crate::web::Body;
+use crate::web::{self, Body};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -64,7 +64,7 @@ pub(super) fn answer<B>(
             Method::OPTIONS if asking.preflight => preflight(),
             _ => Failure::Method.into(),
         };
-        finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
+        web::finish(response.headers_mut(), &door.shared.config().allow_origins, asking.origin.as_ref());
         response
     }
 }
@@ -138,10 +138,7 @@ impl Asking {
             return None;
         }
         let host = shared.fabric.elsewhere()?;
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let scheme = if self.secure { "https" } else { "http" };
-        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
-        Some(format!("{scheme}://{host}:{}{}{query}", self.port, self.path))
+        Some(web::at_node(&host, self.secure, self.port, &self.path, &self.query))
     }
 
     async fn file(&self, door: &Rc<Door>, path: PathName, file: File) -> Result<Answer, Failure> {

@@ -1,15 +1,11 @@
 //! Responses, and the headers that all of them have.
 
-use std::sync::Arc;
-
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::auth::web::allow_origin;
 use crate::web::Body;
 
 pub(super) type Answer = Response<Body>;
@@ -108,17 +104,5 @@ impl From<Failure> for Answer {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
-    }
-}
-
-/// Adds what every response says: which origins may read it, and that its type is what it says.
-pub(super) fn finish(headers: &mut HeaderMap, allowed: &Arc<[String]>, origin: Option<&HeaderValue>) {
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Some(origin) = allow_origin(allowed, origin) {
-        if origin != "*" {
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
-        }
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
 }

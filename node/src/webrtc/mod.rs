@@ -21,6 +21,9 @@ pub mod source;
 mod stats;
 pub mod tcp;
 
+/// The name that descriptions and reports say of what this node sends (RFC 3550 section 6.5.1).
+const CNAME: &str = "weft";
+
 pub use door::{Door, DoorConfig, IceServer, Shared};
 pub use mux::Mux;
 pub use secure::Certificate;

@@ -18,6 +18,7 @@ use weft_proto::webrtc::description::{Description, Setup};
 use weft_proto::webrtc::ice::LiteAgent;
 use weft_proto::webrtc::negotiate::{self, PublishLine, ReadLine};
 
+use super::CNAME;
 use super::door::Door;
 use super::playing::{Playing, Reordered, repeat_ssrc};
 use super::request::Asking;
@@ -33,9 +34,6 @@ const PACKET_BYTES: usize = 1_200;
 
 /// Bytes a second of the burst that a reader begins with.
 const BURST_BYTES_PER_SECOND: u32 = 8 << 20;
-
-/// The name of what this node sends.
-const CNAME: &str = "weft";
 
 /// What is to be published once there is a way.
 pub(super) struct Wanted {

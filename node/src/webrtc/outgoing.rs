@@ -11,6 +11,8 @@ use bytes::Bytes;
 use weft_proto::webrtc::ice::{From as Local, Way};
 
 use super::mux::Mux;
+use super::secure::Secure;
+use super::stats::SessionCounters;
 use crate::worker::udp::{UdpPort, gso_runs};
 
 /// What a session sends: the packets of a turn one behind the other, so that those of one size leave together.
@@ -66,6 +68,14 @@ impl Outgoing {
         }
         self.buffer.extend_from_slice(packet);
         self.sizes.push(packet.len());
+    }
+
+    /// The same for plain RTCP.
+    pub(super) fn push_rtcp(&mut self, plain: &[u8], secure: &mut Secure, counters: &SessionCounters) {
+        if let Some(sealed) = secure.seal_rtcp(plain) {
+            SessionCounters::add(&counters.outbound_rtcp, 1);
+            self.push(&sealed);
+        }
     }
 
     /// Sends one datagram at once. What does not leave now is lost, as on any network: its protocol says it again.

@@ -16,6 +16,7 @@ use weft_proto::time::Now;
 use weft_proto::webrtc::estimate::{Estimator, START};
 use weft_proto::webrtc::negotiate::{Format, ReadLine};
 
+use super::CNAME;
 use super::outgoing::Outgoing;
 use super::secure::Secure;
 use super::stats::SessionCounters;
@@ -43,9 +44,6 @@ const AHEAD_MAX: Duration = Duration::from_millis(300);
 
 /// The longest that a reader gets nothing because its way is full.
 const SILENT_MAX: Duration = Duration::from_secs(1);
-
-/// The name that reports are sent under.
-const CNAME: &str = "weft";
 
 /// A session that reads.
 pub(super) struct Playing {
@@ -344,10 +342,7 @@ impl Playing {
             let Some(info) = self.reader.sender_info(track) else { continue };
             let mut packet = Vec::with_capacity(64);
             rtcp::write_sender_report(&mut packet, &info, &[], CNAME);
-            if let Some(sealed) = secure.seal_rtcp(&packet) {
-                SessionCounters::add(&counters.outbound_rtcp, 1);
-                out.push(&sealed);
-            }
+            out.push_rtcp(&packet, secure, counters);
         }
     }
 

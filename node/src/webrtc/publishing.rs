@@ -15,6 +15,7 @@ use weft_proto::webrtc::arrivals::Arrivals;
 use weft_proto::webrtc::missing::{Missing, WAIT};
 use weft_proto::webrtc::negotiate::PublishLine;
 
+use super::CNAME;
 use super::stats::SessionCounters;
 use crate::ingress::rtp::{Expected, RtpIngress};
 
@@ -30,14 +31,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Reports that are kept of sources that have sent nothing yet.
 const EARLY_MAX: usize = 8;
 
-/// The name that reports are sent under.
-const CNAME: &str = "weft";
-
 /// A session that publishes.
 pub(super) struct Publishing {
     ingress: RtpIngress,
     lines: Vec<Line>,
-    /// When packets came, where the publisher wants to know; the source that they are reported under.
+    /// When packets came, where the sender wants to know.
     arrivals: Option<Arrivals>,
     look_at: Now,
     last_media: Now,

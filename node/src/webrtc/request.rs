@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, LOCATION, ORIGIN, USER_AGENT};
-use axum::http::uri::Authority;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, ORIGIN, USER_AGENT};
 use axum::http::{Method, Request, StatusCode};
 use bytes::Buf as _;
 use tokio::sync::oneshot;
@@ -26,7 +25,7 @@ use super::stats::Role;
 use crate::auth::web::Shown;
 use crate::auth::{Action, AuthRequest, Decision, Protocol};
 use crate::limits::{WEBRTC_PENDING_MAX, WEBRTC_SESSIONS_MAX};
-use crate::web::Body;
+use crate::web::{self, Body};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -113,7 +112,7 @@ impl Asking {
         Self {
             peer: SocketAddr::new(shared.client(peer.ip(), forwarded), peer.port()),
             secure,
-            port: port(request, secure),
+            port: web::port(request, secure),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             content_type: text(CONTENT_TYPE).unwrap_or_default(),
@@ -229,10 +228,7 @@ impl Asking {
     /// The same at another node.
     fn elsewhere(&self, fabric: &Fabric) -> Option<String> {
         let host = fabric.elsewhere()?;
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let scheme = if self.secure { "https" } else { "http" };
-        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
-        Some(format!("{scheme}://{host}:{}{}{query}", self.port, self.path))
+        Some(web::at_node(&host, self.secure, self.port, &self.path, &self.query))
     }
 
     /// What is said of ICE later.
@@ -332,13 +328,6 @@ async fn whole<B: http_body::Body + Unpin>(mut body: B, bytes_max: usize) -> Res
 
 fn is_type(said: &str, wanted: &str) -> bool {
     said.split(';').next().is_some_and(|word| word.trim().eq_ignore_ascii_case(wanted))
-}
-
-fn port<B>(request: &Request<B>, secure: bool) -> u16 {
-    // HTTP/2 has the host in the target, HTTP/1 in a field.
-    let asked = request.uri().port_u16();
-    let host = || request.headers().get(HOST)?.to_str().ok()?.parse::<Authority>().ok()?.port_u16();
-    asked.or_else(host).unwrap_or(if secure { 443 } else { 80 })
 }
 
 #[cfg(test)]

@@ -1,21 +1,18 @@
 //! Responses, and the headers that all of them have.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, LINK, LOCATION,
-    RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL,
+    CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::door::IceServer;
-use crate::auth::web::allow_origin;
-use crate::web::Body;
+use crate::web::{self, Body};
 
 pub(super) type Answer = Response<Body>;
 
@@ -118,15 +115,9 @@ impl From<Failure> for Answer {
     }
 }
 
-/// Adds what every response says: which origins may read it, and that its type is what it says.
-pub(super) fn finish(headers: &mut HeaderMap, allowed: &Arc<[String]>, origin: Option<&HeaderValue>) {
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Some(origin) = allow_origin(allowed, origin) {
-        if origin != "*" {
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
-        }
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+/// Adds what every response says, and what scripts of other origins may read of it.
+pub(super) fn finish(headers: &mut HeaderMap, allowed: &[String], origin: Option<&HeaderValue>) {
+    if web::finish(headers, allowed, origin) {
         let exposed = HeaderValue::from_static("Accept-Patch, ETag, ID, Link, Location, Retry-After");
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }

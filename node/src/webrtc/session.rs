@@ -454,7 +454,7 @@ impl Session {
         match &mut self.activity {
             Activity::Publishing(publishing) => {
                 let (secure, out) = (&mut self.secure, &mut self.out);
-                let spoken = publishing.handle_timeout(now, &mut |packet| send_rtcp(packet, secure, out, &counters));
+                let spoken = publishing.handle_timeout(now, &mut |packet| out.push_rtcp(packet, secure, &counters));
                 spoken.map_err(|_| End::Fabric(EndReason::Replaced))?;
             }
             Activity::Playing(playing) if playing.resume_at.is_some_and(|at| at <= now) => {
@@ -490,7 +490,7 @@ impl Session {
             }
             Activity::Publishing(publishing) => {
                 let (secure, out) = (&mut self.secure, &mut self.out);
-                publishing.send_reports(now, &mut |packet| send_rtcp(packet, secure, out, &counters));
+                publishing.send_reports(now, &mut |packet| out.push_rtcp(packet, secure, &counters));
                 publishing.count(&counters);
             }
             _ => {}
@@ -587,13 +587,6 @@ impl Session {
 
     fn instant(&self, now: Now) -> Instant {
         self.door.shared.fabric.clock().instant(now)
-    }
-}
-
-fn send_rtcp(packet: &[u8], secure: &mut Secure, out: &mut Outgoing, counters: &SessionCounters) {
-    if let Some(sealed) = secure.seal_rtcp(packet) {
-        SessionCounters::add(&counters.outbound_rtcp, 1);
-        out.push(&sealed);
     }
 }
 
